@@ -1,0 +1,202 @@
+"""Pictures with labels in the layout of CamVid: ``DIR/images/NAME.jpg``, ``DIR/labels/NAME.png``.
+
+A label picture has one channel of uint8: the class index of every pixel, or the class set's void
+value. Pictures may have any format that OpenCV reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.errors import DataError
+from models.classes import ClassSet
+
+#: Suffixes of still pictures that OpenCV's usual builds decode.
+PICTURE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff",
+     ".webp"}
+)  # fmt: skip
+#: How many names an error lists before it only counts.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled picture: ``image`` (H, W, 3) uint8 BGR, ``label`` (H, W) uint8."""
+
+    name: str
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LabelledFolder:
+    """A sequence of labelled pictures on disk, sorted by name; made by ``open_labelled_folder``.
+
+    Attributes:
+        path: the folder that holds ``images/`` and ``labels/``.
+        classes: what the label values mean.
+        pairs: picture and label file of each sample.
+    """
+
+    path: Path
+    classes: ClassSet
+    pairs: tuple[tuple[Path, Path], ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample.
+
+        Raises:
+            IndexError: no such sample.
+            DataError: a file that cannot be read, a label of another size than its picture, or a
+                label value that the class set does not have.
+        """
+        picture, label = self.pairs[index]
+        image, values = read_picture(picture), read_label(label, self.classes)
+        if image.shape[:2] != values.shape:
+            raise DataError(
+                f"{label}: {_size(values)} pixels, but its picture {picture.name} has "
+                f"{_size(image)}; give a label for every pixel of the picture"
+            )
+        return Sample(picture.stem, image, values)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+
+def open_labelled_folder(path: Path | str, classes: ClassSet) -> LabelledFolder:
+    """Find the pictures of a folder and their labels; files are read when they are asked for.
+
+    Labels without a picture are left out: a folder may hold a part of its data set's pictures.
+
+    Raises:
+        DataError: a folder that is missing or has no pictures, pictures without a label, or two
+            pictures that would share one.
+    """
+    path = Path(path)
+    for part in (path, path / "images", path / "labels"):
+        if not part.is_dir():
+            raise DataError(
+                f"{part}: no such folder; expected a data folder with images/NAME.jpg and "
+                "labels/NAME.png"
+            )
+    pictures = list_pictures(path / "images")
+    stems = [picture.stem for picture in pictures]
+    twice = sorted(stem for stem, count in Counter(stems).items() if count > 1)
+    if twice:
+        raise DataError(
+            f"{path / 'images'}: more than one picture named {_names(twice)}; expected one per "
+            "label; rename or remove the others"
+        )
+    pairs = tuple((picture, path / "labels" / f"{picture.stem}.png") for picture in pictures)
+    missing = [picture.name for picture, label in pairs if not label.is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(pairs)} pictures have no label in labels/: "
+            f"{_names(missing)}; expected a PNG of the same name for each"
+        )
+    return LabelledFolder(path, classes, pairs)
+
+
+def list_pictures(directory: Path | str) -> list[Path]:
+    """The pictures of a folder, or of the ``images/`` in it, sorted by name.
+
+    Raises:
+        DataError: no such folder, or no picture in it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise DataError(f"{directory}: no such folder; give a folder of pictures")
+    inner = directory / "images"
+    for folder in (directory, inner) if inner.is_dir() else (directory,):
+        pictures = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in PICTURE_SUFFIXES
+            and not file.name.startswith(".")
+            and file.is_file()
+        )
+        if pictures:
+            return pictures
+    raise DataError(
+        f"{directory}: no pictures in this folder; expected files such as NAME.jpg or NAME.png, "
+        "here or in images/"
+    )
+
+
+def read_picture(path: Path | str) -> NDArray[np.uint8]:
+    """Read one picture as (H, W, 3) uint8 BGR; grey and transparent ones are converted.
+
+    Raises:
+        DataError: a file that is missing, not readable or not a picture.
+    """
+    return _decode(Path(path), cv2.IMREAD_COLOR)
+
+
+def read_label(path: Path | str, classes: ClassSet) -> NDArray[np.uint8]:
+    """Read one label picture as (H, W) uint8, values as they are in the file.
+
+    Raises:
+        DataError: a file that cannot be read, is not one channel of uint8, or holds a value that
+            is neither a class index nor void.
+    """
+    path = Path(path)
+    label = _decode(path, cv2.IMREAD_UNCHANGED)
+    if label.ndim != 2 or label.dtype != np.uint8:
+        channels = 1 if label.ndim == 2 else label.shape[2]
+        raise DataError(
+            f"{path}: {channels} channels of {label.dtype}; expected one channel of uint8 that "
+            "holds the class index of each pixel; convert colours to indices first"
+        )
+    counts = np.bincount(label.ravel(), minlength=256)
+    counts[: len(classes)] = counts[classes.void] = 0
+    strange = np.flatnonzero(counts)
+    if len(strange):
+        raise DataError(
+            f"{path}: {counts.sum()} pixels hold {_names([str(v) for v in strange])}; expected "
+            f"0 to {len(classes) - 1} or {classes.void} (void); check that the label belongs to "
+            "this class set"
+        )
+    return label
+
+
+def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
+    """Read and decode a file, in two steps: so a missing file and a broken one differ."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: cannot be read ({reason}); give a readable picture") from error
+    if not content:
+        raise DataError(f"{path}: the file is empty; expected a picture; copy it again")
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise DataError(f"{path}: {_BROKEN}") from error
+    if picture is None:
+        raise DataError(f"{path}: {_BROKEN}")
+    # A label may have another type than uint8; read_label says so to the user.
+    return picture  # type: ignore[return-value]
+
+
+_BROKEN = "cannot be decoded; expected a whole JPEG, PNG or other picture; copy or convert it again"
+
+
+def _names(names: list[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _size(picture: NDArray[np.uint8]) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]}"

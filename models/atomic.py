@@ -1,0 +1,34 @@
+"""Files that are whole or not there: written beside their name, then moved over it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name in the same folder; on success it becomes ``path``.
+
+    The suffix stays last, since several libraries choose a format by it. On an exception, an
+    interrupt included, the temporary file is removed and ``path`` is as it was.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(*paths: Path) -> str:
+    """Hash the bytes of one or more files, in the order given, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

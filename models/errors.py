@@ -1,0 +1,32 @@
+"""Errors that a user can cause while choosing a network or its weights.
+
+Every message holds three things in one line: what was given, what was expected, what to do. The
+command line prints it as ``error: ...`` and exits with status 1; nothing else is caught there.
+
+::
+
+    RoadsegError
+    ├── ModelError            models/       an unknown network or variant
+    ├── WeightsError          models/       weights that are damaged or belong to another network
+    ├── SizeError             models/       a picture size that a network cannot take
+    ├── DataError             calibration/  pictures, labels, class files
+    └── (pipeline/errors.py)  pipeline/     engines, runtimes, sources, sinks, outputs
+"""
+
+from __future__ import annotations
+
+
+class RoadsegError(Exception):
+    """Root of everything this project raises for a user's mistake."""
+
+
+class ModelError(RoadsegError):
+    """A network that does not exist, or a variant it does not have."""
+
+
+class WeightsError(RoadsegError):
+    """Weights that cannot be read, are damaged, or belong to another network."""
+
+
+class SizeError(RoadsegError):
+    """A width or height that the network cannot work on."""

@@ -1,0 +1,83 @@
+"""What a network promises, as data: shared by training, calibration, deployment and the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.classes import CAMVID, ClassSet
+from models.errors import SizeError
+
+#: Largest width and height of a network or frame, in pixels.
+LARGEST_SIZE = 3840
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a camera frame becomes the network's input.
+
+    Attributes:
+        width, height: size that the network works on, in pixels.
+        mean, std: per channel in ``order``, on values scaled to 0..1.
+        order: channel order the network expects. Frames arrive as BGR, as OpenCV gives them.
+    """
+
+    width: int = 480
+    height: int = 360
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    order: Literal["rgb", "bgr"] = "rgb"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a network comes from, and what it reported on CamVid (11 classes, test split)."""
+
+    title: str
+    authors: str
+    year: int
+    venue: str
+    camvid_test_miou: float | None = None
+    parameters: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One row of the registry.
+
+    Attributes:
+        name: registry name, which is also the name on the command line.
+        builder: ``module:function`` that takes (classes, **variant) and returns the network.
+        paper: source of the architecture.
+        output_stride: input pixels per cell of the coarsest feature map.
+        minimum_size: smallest usable width and height.
+        classes: class set of the registered weights.
+        input: preprocessing of the registered weights.
+        variant: keyword arguments of the builder; variants are data, not subclasses.
+    """
+
+    name: str
+    builder: str
+    paper: Paper
+    output_stride: int
+    minimum_size: int
+    classes: ClassSet = CAMVID
+    input: InputSpec = InputSpec()
+    variant: Mapping[str, object] = field(default_factory=dict)
+
+    def check_size(self, width: int, height: int) -> None:
+        """Accept a network size, or name the nearest usable one.
+
+        Raises:
+            SizeError: a side is below ``minimum_size`` or above ``LARGEST_SIZE``.
+        """
+        nearest = [min(max(side, self.minimum_size), LARGEST_SIZE) for side in (width, height)]
+        if nearest != [width, height]:
+            raise SizeError(
+                f"{self.name} cannot work at {width}x{height}, expected sides from "
+                f"{self.minimum_size} to {LARGEST_SIZE}; the nearest usable size is "
+                f"{nearest[0]}x{nearest[1]}"
+            )

@@ -1,0 +1,157 @@
+"""Weight files: safetensors, with convolution kernels coded as int8 per output channel.
+
+A kernel ``K`` (O, I, kh, kw) is stored as int8 under its own name and FP32 scales (O, 1, 1, 1)
+under ``NAME.scale``; it is read back as ``int8 * scale``. Everything else (biases, batch norm)
+stays FP32. Four times smaller than FP32, which is what lets paper-size weights live in the
+repository; what the coding costs in mIoU stands on each weight set's card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.atomic import atomic_path, sha256_of
+from models.errors import WeightsError
+from models.registry import MODELS
+from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Trained weights that the repository carries: NAME.safetensors with NAME.json, its card.
+TRAINED = Path(__file__).parent / "trained"
+
+_FORMAT = "roadseg-int8-1"
+_SCALE = ".scale"
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """Attributes: ``name`` as given or registered; ``sha256`` of the file, None when random."""
+
+    name: str
+    sha256: str | None
+
+
+def registered_weights(model: str) -> Path | None:
+    """Return the file of the best weights registered for ``model``, None if there are none."""
+    path = TRAINED / f"{model}.safetensors"
+    return path if path.exists() else None
+
+
+def weights_card(model: str) -> dict[str, Any] | None:
+    """Return the card of the registered weights: data, recipe, scores, licence."""
+    path = TRAINED / f"{model}.json"
+    if not path.exists():
+        return None
+    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return card
+
+
+def encode(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Code a state dict as described above; inverse of :func:`decode` up to rounding."""
+    import torch
+
+    coded: dict[str, Tensor] = {}
+    for name, value in state.items():
+        value = value.detach().cpu()
+        if value.ndim == 4 and value.is_floating_point():
+            peak = value.abs().amax((1, 2, 3), keepdim=True).float()
+            scale = peak.clamp_min(1e-12) / 127
+            coded[name] = (value.float() / scale).round().clamp(-127, 127).to(torch.int8)
+            coded[name + _SCALE] = scale
+        else:
+            coded[name] = value.contiguous()
+    return {name: value.contiguous() for name, value in coded.items()}
+
+
+def decode(coded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Restore a state dict: int8 kernels times their scales, all else as stored."""
+    scales = {name for name in coded if name.endswith(_SCALE) and name[: -len(_SCALE)] in coded}
+    return {
+        name: value.float() * coded[name + _SCALE] if name + _SCALE in scales else value
+        for name, value in coded.items()
+        if name not in scales
+    }
+
+
+def save_weights(path: Path, spec: ModelSpec, state: Mapping[str, Tensor]) -> None:
+    """Write ``state`` coded, with the network's name in the file's metadata."""
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(encode(state), temporary, {"format": _FORMAT, "model": spec.name})
+
+
+def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> LoadedWeights:
+    """Fill ``network`` strictly.
+
+    Args:
+        network: built from ``spec``.
+        spec: registry row of the network.
+        source: a file; ``none`` for the random weights that the network has; a registered name;
+            or None for the best registered weights.
+
+    Raises:
+        WeightsError: nothing registered, no such file, damaged, or of another network.
+    """
+    if source == "none":
+        return LoadedWeights("none", None)
+    path = _find(spec, source)
+    state = _read(path, spec)
+    wanted = network.state_dict()
+    wrong = [
+        name
+        for name in sorted(wanted.keys() | state.keys())
+        if name not in wanted or name not in state or wanted[name].shape != state[name].shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"weights {path.name} do not fit {spec.name}: {len(wrong)} of {len(wanted)} tensors "
+            f"differ, the first is {wrong[0]}; pass weights that were trained for {spec.name}"
+        )
+    network.load_state_dict(state)
+    return LoadedWeights(path.stem if source is None else source, sha256_of(path))
+
+
+def _find(spec: ModelSpec, source: str | None) -> Path:
+    if source is not None and source not in MODELS:
+        path = Path(source)
+        if not path.is_file():
+            raise WeightsError(
+                f"weights {source} not found, expected a safetensors file, a network's name or "
+                "'none'; check --weights"
+            )
+        return path
+    path_or_none = registered_weights(source or spec.name)
+    if path_or_none is None:
+        known = ", ".join(name for name in MODELS if registered_weights(name)) or "none"
+        raise WeightsError(
+            f"no trained weights are registered for {source or spec.name} (known: {known}); train "
+            "them, pass --weights FILE, or --weights none for random ones"
+        )
+    return path_or_none
+
+
+def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            owner = metadata.get("model", spec.name)
+            if owner != spec.name:
+                raise WeightsError(
+                    f"weights {path.name} belong to {owner}, expected {spec.name}; pass weights "
+                    f"that were trained for {spec.name}"
+                )
+            return decode({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights {path} cannot be read as safetensors ({error}); the file is damaged or of "
+            "another kind, fetch or train it again"
+        ) from error

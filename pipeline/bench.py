@@ -1,0 +1,53 @@
+"""Latency of an engine on this machine, frame by frame."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.sessions.base import Frames, Session
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Attributes: percentiles in milliseconds; ``fps`` from the median; ``runs`` measured."""
+
+    p50: float
+    p95: float
+    p99: float
+    runs: int
+
+    @property
+    def fps(self) -> float:
+        """Frames per second at the median latency."""
+        return 1000 / self.p50
+
+    def to_json(self) -> dict[str, float]:
+        """Return the percentiles."""
+        return {"p50": self.p50, "p95": self.p95, "p99": self.p99}
+
+
+def measure_latency(
+    session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
+) -> Latency:
+    """Run one frame again and again, until ``runs`` or ``seconds`` are reached (5 runs at least).
+
+    Args:
+        session: loaded engine.
+        frame: (1, H, W, 3) uint8.
+        seconds: time after which no further run starts.
+        runs: most runs to measure.
+        warmup: runs before measuring.
+    """
+    for _ in range(warmup):
+        session.run(frame)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 5 or (len(times) < runs and time.perf_counter() < end):
+        start = time.perf_counter()
+        session.run(frame)
+        times.append((time.perf_counter() - start) * 1000)
+    p50, p95, p99 = (float(value) for value in np.percentile(times, (50, 95, 99)))
+    return Latency(p50, p95, p99, len(times))

@@ -1,0 +1,43 @@
+"""The command line: the only place where options become objects and objects meet.
+
+Exit status: 0 done, or stopped cleanly by a signal; 1 with one line ``error: ...`` for everything
+a user can cause; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from models.errors import RoadsegError
+from pipeline.cli.parser import parse_arguments
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
+    command = import_module(f"pipeline.cli.{options.command}")
+    try:
+        outcome = command.run(options)
+    except RoadsegError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return 1
+    for problem in outcome.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    print(json.dumps(outcome.document) if options.json else outcome.text)
+    return 1 if outcome.problems else 0

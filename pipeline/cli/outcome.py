@@ -1,0 +1,59 @@
+"""What a command leaves behind, and the bar it shows meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to print, and whether something went wrong on the way.
+
+    Attributes:
+        document: for ``--json``.
+        text: for people.
+        problems: one line each; printed as errors, and the exit status is 1 if there are any.
+    """
+
+    document: dict[str, Any]
+    text: str
+    problems: tuple[str, ...] = ()
+
+
+@contextmanager
+def step_bar(quiet: bool) -> Iterator[Any]:
+    """Yield a function (what is done, share 0..1) that moves a bar on standard error."""
+    with tqdm(
+        total=100,
+        file=sys.stderr,
+        disable=quiet,
+        bar_format="{desc:<26}{percentage:3.0f}% |{bar:30}| {elapsed}",
+    ) as bar:
+
+        def progress(what: str, share: float) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.n = round(100 * share)
+            bar.refresh()
+
+        yield progress
+
+
+def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[T]:
+    """Show a bar on standard error while ``items`` are gone through."""
+    bar: Iterable[T] = tqdm(
+        items, desc=what, total=total, unit="frame", file=sys.stderr, disable=quiet, leave=False
+    )
+    return bar
+
+
+def percent(share: float | None) -> str:
+    """Write a share of 1 as percent, a dash where there is none."""
+    return "    -" if share is None else f"{100 * share:5.1f}"

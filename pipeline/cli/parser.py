@@ -1,0 +1,160 @@
+"""Arguments of every command. Free of torch and of every runtime, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.compilers import COMPILERS
+
+if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; wrong usage exits with status 2, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Build, check and run segmentation engines for road scenes.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_models, _build, _run, _evaluate, _bench, _inspect, _train, _doctor):
+        command = add(commands)
+        command.add_argument("--json", action="store_true", help="end with one JSON object")
+        command.add_argument("--verbose", action="store_true", help="log what happens")
+    return parser.parse_args(arguments)
+
+
+def _models(commands: _Commands) -> argparse.ArgumentParser:
+    return commands.add_parser("models", help="list the networks")
+
+
+def _build(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
+    parser.add_argument("model", metavar="MODEL", help="network, see 'models'")
+    parser.add_argument("--precision", choices=("fp32", "fp16"), help="default: the runtime's")
+    parser.add_argument(
+        "--runtime", choices=tuple(COMPILERS), default="openvino", help="default: %(default)s"
+    )
+    parser.add_argument("--size", type=_size, metavar="WxH", help="size the network works on")
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
+    )
+    parser.add_argument(
+        "--target",
+        type=_names,
+        default=(),
+        metavar="sm86,sm89",
+        help="GPU architectures to build for; default: all that the runtime knows",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    return parser
+
+
+def _run(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "run", help="segment a video, pictures, a camera or the synthetic drive"
+    )
+    _engine(parser)
+    parser.add_argument(
+        "--source",
+        required=True,
+        metavar="0|PATH|DIR|URL|synthetic",
+        help="camera number, video, picture, folder, stream, or synthetic[:WxH]",
+    )
+    parser.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="PATH|none",
+        help="video (.mp4, .mkv), masks (a folder), statistics (.jsonl), none; may be repeated",
+    )
+    parser.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a file at its own rate, as if live"
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    return parser
+
+
+def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "evaluate", help="mIoU of an engine, or of a network in PyTorch, on labelled pictures"
+    )
+    parser.add_argument("engine", metavar="ENGINE|MODEL", help="engine file, or a network's name")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder with images/ and labels/"
+    )
+    parser.add_argument("--weights", metavar="NAME|PATH", help="for a MODEL: other weights")
+    return parser
+
+
+def _bench(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("bench", help="latency and FPS of an engine on this machine")
+    _engine(parser)
+    parser.add_argument(
+        "--frame", type=_size, metavar="WxH", help="size of the frames; default: the network's"
+    )
+    parser.add_argument("--runs", type=_positive, default=200, metavar="N", help="default: 200")
+    return parser
+
+
+def _inspect(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("inspect", help="verify an engine and print its manifest")
+    _engine(parser)
+    return parser
+
+
+def _train(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("train", help="train a network on labelled pictures")
+    parser.add_argument("model", metavar="MODEL", help="network, see 'models'")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder with train/ and val/"
+    )
+    parser.add_argument("--trunk", type=Path, metavar="FILE", help="VGG16 weights (safetensors)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="default: the recipe's")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--publish", action="store_true", help="put the result into models/trained")
+    return parser
+
+
+def _doctor(commands: _Commands) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        "doctor", help="what this machine has, and what to install for the rest"
+    )
+
+
+def _engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("engine", type=Path, metavar="ENGINE", help="engine file or its manifest")
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size, expected WIDTHxHEIGHT such as 480x360"
+        ) from None
+    return width, height
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return number

@@ -1,0 +1,85 @@
+"""The deployment graph as ONNX, the form that every other compiler reads."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import torch
+
+from pipeline.deploy import FRAME_SIZES, DeploymentGraph
+from pipeline.errors import BuildError
+
+#: ONNX operator set. 18 is the newest that TensorRT 10.3 (JetPack 6) takes whole.
+OPSET = 18
+
+INPUT, OUTPUT = "frames", "classes"
+
+
+def export_onnx(graph: DeploymentGraph, path: Path) -> None:
+    """Write ``graph`` to ``path``: batch 1, frame height and width free in ``FRAME_SIZES``.
+
+    Raises:
+        BuildError: the network holds something that torch.export or the ONNX exporter refuses.
+    """
+    height = torch.export.Dim("height", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
+    width = torch.export.Dim("width", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
+    # Not the network's own size: an example of equal size could be specialised into the graph.
+    example = torch.zeros((1, 270, 482, 3), dtype=torch.uint8)
+    try:
+        with _quiet(), torch.no_grad():
+            exported = torch.export.export(
+                graph.eval(), (example,), dynamic_shapes=({1: height, 2: width},)
+            )
+            program = torch.onnx.export(
+                exported,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises many kinds, all about the network
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise BuildError(
+            f"the network cannot be exported to ONNX ({type(error).__name__}: {reason}), expected "
+            "static shapes and standard operators; rewrite the operation named here"
+        ) from error
+    if program is None:
+        raise BuildError("the ONNX exporter returned nothing; update torch and onnxscript")
+    proto = program.model_proto
+    _name_layers(proto)
+    onnx.save(proto, path)
+
+
+def _name_layers(model: onnx.ModelProto) -> None:
+    """Call each convolution what the network calls it, and drop the exporter's stack traces.
+
+    The names come back in precision reports and profiles; the traces hold source paths of the
+    machine that exported.
+    """
+    for node in model.graph.node:
+        if node.op_type in {"Conv", "ConvTranspose"}:
+            node.name = node.input[1].removeprefix("network.").removesuffix(".weight")
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own progress and deprecation notes off the user's terminal."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)

@@ -1,0 +1,64 @@
+"""OpenVINO engines: the CPU default, which runs wherever there is no NVIDIA GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openvino as ov
+
+from pipeline.compilers.base import Compiled, Compiler, Job, Progress
+from pipeline.compilers.onnx_export import export_onnx
+from pipeline.errors import BuildError
+from pipeline.sessions.openvino import compile_for_cpu, computes_fp16, executed_convolutions
+
+
+class OpenVINOCompiler(Compiler):
+    """Writes OpenVINO IR (``.xml`` + ``.bin``) from the ONNX export."""
+
+    runtime = "openvino"
+    suffixes = (".xml", ".bin")
+
+    def default_precision(self) -> str:
+        # Native FP16 exists on few CPUs, and where it does it was not faster than FP32 in our
+        # measurements (docs/decisions/003): FP32 is what runs alike everywhere.
+        return "fp32"
+
+    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        if targets:
+            raise BuildError(
+                f"--target {','.join(targets)} was given with --runtime openvino, which builds for "
+                "any CPU; drop --target or choose --runtime tensorrt-rtx"
+            )
+        return ()
+
+    def compile(self, job: Job, progress: Progress) -> Compiled:
+        progress("exporting to ONNX", 0.0)
+        onnx = job.folder / "graph.onnx"
+        export_onnx(job.graph, onnx)
+        progress("converting to OpenVINO", 0.6)
+        xml = _save_ir(onnx, job)
+        progress("reading the engine back", 0.8)
+        convolutions = executed_convolutions(compile_for_cpu(xml, job.precision))
+        progress("compiled", 1.0)
+        warnings: tuple[str, ...] = ()
+        if job.precision == "fp16" and not computes_fp16():
+            warnings = (
+                "FP16 was asked for, but this CPU has no FP16 arithmetic: weights are stored in "
+                "FP16 and computed in FP32",
+            )
+        return Compiled(
+            (xml, xml.with_suffix(".bin")), convolutions, str(ov.get_version()), warnings
+        )
+
+
+def _save_ir(onnx: Path, job: Job) -> Path:
+    xml = job.folder / f"{job.name}.xml"
+    try:
+        model = ov.Core().read_model(onnx)
+        ov.save_model(model, xml, compress_to_fp16=job.precision == "fp16")
+    except RuntimeError as error:
+        raise BuildError(
+            f"OpenVINO {ov.get_version()} refused the network "
+            f"({str(error).strip().splitlines()[-1]}); rewrite the operation that it names"
+        ) from error
+    return xml

@@ -1,0 +1,63 @@
+"""The deployment graph: uint8 camera frames in, uint8 class maps out, everything else inside.
+
+Preprocessing and arg-max live in the graph, so training, calibration, evaluation and camera
+cannot disagree about them, and only bytes cross the bus on every runtime.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.spec import LARGEST_SIZE, InputSpec
+
+#: Frame heights and widths that an engine takes, in pixels.
+FRAME_SIZES = (64, LARGEST_SIZE)
+
+
+class DeploymentGraph(nn.Module):
+    """Wrap ``network`` as (N, H, W, 3) uint8 BGR frames -> (N, h, w) uint8 class map.
+
+    Args:
+        network: (N, 3, h, w) normalised floats -> (N, classes, h, w) logits; put in eval mode.
+        spec: h, w, mean, std and channel order that the network was trained with.
+        dtype: floating-point type of the graph; the network is converted to it.
+    """
+
+    channels: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, network: nn.Module, spec: InputSpec, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.network = network.eval().to(dtype)
+        self.spec = spec
+        self.size = (spec.height, spec.width)
+        self.dtype = dtype
+        order = [2, 1, 0] if spec.order == "rgb" else [0, 1, 2]
+        mean, std = torch.tensor(spec.mean).view(3, 1, 1), torch.tensor(spec.std).view(3, 1, 1)
+        self.register_buffer("channels", torch.tensor(order))
+        # (x / 255 - mean) / std as one multiplication and one addition on grey levels.
+        self.register_buffer("scale", (1 / (255 * std)).to(dtype))
+        self.register_buffer("shift", (-mean / std).to(dtype))
+
+    def with_dtype(self, dtype: torch.dtype) -> DeploymentGraph:
+        """Return a copy in another floating-point type; this graph stays as it is."""
+        return DeploymentGraph(copy.deepcopy(self.network), self.spec, dtype)
+
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """Resize (bilinear, half-pixel centres, as ``cv2.INTER_LINEAR``) and normalise."""
+        # TensorRT takes bytes at the network's edge only: the cast must be the first operator.
+        x = frames.to(self.dtype).permute(0, 3, 1, 2)
+        x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
+        return torch.index_select(x, 1, self.channels) * self.scale + self.shift
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Segment frames; the class map has the network's size, ties go to the lower class."""
+        logits: Tensor = self.network(self.preprocess(frames))
+        return logits.argmax(1).to(torch.uint8)

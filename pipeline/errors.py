@@ -1,0 +1,53 @@
+"""Errors about engines and streams; the whole tree hangs on ``models.errors.RoadsegError``.
+
+::
+
+    RoadsegError
+    ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
+    ├── BuildError            a network that a compiler could not turn into an engine
+    ├── RuntimeMissingError   a runtime or package that this machine does not have
+    ├── SourceError           frames that cannot be read
+    ├── SinkError             results that cannot be written
+    └── OutputError           a folder or file of outputs that must not or cannot be written
+"""
+
+from __future__ import annotations
+
+from models.errors import ModelError, RoadsegError, SizeError, WeightsError
+
+__all__ = [
+    "BuildError",
+    "EngineError",
+    "ModelError",
+    "OutputError",
+    "RoadsegError",
+    "RuntimeMissingError",
+    "SinkError",
+    "SizeError",
+    "SourceError",
+    "WeightsError",
+]
+
+
+class EngineError(RoadsegError):
+    """An engine or its manifest is missing, damaged, or was built for something else."""
+
+
+class BuildError(RoadsegError):
+    """A compiler refused the network; the message names the operator or layer."""
+
+
+class RuntimeMissingError(RoadsegError):
+    """A runtime is not installed or cannot work here; the message says what to install."""
+
+
+class SourceError(RoadsegError):
+    """A source cannot be opened, or stopped delivering frames before its end."""
+
+
+class SinkError(RoadsegError):
+    """A sink cannot be opened or written."""
+
+
+class OutputError(RoadsegError):
+    """An output would overwrite a file that is not ours, or its place is not writable."""

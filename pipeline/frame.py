@@ -1,0 +1,56 @@
+"""What travels through a stream: a frame on the way in, a result on the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+ClassMap = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: (H, W, 3) uint8, BGR, as OpenCV gives it; never written to after capture.
+        index: 0, 1, 2 ... as the source delivered it; dropped frames leave gaps.
+        captured: seconds of ``time.monotonic()`` at capture (a file: when it was decoded).
+        name: what per-frame outputs are called; unique within a source, no folder, no suffix.
+        label: (H, W) uint8 class map where the source knows the truth, else None.
+    """
+
+    image: Image
+    index: int
+    captured: float
+    name: str
+    label: ClassMap | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A segmented frame.
+
+    Attributes:
+        frame: the frame that was segmented.
+        classes: (h, w) uint8 class indices, at the network's own size.
+        finished: seconds of ``time.monotonic()`` when ``classes`` was ready.
+        shares: (classes,) float64, share of the picture per class, 0..1; None when no sink asked.
+        overlay: (H, W, 3) uint8, BGR, the drawn frame; None when no sink asked for one.
+    """
+
+    frame: Frame
+    classes: ClassMap
+    finished: float
+    shares: NDArray[np.float64] | None = None
+    overlay: Image | None = None
+
+    def classes_at_frame_size(self) -> ClassMap:
+        """Class map as (H, W) uint8, enlarged by nearest neighbour."""
+        height, width = self.frame.image.shape[:2]
+        enlarged = cv2.resize(self.classes, (width, height), interpolation=cv2.INTER_NEAREST)
+        return np.asarray(enlarged, dtype=np.uint8)

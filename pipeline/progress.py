@@ -1,0 +1,28 @@
+"""A progress bar on standard error, for those who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+
+@contextmanager
+def frame_bar(total: int | None, enabled: bool) -> Iterator[Callable[[int, str], None]]:
+    """Yield a function that takes the number of frames done and a few words beside it.
+
+    Args:
+        total: frames expected, None when nobody knows.
+        enabled: without, the function does nothing.
+    """
+    if not enabled:
+        yield lambda _done, _words: None
+        return
+    with tqdm(total=total, unit="frame", dynamic_ncols=True, mininterval=0.2) as bar:
+
+        def show(done: int, words: str) -> None:
+            bar.set_postfix_str(words, refresh=False)
+            bar.update(done - bar.n)
+
+        yield show

@@ -1,0 +1,40 @@
+"""Give a pretrained trunk batch norm without changing what it computes.
+
+Published VGG16 weights have no batch norm. A fresh norm (mean 0, variance 1 learned from the
+first batches) would rescale every layer and throw the pretraining away, so each norm is set from
+a pass over the data: its running statistics become those of its convolution's outputs, and its
+gamma and beta undo exactly that normalisation. The network then starts as the same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def fit_batch_norms(stages: nn.ModuleList, pictures: Iterable[Tensor]) -> None:
+    """Set every batch norm of VGG ``stages`` from (N, 3, H, W) normalised ``pictures``.
+
+    Layer by layer, since each layer's input exists only once the layers before it are set. The
+    activations of all pictures are kept meanwhile: a few dozen pictures are enough.
+    """
+    activations = list(pictures)
+    for stage in stages:
+        for layer in stage:  # type: ignore[attr-defined]
+            before = [layer.conv(x) for x in activations]
+            count = sum(x.shape[0] * x.shape[2] * x.shape[3] for x in before)
+            mean = torch.stack([x.double().sum((0, 2, 3)) for x in before]).sum(0) / count
+            squares = torch.stack(
+                [(x.double() - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3)) for x in before]
+            )
+            variance = squares.sum(0) / count
+            norm = layer.norm
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+            activations = [torch.relu(x) for x in before]
+        activations = [torch.max_pool2d(x, 2) for x in activations]

@@ -1,0 +1,57 @@
+"""How each network is trained: one row per network, all of it data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training run.
+
+    Attributes:
+        steps: optimiser steps; the learning rate falls to zero over them (poly, power 0.9).
+        batch: pictures per step.
+        crop: (height, width) of the training crops, in pixels.
+        scale: smallest and largest random zoom before cropping.
+        rate: peak learning rate of AdamW.
+        warmup: steps over which the rate climbs to its peak.
+        encoder_rate: factor on the rate of pretrained layers.
+        decay: weight decay on convolution weights.
+        class_power: class weights are median frequency / frequency, to this power.
+        ema: decay of the averaged weights, which are the ones exported.
+        synthetic: share of training pictures drawn by ``calibration.synthetic``.
+        validate_every: steps between validations.
+    """
+
+    steps: int = 3000
+    batch: int = 8
+    crop: tuple[int, int] = (288, 384)
+    scale: tuple[float, float] = (0.7, 1.5)
+    rate: float = 2e-3
+    warmup: int = 100
+    encoder_rate: float = 1.0
+    decay: float = 1e-2
+    class_power: float = 0.5
+    ema: float = 0.995
+    synthetic: float = 0.0
+    validate_every: int = 200
+
+
+RECIPES = {
+    "segnet": Recipe(
+        steps=650, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
+    ),
+    "segnet_lite": Recipe(
+        steps=1800,
+        batch=8,
+        crop=(240, 320),
+        scale=(0.6, 1.4),
+        rate=2e-3,
+        warmup=60,
+        encoder_rate=0.5,
+        ema=0.99,
+        synthetic=0.12,
+        validate_every=200,
+    ),
+}

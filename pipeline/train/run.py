@@ -1,0 +1,121 @@
+"""Set up one training run from a folder of data and go through with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from calibration.dataset import Sample, open_labelled_folder
+from calibration.synthetic import SyntheticDrive
+from models.classes import ClassSet
+from models.registry import build_model, model_spec
+from models.spec import ModelSpec
+from models.vgg import load_vgg16, vgg16_stages
+from pipeline.train.augment import Augmentation, Picture
+from pipeline.train.batches import Batches, normalise
+from pipeline.train.batchnorm import fit_batch_norms
+from pipeline.train.recipe import Recipe
+from pipeline.train.shrink import shrink_trunk
+from pipeline.train.trainer import RunSettings, Trainer
+
+log = logging.getLogger(__name__)
+
+#: Training pictures that a pretrained trunk's statistics are fitted to.
+PICTURES_SEEN = 8
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Attributes: labelled ``train`` and ``val`` folders; ``trunk``, VGG16 weights or None."""
+
+    train: Path
+    val: Path
+    trunk: Path | None = None
+
+
+def train_model(
+    name: str, data: TrainingData, recipe: Recipe, settings: RunSettings, resume: bool
+) -> Trainer:
+    """Train network ``name``; checkpoints and log go to ``settings.folder``."""
+    spec = model_spec(name)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    samples = list(open_labelled_folder(data.train, spec.classes))
+    validation = list(open_labelled_folder(data.val, spec.classes))
+    network = build_model(spec)
+    if data.trunk is not None:
+        pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
+        inputs = [normalise(torch.from_numpy(image[None]), spec.input) for image in pictures]
+        start_from_vgg16(cast("nn.ModuleList", network.encoder), data.trunk, inputs)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = Trainer(spec, network, recipe, settings, class_weights(samples, spec.classes, recipe))
+    if resume and trainer.resume():
+        log.info("resumed at step %d", trainer.step)
+    trainer.train(_batches(samples, spec, recipe, settings.seed), validation)
+    return trainer
+
+
+def start_from_vgg16(encoder: nn.ModuleList, trunk: Path, inputs: Sequence[Tensor]) -> None:
+    """Make a VGG encoder compute what published VGG16 weights compute, as far as its width allows.
+
+    Args:
+        encoder: stages from :func:`models.vgg.vgg16_stages`, of any width.
+        trunk: safetensors file in torchvision's key names.
+        inputs: (1, 3, H, W) normalised pictures to fit statistics to.
+    """
+    state = {name: value.float() for name, value in load_file(trunk).items()}
+    wide = vgg16_stages()
+    load_vgg16(wide, state)
+    if [p.shape for p in encoder.parameters()] == [p.shape for p in wide.parameters()]:
+        load_vgg16(encoder, state)
+    else:
+        shrink_trunk(wide, encoder, inputs)
+    fit_batch_norms(encoder, inputs)
+
+
+def _batches(samples: Sequence[Sample], spec: ModelSpec, recipe: Recipe, seed: int) -> Batches:
+    def draw(number: int) -> tuple[Picture, Picture]:
+        # Another drive every 50 samples, and frames far apart, so that scenes do not repeat.
+        drive = SyntheticDrive(spec.input.width, spec.input.height, seed=seed + number // 50)
+        return drive.frame(number * 37)
+
+    return Batches(
+        samples,
+        Augmentation(recipe.crop, recipe.scale, spec.classes.void),
+        recipe.batch,
+        seed,
+        recipe.synthetic,
+        draw if recipe.synthetic > 0 else None,
+    )
+
+
+def class_weights(samples: Sequence[Sample], classes: ClassSet, recipe: Recipe) -> Tensor:
+    """Median-frequency weights (Eigen and Fergus 2015), to the recipe's power, (classes,) FP32.
+
+    A class's frequency is its share of the pixels of those pictures that show it.
+    """
+    pixels = np.zeros(len(classes))
+    shown_in = np.zeros(len(classes))
+    for sample in samples:
+        count = np.bincount(sample.label[sample.label != classes.void], minlength=len(classes))
+        pixels += count
+        shown_in += (count > 0) * sample.label.size
+    frequency = np.divide(pixels, shown_in, out=np.full(len(classes), np.nan), where=shown_in > 0)
+    weights = (np.nanmedian(frequency) / frequency) ** recipe.class_power
+    return torch.from_numpy(np.nan_to_num(weights, nan=0.0)).float()
+
+
+def bfloat16_is_fast() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware (CUDA, AMX or AVX-512 BF16)."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Every check of the project; CI runs this very script.
+set -euo pipefail
+
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    cat <<'TEXT'
+usage: scripts/check.sh [PYTEST OPTIONS]
+
+Run shellcheck, ruff, mypy, import-linter and the tests; all of them, even when one fails.
+PYTEST OPTIONS go to pytest, for example: scripts/check.sh -k unpooling
+
+  ROADSEG_DATA           folder with road data; the tests that need it are skipped without it
+  ROADSEG_REQUIRE_DATA   1: such a skip is a failure (CI sets it)
+TEXT
+    exit 0
+fi
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+"$root/scripts/environment.sh"
+cd "$root"
+PATH=$root/.venv/bin:$PATH
+failed=()
+
+check() {
+    printf '== %s\n' "$*"
+    "$@" || failed+=("$*")
+}
+
+if command -v shellcheck >/dev/null; then # its package has no build for ARM64
+    check shellcheck .ci/run scripts/*.sh
+fi
+check ruff check
+check ruff format --check
+check mypy
+check lint-imports --no-logo
+check pytest "$@"
+
+if [[ ${#failed[@]} -gt 0 ]]; then
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi

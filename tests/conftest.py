@@ -1,0 +1,30 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the marker ``road_data`` to the tests that take the fixture of that name."""
+    for item in items:
+        if "road_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.road_data)
+
+
+@pytest.fixture(scope="session")
+def road_data() -> Path:
+    """Folder with road data, laid out as the README says; skips where there is none.
+
+    ``ROADSEG_REQUIRE_DATA=1`` turns the skip into a failure: CI must not pass by skipping.
+    """
+    folder = os.environ.get("ROADSEG_DATA")
+    if folder:
+        return Path(folder)
+    reason = "ROADSEG_DATA is not set: it names the folder with road data (README, Road data)"
+    if os.environ.get("ROADSEG_REQUIRE_DATA") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

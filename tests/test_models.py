@@ -1,0 +1,132 @@
+"""Every registered network keeps what its spec and paper promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.errors import ModelError, SizeError, WeightsError
+from models.registry import MODELS, build_model, model_spec
+from models.segnet import SegNet
+from models.spec import ModelSpec
+from models.vgg import TORCHVISION_FEATURES, load_vgg16, vgg16_stages
+
+SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
+
+
+@SPECS
+@pytest.mark.parametrize("size", [(32, 32), (45, 61), (64, 48)])
+def test_logits_have_the_size_of_the_picture(spec: ModelSpec, size: tuple[int, int]) -> None:
+    network = build_model(spec).eval()
+    with torch.no_grad():
+        logits = network(torch.randn(2, 3, *size))
+    assert logits.shape == (2, len(spec.classes), *size)
+
+
+@SPECS
+def test_every_parameter_and_the_input_get_gradients(spec: ModelSpec) -> None:
+    network = build_model(spec).train()
+    x = torch.randn(2, 3, 64, 64, requires_grad=True)
+    network(x).square().mean().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    without = [name for name, p in network.named_parameters() if p.grad is None]
+    assert without == []
+
+
+@SPECS
+def test_the_smallest_size_is_true(spec: ModelSpec) -> None:
+    network = build_model(spec).eval()
+    small = spec.minimum_size
+    network(torch.randn(1, 3, small, small))
+    with pytest.raises(RuntimeError):
+        network(torch.randn(1, 3, small - 1, small - 1))
+
+
+def test_segnet_has_the_parameters_of_its_paper() -> None:
+    parameters = sum(p.numel() for p in build_model(model_spec("segnet")).parameters())
+    assert parameters == 29_449_355
+    assert f"{parameters / 1e6:.2f}M" == model_spec("segnet").paper.parameters
+
+
+def test_segnet_is_convolutions_and_unpooling_only() -> None:
+    network = build_model(model_spec("segnet"))
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 26
+    assert {m.kernel_size for m in convolutions} == {(3, 3)}
+    assert not [m for m in network.modules() if isinstance(m, (nn.ConvTranspose2d, nn.Linear))]
+    widths = [m.out_channels for m in convolutions]
+    encoder = [64, 64, 128, 128, *[256] * 3, *[512] * 6]
+    decoder = [512, 512, 512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 11]
+    assert widths == encoder + decoder
+
+
+def test_segnet_lite_is_the_same_network_at_a_quarter_of_the_widths() -> None:
+    full, lite = (
+        [m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)]
+        for network in (build_model(model_spec("segnet")), build_model(model_spec("segnet_lite")))
+    )
+    assert [4 * width for width in lite[:-1]] == full[:-1]
+    assert lite[-1] == full[-1] == 11
+
+
+def test_segnet_computes_what_pooling_with_indices_computes() -> None:
+    torch.manual_seed(0)
+    network = SegNet(11, width=0.25).eval()
+    x = torch.randn(1, 3, 90, 120)
+    with torch.no_grad():
+        assert torch.equal(network(x), _with_pytorch_indices(network, x))
+
+
+def _with_pytorch_indices(network: SegNet, x: Tensor) -> Tensor:
+    kept = []
+    for stage in network.encoder:
+        x = stage(x)
+        size = x.shape[-2:]
+        x, indices = F.max_pool2d(x, 2, return_indices=True)
+        kept.append((indices, size))
+    for stage in network.decoder:
+        indices, size = kept.pop()
+        x = stage(F.max_unpool2d(x, indices, 2, output_size=size))
+    return network.classifier(x)
+
+
+def test_an_unknown_network_is_named_with_its_nearest_match() -> None:
+    with pytest.raises(ModelError, match="did you mean segnet_lite"):
+        model_spec("segnet_lit")
+
+
+def test_a_size_that_is_too_small_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(SizeError, match="nearest usable size is 32x48"):
+        model_spec("segnet").check_size(16, 48)
+
+
+def torchvision_state() -> dict[str, Tensor]:
+    state = {}
+    for stage, numbers in zip(vgg16_stages(), TORCHVISION_FEATURES, strict=True):
+        for layer, number in zip(stage, numbers, strict=True):
+            state[f"features.{number}.weight"] = torch.randn_like(layer.conv.weight)
+            state[f"features.{number}.bias"] = torch.randn_like(layer.conv.bias)
+    return state
+
+
+def test_vgg16_weights_load_by_torchvisions_names_and_strictly() -> None:
+    state, stages = torchvision_state(), vgg16_stages()
+    load_vgg16(stages, state)
+    assert torch.equal(stages[4][2].conv.weight, state["features.28.weight"])
+    with pytest.raises(WeightsError, match=r"nothing for features\.0\.bias"):
+        load_vgg16(stages, {k: v for k, v in state.items() if k != "features.0.bias"})
+    with pytest.raises(WeightsError, match="unknown keys"):
+        load_vgg16(stages, state | {"features.30.weight": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="shape"):
+        load_vgg16(vgg16_stages(width=0.5), state)
+
+
+def test_the_registry_imports_no_torch() -> None:
+    code = "import models.registry, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
