@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from pipeline.build import BuildOptions, build
+from pipeline.engine import Engine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,3 +32,16 @@ def road_data() -> Path:
     if os.environ.get("ROADSEG_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def small_options() -> BuildOptions:
+    """The trained ``segnet_lite`` at a size that takes seconds instead of minutes."""
+    return BuildOptions("segnet_lite", size=(120, 90))
+
+
+@pytest.fixture(scope="session")
+def small_engine(small_options: BuildOptions, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """An OpenVINO engine of ``small_options``; tests that change its files copy them first."""
+    folder = tmp_path_factory.mktemp("engines")
+    return build(replace(small_options, output=folder), lambda what, share: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -51,4 +50,4 @@ def run(options: argparse.Namespace) -> Outcome:
         TRAINED if options.publish else settings.folder,
     )
     text = f"{card['file']}: val mIoU {percent(card['val']['miou']).strip()}, {card['bytes']} bytes"
-    return Outcome(json.loads(json.dumps(card)), text)
+    return Outcome(card, text)

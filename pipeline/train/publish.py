@@ -82,9 +82,11 @@ def publish(
         "torch": torch.__version__,
         "licence": provenance.terms,
     }
+    text = json.dumps(card, indent=2)
     with atomic_path(folder / f"{spec.name}.json") as temporary:
-        temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return card
+        temporary.write_text(text + "\n", encoding="utf-8")
+    read_back: dict[str, Any] = json.loads(text)
+    return read_back
 
 
 def _score(spec: ModelSpec, state: dict[str, Tensor], validation: Sequence[Sample]) -> Scores:

@@ -1,0 +1,63 @@
+"""Frames per second of ``segnet_lite``: the engine alone, and from a file to an overlay video.
+
+    .venv/bin/pytest benchmarks --benchmark-json=benchmarks.json
+
+Machines are shared and noisy: what counts is ``share_of_engine``, the ratio of two medians taken
+in turns in one run, not the milliseconds of one of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from pipeline.engine import Engine
+from pipeline.sessions.base import Frames, Session
+from pipeline.sinks import SinkOptions, open_sinks
+from pipeline.sources import open_source
+from pipeline.stream import StreamOptions, run
+
+
+def test_engine(benchmark: BenchmarkFixture, session: Session, frame: Frames) -> None:
+    """One 960x540 frame in, one class map out."""
+    benchmark.pedantic(session.run, args=(frame,), rounds=40, warmup_rounds=5)
+    benchmark.extra_info["fps"] = 1 / benchmark.stats.stats.median
+    benchmark.extra_info["precision"] = session.capabilities.precision
+
+
+def test_end_to_end(
+    benchmark: BenchmarkFixture,
+    engine: Engine,
+    session: Session,
+    frame: Frames,
+    clip: Path,
+    tmp_path: Path,
+) -> None:
+    """Decode, segment, draw, encode; the engine alone is measured between the rounds."""
+    end_to_end: list[float] = []
+    alone: list[float] = []
+    stages: dict[str, float | None] = {}
+
+    def segment_clip() -> None:
+        source = open_source(str(clip))
+        options = SinkOptions(engine.manifest.classes, source.name, source.fps)
+        sinks = open_sinks([str(tmp_path / "out.mp4")], options)
+        report = run(session, source, sinks, StreamOptions(engine.manifest.classes))
+        assert report.frames == report.promised
+        end_to_end.append(report.fps or 0.0)
+        stages.update({name: times["p50"] for name, times in report.stages_ms.items()})
+
+    def engine_alone() -> None:
+        for _ in range(15):
+            start = time.perf_counter()
+            session.run(frame)
+            alone.append(time.perf_counter() - start)
+
+    benchmark.pedantic(segment_clip, setup=engine_alone, rounds=5, warmup_rounds=1)
+    fps = statistics.median(end_to_end)
+    benchmark.extra_info["fps"] = fps
+    benchmark.extra_info["share_of_engine"] = fps * statistics.median(alone)
+    benchmark.extra_info["stages_ms"] = stages
