@@ -18,6 +18,32 @@ from models.spec import LARGEST_SIZE, InputSpec
 FRAME_SIZES = (64, LARGEST_SIZE)
 
 
+class Normalise(nn.Module):
+    """Grey levels of BGR frames -> what the network was trained on: order, mean and deviation.
+
+    Args:
+        spec: channel order, mean and std.
+        dtype: floating-point type of input and output.
+    """
+
+    channels: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, spec: InputSpec, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        order = [2, 1, 0] if spec.order == "rgb" else [0, 1, 2]
+        mean, std = torch.tensor(spec.mean).view(3, 1, 1), torch.tensor(spec.std).view(3, 1, 1)
+        self.register_buffer("channels", torch.tensor(order))
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        self.register_buffer("scale", (1 / (255 * std)).to(dtype))
+        self.register_buffer("shift", (-mean / std).to(dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) BGR, 0..255, to (N, 3, H, W) normalised, in the spec's order."""
+        return torch.index_select(x, 1, self.channels) * self.scale + self.shift
+
+
 class DeploymentGraph(nn.Module):
     """Wrap ``network`` as (N, H, W, 3) uint8 BGR frames -> (N, h, w) uint8 class map.
 
@@ -27,24 +53,15 @@ class DeploymentGraph(nn.Module):
         dtype: floating-point type of the graph; the network is converted to it.
     """
 
-    channels: Tensor
-    scale: Tensor
-    shift: Tensor
-
     def __init__(
         self, network: nn.Module, spec: InputSpec, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
         self.network = network.eval().to(dtype)
+        self.normalise = Normalise(spec, dtype)
         self.spec = spec
-        self.size = (spec.height, spec.width)
         self.dtype = dtype
-        order = [2, 1, 0] if spec.order == "rgb" else [0, 1, 2]
-        mean, std = torch.tensor(spec.mean).view(3, 1, 1), torch.tensor(spec.std).view(3, 1, 1)
-        self.register_buffer("channels", torch.tensor(order))
-        # (x / 255 - mean) / std as one multiplication and one addition on grey levels.
-        self.register_buffer("scale", (1 / (255 * std)).to(dtype))
-        self.register_buffer("shift", (-mean / std).to(dtype))
+        self.size = (spec.height, spec.width)
 
     def with_dtype(self, dtype: torch.dtype) -> DeploymentGraph:
         """Return a copy in another floating-point type; this graph stays as it is."""
@@ -55,7 +72,8 @@ class DeploymentGraph(nn.Module):
         # TensorRT takes bytes at the network's edge only: the cast must be the first operator.
         x = frames.to(self.dtype).permute(0, 3, 1, 2)
         x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
-        return torch.index_select(x, 1, self.channels) * self.scale + self.shift
+        normalised: Tensor = self.normalise(x)
+        return normalised
 
     def forward(self, frames: Tensor) -> Tensor:
         """Segment frames; the class map has the network's size, ties go to the lower class."""

@@ -18,8 +18,9 @@ from models.registry import build_model, model_spec
 from models.spec import InputSpec
 from models.vgg import vgg16_stages
 from models.weights import load_weights
+from pipeline.deploy import DeploymentGraph, Normalise
 from pipeline.train.augment import Augmentation
-from pipeline.train.batches import Batches, normalise
+from pipeline.train.batches import Batches, network_input
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.train.publish import Provenance, publish
@@ -91,15 +92,11 @@ def test_every_picture_is_seen_once_per_epoch(samples: list[Sample]) -> None:
     assert sorted(seen[:3]) == sorted(seen[3:]) == ["0", "1", "2"]
 
 
-def test_normalising_is_what_the_deployment_graph_does(samples: list[Sample]) -> None:
-    from pipeline.deploy import DeploymentGraph
-
+def test_the_network_sees_in_training_what_it_sees_deployed(samples: list[Sample]) -> None:
     spec = InputSpec(96, 72)
     frames = torch.from_numpy(samples[0].image[None])
-    ours = normalise(frames, spec)
-    assert torch.allclose(
-        ours, DeploymentGraph(build_model(LITE), spec).preprocess(frames), atol=1e-5
-    )
+    deployed = DeploymentGraph(build_model(LITE), spec).preprocess(frames)
+    assert torch.allclose(network_input(frames, Normalise(spec)), deployed, atol=1e-5)
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
@@ -116,7 +113,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     with pytest.raises(KeyboardInterrupt):
         first.train(batches(samples), samples[:1])
     second = trainer(tmp_path / "parts")
-    assert second.resume()
+    second.resume()
     assert second.step == 2
     second.train(batches(samples), samples[:1])
     for name, value in whole.average.state_dict().items():

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.closable import Closable
 from pipeline.errors import EngineError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 Frames = NDArray[np.uint8]
 ClassMaps = NDArray[np.uint8]
@@ -47,7 +43,7 @@ class Capabilities:
     dynamic_frame_size: bool = True
 
 
-class Session(ABC):
+class Session(Closable):
     """A loaded engine. Use as a context manager; usable from one thread at a time."""
 
     input_spec: TensorSpec
@@ -76,18 +72,3 @@ class Session(ABC):
     @abstractmethod
     def _run(self, frames: Frames) -> ClassMaps:
         """Run on a checked, contiguous batch."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release what the session holds; calling it again does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from models.classes import CAMVID, ClassSet
+from pipeline.closable import Closable
 from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Frame, Result
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 #: Stands in every file that a sink writes: how a later run knows its own outputs.
 MARK = "made by roadseg"
@@ -73,7 +69,7 @@ class MediaTime:
         return frame.captured - self._first
 
 
-class Sink(ABC):
+class Sink(Closable):
     """Takes results in order. Use as a context manager; write from one thread at a time.
 
     Closing finishes the output; an output that took no result, or whose writing failed, is
@@ -154,17 +150,6 @@ class Sink(ABC):
     def _discard(self) -> None:
         """Remove what was begun; must not raise."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class OutputFile:

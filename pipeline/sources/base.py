@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import cv2
 
+from pipeline.closable import Closable
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["Frame", "Source", "SourceOptions", "quiet_opencv"]
 
@@ -38,7 +34,7 @@ class SourceOptions:
     seed: int = 0
 
 
-class Source(ABC):
+class Source(Closable):
     """Frames, one after the other. Use as a context manager; read from one thread at a time.
 
     Attributes:
@@ -99,17 +95,6 @@ class Source(ABC):
     def _close(self) -> None:
         """Release resources; called once."""
         return
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def quiet_opencv() -> None:

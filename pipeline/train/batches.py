@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from calibration.dataset import Sample
-from models.spec import InputSpec
+from pipeline.deploy import Normalise
 from pipeline.train.augment import Augmentation, Draw, Picture
 
 
@@ -73,11 +73,7 @@ class Batches:
         return self.augmentation.apply(image, label, random)
 
 
-def normalise(frames: Tensor, spec: InputSpec) -> Tensor:
+def network_input(frames: Tensor, normalise: Normalise) -> Tensor:
     """Turn (N, H, W, 3) uint8 BGR frames into (N, 3, H, W) normalised floats, channels last."""
-    x = frames.permute(0, 3, 1, 2).float()
-    if spec.order == "rgb":
-        x = x.flip(1)
-    mean = torch.tensor(spec.mean, device=x.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(spec.std, device=x.device).view(1, 3, 1, 1) * 255
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+    x: Tensor = normalise(frames.permute(0, 3, 1, 2).float())
+    return x.contiguous(memory_format=torch.channels_last)

@@ -43,13 +43,14 @@ RECIPES = {
         steps=650, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
     ),
     "segnet_lite": Recipe(
-        steps=1800,
+        steps=2300,
         batch=8,
         crop=(240, 320),
         scale=(0.6, 1.4),
         rate=2e-3,
         warmup=60,
         encoder_rate=0.5,
+        class_power=0.7,
         ema=0.99,
         synthetic=0.12,
         validate_every=200,

@@ -19,8 +19,9 @@ from models.classes import ClassSet
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.vgg import load_vgg16, vgg16_stages
+from pipeline.deploy import Normalise
 from pipeline.train.augment import Augmentation, Picture
-from pipeline.train.batches import Batches, normalise
+from pipeline.train.batches import Batches, network_input
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.recipe import Recipe
 from pipeline.train.shrink import shrink_trunk
@@ -51,14 +52,17 @@ def train_model(
     samples = list(open_labelled_folder(data.train, spec.classes))
     validation = list(open_labelled_folder(data.val, spec.classes))
     network = build_model(spec)
-    if data.trunk is not None:
+    resuming = resume and (settings.folder / "checkpoint.pt").exists()
+    if data.trunk is not None and not resuming:  # a checkpoint brings its own weights
         pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
-        inputs = [normalise(torch.from_numpy(image[None]), spec.input) for image in pictures]
+        normalise = Normalise(spec.input)
+        inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
         start_from_vgg16(cast("nn.ModuleList", network.encoder), data.trunk, inputs)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(spec, network, recipe, settings, class_weights(samples, spec.classes, recipe))
-    if resume and trainer.resume():
+    if resuming:
+        trainer.resume()
         log.info("resumed at step %d", trainer.step)
     trainer.train(_batches(samples, spec, recipe, settings.seed), validation)
     return trainer

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from calibration.dataset import Sample
 from calibration.scores import ConfusionMatrix, Scores
 from models.spec import ModelSpec
-from pipeline.train.batches import Batches, normalise
+from pipeline.deploy import Normalise
+from pipeline.train.batches import Batches, network_input
 from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.train.recipe import Recipe
 
@@ -66,6 +67,7 @@ class Trainer:
         self.recipe = recipe
         self.settings = settings
         self.device = next(network.parameters()).device
+        self.normalise = Normalise(spec.input).to(self.device)
         self.weights = weights.to(self.device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.rate)
@@ -73,18 +75,14 @@ class Trainer:
         self.best = 0.0
         self.seconds = 0.0
 
-    def resume(self) -> bool:
-        """Continue from the folder's checkpoint; False where there is none."""
-        path = self.settings.folder / "checkpoint.pt"
-        if not path.exists():
-            return False
-        state = load_checkpoint(path, self.spec.name)
+    def resume(self) -> None:
+        """Continue from the folder's checkpoint."""
+        state = load_checkpoint(self.settings.folder / "checkpoint.pt", self.spec.name)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.seconds = state["seconds"]
-        return True
 
     def save(self, name: str = "checkpoint.pt") -> None:
         """Write everything that :meth:`resume` needs."""
@@ -129,7 +127,7 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(self.step, self.recipe)
-        x = normalise(images.to(self.device), self.spec.input)
+        x = network_input(images.to(self.device), self.normalise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
             logits = self.network(x)
         loss = F.cross_entropy(
@@ -202,9 +200,10 @@ def evaluate_network(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
+    normalise = Normalise(spec.input).to(device)
     matrix = ConfusionMatrix(spec.classes)
     for sample in samples:
-        x = normalise(torch.from_numpy(sample.image[None]).to(device), spec.input)
+        x = network_input(torch.from_numpy(sample.image[None]).to(device), normalise)
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
             logits = network(x)
         matrix.add(sample.label, logits[0].argmax(0).to(torch.uint8).cpu().numpy())
