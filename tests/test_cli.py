@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -121,6 +123,34 @@ def test_doctor_says_what_can_be_built_and_run(capsys: Captured) -> None:
     assert runtimes["tensorrt-rtx"]["can_build"]
     assert report["packages"]["openvino"]  # type: ignore[index]
     assert isinstance(report["video"]["ffmpeg"], bool)  # type: ignore[index]
+
+
+def test_train_leaves_weights_and_a_card_and_resumes(
+    capsys: Captured, labelled: Path, tmp_path: Path
+) -> None:
+    data, folder = tmp_path / "data", tmp_path / "run"
+    for part in ("train", "val"):
+        shutil.copytree(labelled, data / part)
+    arguments = ("train", "segnet_lite", "--data", str(data), "--folder", str(folder))
+    card = run_json(capsys, *arguments, "--steps", "1")
+    assert card["step"] == 1
+    assert (folder / "segnet_lite.safetensors").stat().st_size == card["bytes"]
+    again = run_json(capsys, *arguments, "--steps", "2", "--resume")
+    assert again["step"] == 2
+
+
+def test_a_terminated_build_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "build", "segnet_lite", "--output", str(tmp_path)]
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".build-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_network_is_one_line_with_the_nearest(capsys: Captured) -> None:

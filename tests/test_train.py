@@ -23,6 +23,7 @@ from pipeline.train.augment import Augmentation
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.loss import soft_jaccard
 from pipeline.train.publish import Provenance, publish
 from pipeline.train.recipe import Recipe
 from pipeline.train.run import class_weights
@@ -149,6 +150,18 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint.pt", {"model": "segnet"})
     with pytest.raises(WeightsError, match="of 'segnet', expected format 1 of 'segnet_lite'"):
         load_checkpoint(tmp_path / "checkpoint.pt", "segnet_lite")
+
+
+def test_a_perfect_prediction_overlaps_fully_and_void_counts_nowhere() -> None:
+    labels = torch.tensor([[[0, 1, 1, 9]]])
+    right = torch.nn.functional.one_hot(labels.clamp(max=2), 3).permute(0, 3, 1, 2) * 50.0
+    assert soft_jaccard(right, labels, void=9) == pytest.approx(0.0, abs=1e-6)
+    wrong = right.clone()
+    wrong[..., 3] = torch.tensor([[50.0], [0.0], [0.0]])  # under void, anything goes
+    assert torch.equal(soft_jaccard(wrong, labels, 9), soft_jaccard(right, labels, 9))
+    half = soft_jaccard(right.flip(1), labels, void=9)  # class 1 right, class 0 missed
+    assert half == pytest.approx(0.5, abs=1e-6)
+    assert soft_jaccard(right, torch.full_like(labels, 9), void=9) == 0.0
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:

@@ -19,6 +19,7 @@ class Recipe:
         encoder_rate: factor on the rate of pretrained layers.
         decay: weight decay on convolution weights.
         class_power: class weights are median frequency / frequency, to this power.
+        overlap: weight of the soft Jaccard term beside cross-entropy.
         ema: decay of the averaged weights, which are the ones exported.
         synthetic: share of training pictures drawn by ``calibration.synthetic``.
         validate_every: steps between validations.
@@ -32,7 +33,8 @@ class Recipe:
     warmup: int = 100
     encoder_rate: float = 1.0
     decay: float = 1e-2
-    class_power: float = 0.5
+    class_power: float = 0.7
+    overlap: float = 1.0
     ema: float = 0.995
     synthetic: float = 0.0
     validate_every: int = 200
@@ -40,7 +42,7 @@ class Recipe:
 
 RECIPES = {
     "segnet": Recipe(
-        steps=650, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
+        steps=750, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
     ),
     "segnet_lite": Recipe(
         steps=2300,
@@ -50,7 +52,6 @@ RECIPES = {
         rate=2e-3,
         warmup=60,
         encoder_rate=0.5,
-        class_power=0.7,
         ema=0.99,
         synthetic=0.12,
         validate_every=200,

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibration.dataset import Sample
@@ -20,6 +19,7 @@ from models.spec import ModelSpec
 from pipeline.deploy import Normalise
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.loss import SegmentationLoss
 from pipeline.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,11 @@ class Trainer:
         self.settings = settings
         self.device = next(network.parameters()).device
         self.normalise = Normalise(spec.input).to(self.device)
-        self.weights = weights.to(self.device)
+        self.loss = SegmentationLoss(weights, spec.classes.void, recipe.overlap).to(self.device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.rate)
         self.step = 0
-        self.best = 0.0
+        self.best = -1.0  # so that the first validation always leaves a best.pt
         self.seconds = 0.0
 
     def resume(self) -> None:
@@ -130,14 +130,9 @@ class Trainer:
         x = network_input(images.to(self.device), self.normalise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
             logits = self.network(x)
-        loss = F.cross_entropy(
-            logits.float(),
-            labels.to(self.device),
-            weight=self.weights,
-            ignore_index=self.spec.classes.void,
-        )
+        loss = self.loss(logits.float(), labels.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.step += 1
