@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.errors import ModelError, SizeError, WeightsError
+from models.measure import cost_of
 from models.registry import MODELS, build_model, model_spec
 from models.segnet import SegNet
 from models.spec import ModelSpec
@@ -52,6 +53,33 @@ def test_segnet_has_the_parameters_of_its_paper() -> None:
     parameters = sum(p.numel() for p in build_model(model_spec("segnet")).parameters())
     assert parameters == 29_449_355
     assert f"{parameters / 1e6:.2f}M" == model_spec("segnet").paper.parameters
+
+
+def test_multiply_adds_are_counted_from_the_layers() -> None:
+    spec = model_spec("segnet")
+    # Rows times columns after 0 to 4 poolings of 360x480, times 9 * inputs * outputs.
+    areas = [360 * 480, 180 * 240, 90 * 120, 45 * 60, 22 * 30]
+    encoder = [
+        [(3, 64), (64, 64)],
+        [(64, 128), (128, 128)],
+        [(128, 256), (256, 256), (256, 256)],
+        [(256, 512), (512, 512), (512, 512)],
+        [(512, 512)] * 3,
+    ]
+    decoder = [
+        [(64, 64), (64, 11)],
+        [(128, 128), (128, 64)],
+        [(256, 256), (256, 256), (256, 128)],
+        [(512, 512), (512, 512), (512, 256)],
+        [(512, 512)] * 3,
+    ]
+    expected = sum(
+        area * 9 * inputs * outputs
+        for area, down, up in zip(areas, encoder, decoder, strict=True)
+        for inputs, outputs in (*down, *up)
+    )
+    assert cost_of(spec).gmacs == pytest.approx(expected / 1e9)
+    assert cost_of(spec).parameters == 29_449_355
 
 
 def test_segnet_is_convolutions_and_unpooling_only() -> None:
