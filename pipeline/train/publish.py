@@ -38,12 +38,14 @@ class Provenance:
         pretrained: origin of the initial weights, None for random ones.
         terms: licence of the data in plain words.
         seed: of the run.
+        notes: what happened on the way that the recipe does not show.
     """
 
     data: str
     pretrained: str | None
     terms: str
     seed: int
+    notes: str = ""
 
 
 def publish(
@@ -80,6 +82,7 @@ def publish(
         "hours": round(run["seconds"] / 3600, 2),
         "hardware": _hardware(),
         "torch": torch.__version__,
+        "notes": provenance.notes,
         "licence": provenance.terms,
     }
     text = json.dumps(card, indent=2)

@@ -42,7 +42,7 @@ class Recipe:
 
 RECIPES = {
     "segnet": Recipe(
-        steps=750, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
+        steps=760, batch=4, rate=1e-3, encoder_rate=0.25, synthetic=0.1, validate_every=100
     ),
     "segnet_lite": Recipe(
         steps=2300,
