@@ -135,6 +135,7 @@ def test_train_leaves_weights_and_a_card_and_resumes(
     arguments = ("train", "segnet_lite", "--data", str(data), "--folder", str(folder))
     card = run_json(capsys, *arguments, "--steps", "1")
     assert card["step"] == 1
+    assert "not stated" in card["licence"]  # nothing is claimed about somebody's own data
     assert (folder / "segnet_lite.safetensors").stat().st_size == card["bytes"]
     run_json(capsys, *arguments, "--steps", "2", "--resume")
     assert load_checkpoint(folder / "checkpoint.pt", "segnet_lite")["step"] == 2

@@ -125,6 +125,12 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=_positive, metavar="N", help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads; default: all")
+    parser.add_argument(
+        "--licence",
+        default="not stated: ask whoever made the data before using these weights",
+        metavar="TEXT|camvid",
+        help="terms of the data, for the card",
+    )
     parser.add_argument("--publish", action="store_true", help="put the result into models/trained")
     return parser
 

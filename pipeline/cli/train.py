@@ -13,7 +13,7 @@ from calibration.dataset import open_labelled_folder
 from models.registry import model_spec
 from models.weights import TRAINED
 from pipeline.cli.outcome import Outcome, percent
-from pipeline.train.publish import CAMVID_TERMS, Provenance, publish
+from pipeline.train.publish import TERMS, Provenance, publish
 from pipeline.train.recipe import RECIPES, Recipe
 from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
 from pipeline.train.trainer import RunSettings
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Outcome:
         data=f"{options.data.name}/train"
         + (f", {recipe.synthetic:.0%} synthetic frames" if recipe.synthetic else ""),
         pretrained=options.trunk.name if options.trunk else None,
-        terms=CAMVID_TERMS,
+        terms=TERMS.get(options.licence, options.licence),
         seed=options.seed,
     )
     card = publish(

@@ -21,12 +21,12 @@ from models.weights import decode, encode, save_weights
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.trainer import evaluate_network
 
-#: Printed on every card: the terms of the pictures reach the weights made from them.
-CAMVID_TERMS = (
-    "Trained on CamVid (Brostow et al. 2009), which is for research only (CC BY-NC 4.0 in the "
-    "SegNet tutorial's copy). Do not use these weights in a product: train on data that you may "
-    "use for it."
-)
+#: Terms of known data, by the word that ``--licence`` takes: they reach the weights made from it.
+TERMS = {
+    "camvid": "Trained on CamVid (Brostow et al. 2009), which is for research only (CC BY-NC 4.0 "
+    "in the SegNet tutorial's copy). Do not use these weights in a product: train on data that "
+    "you may use for it.",
+}
 
 
 @dataclass(frozen=True)
@@ -101,4 +101,4 @@ def _score(spec: ModelSpec, state: dict[str, Tensor], validation: Sequence[Sampl
 def _hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads, {platform.machine()}"
+    return f"CPU, {platform.machine()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import logging
 import time
@@ -105,23 +106,21 @@ class Trainer:
         self.network.train()
         started = saved = time.monotonic()
         losses: list[float] = []
-        while self.step < self.recipe.steps:
-            for images, labels in batches.from_step(self.step):
-                losses.append(self._step(images, labels))
-                now = time.monotonic()
-                self.seconds += now - started
-                started = now
-                if self.step % 20 == 0:
-                    self._log(loss=sum(losses) / len(losses))
-                    losses.clear()
-                if now - saved > self.settings.checkpoint_seconds:
-                    self.save()
-                    saved = now
-                if self.step % self.recipe.validate_every == 0 or self.step >= self.recipe.steps:
-                    self._validate(validation)
-                    started = time.monotonic()
-                if self.step >= self.recipe.steps:
-                    break
+        remaining = max(0, self.recipe.steps - self.step)
+        for images, labels in itertools.islice(batches.from_step(self.step), remaining):
+            losses.append(self._step(images, labels))
+            now = time.monotonic()
+            self.seconds += now - started
+            started = now
+            if self.step % 20 == 0:
+                self._log(loss=sum(losses) / len(losses))
+                losses.clear()
+            if now - saved > self.settings.checkpoint_seconds:
+                self.save()
+                saved = now
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
+                self._validate(validation)
+                started = time.monotonic()
         self.save()
 
     def _step(self, images: Tensor, labels: Tensor) -> float:
