@@ -7,20 +7,48 @@ from collections import OrderedDict
 from torch import nn
 
 
+class ConvReLU(nn.Sequential):
+    """Convolution and ReLU, as in the networks from before batch norm; the picture keeps its size.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: side of the kernel, odd.
+        dilation: input pixels between two taps of the kernel.
+    """
+
+    conv: nn.Conv2d
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> None:
+        convolution = same_convolution(inputs, outputs, kernel, dilation)
+        super().__init__(OrderedDict(conv=convolution, relu=nn.ReLU(inplace=True)))
+
+
 class ConvNormReLU(nn.Sequential):
-    """3x3 convolution, batch norm, ReLU; the picture keeps its size.
+    """Convolution, batch norm, ReLU; the picture keeps its size.
 
     The convolution keeps its bias although batch norm makes it redundant: the Caffe networks have
     it, so published weights map one to one, and folding removes it from the engine anyway.
+
+    Args:
+        inputs, outputs: channels.
+        kernel: side of the kernel, odd.
+        dilation: input pixels between two taps of the kernel.
     """
 
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
 
-    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
-        convolution = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # Conv2d has a bias here
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> None:
+        convolution = same_convolution(inputs, outputs, kernel, dilation)
         super().__init__(
             OrderedDict(conv=convolution, norm=nn.BatchNorm2d(outputs), relu=nn.ReLU(inplace=True))
         )
+
+
+def same_convolution(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:
+    """Make a convolution with bias that keeps the picture's size, started as He et al. 2015 do."""
+    padding = dilation * (kernel // 2)
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # Conv2d has a bias here
+    return convolution

@@ -5,12 +5,17 @@ the arg-max positions, and a mirrored decoder: unpooling to those positions, the
 convolutions as the encoder stage has. The last of them is the 3x3 classifier. No transposed
 convolution, no fully connected layer; 29.45 M parameters, the paper's own figure (section 3).
 
-Deviations: none in the network. Odd sizes are floored when pooled, as PyTorch does (Caffe ceils),
-and unpooling restores the recorded size, so 480x360 (360, 180, 90, 45, 22, 11 rows) passes.
+SegNet-Basic is the paper's small form (section 3.2): four stages of one 7x7 convolution of 64
+channels each way, no ReLU and no bias in the decoder; 1.416 M parameters (Table 1: 1.425 M).
+
+Deviations: none in SegNet; SegNet-Basic leaves out the local contrast normalisation of the picture
+(the deployment graph normalises it). Odd sizes are floored when pooled, as PyTorch does (Caffe
+ceils), and unpooling restores the recorded size, so 480x360 (360, 180, 90, 45, 22, 11 rows) passes.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -64,6 +69,49 @@ def _decoder_stages(width: float) -> nn.ModuleList:
         layers = [ConvNormReLU(inputs, outputs if i == count - 1 else inputs) for i in range(count)]
         stages.append(nn.Sequential(*layers))
     return stages
+
+
+#: Stages each way, channels and kernel of SegNet-Basic.
+BASIC_STAGES, BASIC_CHANNELS, BASIC_KERNEL = 4, 64, 7
+
+
+class SegNetBasic(nn.Module):
+    """SegNet-Basic.
+
+    Args:
+        classes: number of output channels.
+        channels: of every stage; the paper has 64.
+    """
+
+    def __init__(self, classes: int, channels: int = BASIC_CHANNELS) -> None:
+        super().__init__()
+        inputs = [3] + [channels] * (BASIC_STAGES - 1)
+        self.encoder = nn.ModuleList(ConvNormReLU(i, channels, BASIC_KERNEL) for i in inputs)
+        self.pool = MaxPoolPhases()
+        self.unpool = MaxUnpoolPhases()
+        self.decoder = nn.ModuleList(_linear_stage(channels) for _ in range(BASIC_STAGES))
+        self.classifier = nn.Conv2d(channels, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits; H, W >= 16."""
+        pooled: list[Pooled] = []
+        for stage in self.encoder:
+            pooled.append(self.pool(stage(x)))
+            x = pooled[-1].values
+        for stage in self.decoder:
+            x = stage(self.unpool(x, pooled.pop()))
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+def _linear_stage(channels: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, channels, BASIC_KERNEL, padding=3, bias=False)
+    return nn.Sequential(OrderedDict(conv=convolution, norm=nn.BatchNorm2d(channels)))
+
+
+def build_segnet_basic(classes: ClassSet, width: float = 1.0) -> SegNetBasic:
+    """Build a SegNet-Basic with one output channel per class, weights random."""
+    return SegNetBasic(len(classes), round(BASIC_CHANNELS * width))
 
 
 def build_segnet(classes: ClassSet, width: float = 1.0) -> SegNet:

@@ -45,6 +45,24 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What the network measures; the tests hold the built network against it.
+
+    Attributes:
+        parameters: learned values.
+        gmacs: 10^9 multiply-adds of one picture at the spec's input size.
+        receptive_field: theoretical side, in pixels, of what one central output sees through
+            convolutions, poolings and resizes with a window; the longer side where they differ.
+        global_context: a pooling over the whole picture adds to that.
+    """
+
+    parameters: int
+    gmacs: float
+    receptive_field: int
+    global_context: bool = False
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One row of the registry.
 
@@ -54,9 +72,14 @@ class ModelSpec:
         paper: source of the architecture.
         output_stride: input pixels per cell of the coarsest feature map.
         minimum_size: smallest usable width and height.
+        figures: size, cost and field of view.
         classes: class set of the registered weights.
         input: preprocessing of the registered weights.
+        output_strides: others that the builder makes of it, with the same weights, when it gets
+            the keyword ``output_stride``.
         variant: keyword arguments of the builder; variants are data, not subclasses.
+        encoder: row of ``models.pretrained.ENCODERS`` whose published weights fit the network's
+            ``encoder``; None where the network starts from random weights, as its paper does.
     """
 
     name: str
@@ -64,9 +87,12 @@ class ModelSpec:
     paper: Paper
     output_stride: int
     minimum_size: int
+    figures: Figures
     classes: ClassSet = CAMVID
     input: InputSpec = InputSpec()
+    output_strides: tuple[int, ...] = ()
     variant: Mapping[str, object] = field(default_factory=dict)
+    encoder: str | None = None
 
     def check_size(self, width: int, height: int) -> None:
         """Accept a network size, or name the nearest usable one.

@@ -1,21 +1,23 @@
 """VGG16's convolutional trunk (Simonyan and Zisserman, 2015, configuration D).
 
-SegNet, DeconvNet, FCN, DeepLab v1 and DilatedNet all start from these thirteen 3x3 convolutions
-in five stages; how a stage is pooled belongs to each paper, so the stages come without pooling.
-Published weights carry torchvision's key names (``features.N.weight``, no batch norm); the table
-below says where each one goes.
+SegNet, DeconvNet, FCN, DeepLab v1 and v2 and DilatedNet all start from these thirteen 3x3
+convolutions in five stages. How a stage is pooled and dilated belongs to each paper, so both come
+as data. Published weights carry torchvision's key names (``features.N.weight``, no batch norm);
+the table below says where each one goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks import ConvNormReLU
+from models.blocks import ConvNormReLU, ConvReLU
 from models.errors import WeightsError
+from models.pooling import ceil_max_pool
 
 #: (convolutions, channels) of each stage.
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -23,55 +25,139 @@ STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 #: Index N of ``features.N`` for every convolution of torchvision's ``vgg16``, stage by stage.
 TORCHVISION_FEATURES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
+#: Index N of ``classifier.N`` for fc6 and fc7.
+TORCHVISION_CLASSIFIER = (0, 3)
+
+#: Channels of fc6 and fc7.
+FULLY_CONNECTED = 4096
+
+
+class Pool(NamedTuple):
+    """Max pooling behind a stage: 2x2 keeps an odd last row (Caffe's ceil), 3x3 is padded by 1."""
+
+    kernel: int
+    stride: int
+
+
+#: Pooling of the published network.
+HALVED = Pool(2, 2)
+
 
 def scaled_channels(width: float) -> tuple[int, ...]:
     """Channels per stage at ``width`` times those of the paper."""
     return tuple(round(channels * width) for _, channels in STAGES)
 
 
-def vgg16_stages(width: float = 1.0) -> nn.ModuleList:
-    """Build the five stages with batch norm, each keeping the picture's size.
+def vgg16_stages(
+    width: float = 1.0, norm: bool = True, dilations: Sequence[int] = (1, 1, 1, 1, 1)
+) -> nn.ModuleList:
+    """Build the five stages, each keeping the picture's size.
 
     Args:
         width: factor on every channel count; the input keeps its 3 channels.
+        norm: batch norm behind each convolution.
+        dilations: of the convolutions of each stage.
     """
+    block = ConvNormReLU if norm else ConvReLU
     stages = nn.ModuleList()
     inputs = 3
-    for (convolutions, _), outputs in zip(STAGES, scaled_channels(width), strict=True):
-        layers = [ConvNormReLU(inputs if i == 0 else outputs, outputs) for i in range(convolutions)]
+    for (convolutions, _), outputs, dilation in zip(
+        STAGES, scaled_channels(width), dilations, strict=True
+    ):
+        layers = [
+            block(inputs if i == 0 else outputs, outputs, dilation=dilation)
+            for i in range(convolutions)
+        ]
         stages.append(nn.Sequential(*layers))
         inputs = outputs
     return stages
+
+
+class VGG16(nn.ModuleList):
+    """The five stages without batch norm, pooled and dilated as a paper wants them.
+
+    Args:
+        pools: behind each stage; None leaves the map as it is.
+        dilations: of the convolutions of each stage.
+        width: factor on every channel count.
+    """
+
+    def __init__(
+        self,
+        pools: Sequence[Pool | None] = (HALVED,) * 5,
+        dilations: Sequence[int] = (1, 1, 1, 1, 1),
+        width: float = 1.0,
+    ) -> None:
+        super().__init__(vgg16_stages(width, norm=False, dilations=dilations))
+        self.pools = tuple(pools)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, 3, H, W) normalised pictures to the map behind each stage's pooling."""
+        maps = []
+        for stage, pool in zip(self, self.pools, strict=True):
+            x = _pooled(stage(x), pool)
+            maps.append(x)
+        return maps
+
+
+def _pooled(x: Tensor, pool: Pool | None) -> Tensor:
+    if pool is None:
+        return x
+    if pool == HALVED:
+        return ceil_max_pool(x)
+    return F.max_pool2d(x, pool.kernel, pool.stride, pool.kernel // 2)
 
 
 def load_vgg16(stages: nn.ModuleList, state: Mapping[str, Tensor]) -> None:
     """Copy published VGG16 convolutions into ``stages``; batch norm stays as it is.
 
     Args:
-        stages: made by :func:`vgg16_stages` at full width.
+        stages: made by :func:`vgg16_stages` at full width, or a :class:`VGG16`.
         state: torchvision's keys ``features.N.weight`` (out, in, 3, 3) and ``features.N.bias``.
 
     Raises:
         WeightsError: a key is missing, left over, or has another shape.
     """
-    remaining = dict(state)
-    with torch.no_grad():
-        for stage, numbers in zip(stages, TORCHVISION_FEATURES, strict=True):
-            for layer, number in zip(cast("nn.Sequential", stage), numbers, strict=True):
-                for kind in ("weight", "bias"):
-                    key = f"features.{number}.{kind}"
-                    parameter = getattr(layer.conv, kind)
-                    value = remaining.pop(key, None)
-                    if value is None or value.shape != parameter.shape:
-                        found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-                        raise WeightsError(
-                            f"VGG16 weights hold {found} for {key}, expected "
-                            f"{tuple(parameter.shape)}; pass a torchvision vgg16 state dict"
-                        )
-                    parameter.copy_(value)
-    extra = sorted(key for key in remaining if key.startswith("features."))
-    if extra:
+    remaining = {key: value for key, value in state.items() if key.startswith("features.")}
+    for stage, numbers in zip(stages, TORCHVISION_FEATURES, strict=True):
+        for layer, number in zip(cast("nn.Sequential", stage), numbers, strict=True):
+            _copy(cast("ConvReLU", layer).conv, f"features.{number}", remaining)
+    if remaining:
         raise WeightsError(
-            f"VGG16 weights hold {len(extra)} unknown keys such as {extra[0]}; "
+            f"VGG16 weights hold {len(remaining)} unknown keys such as {min(remaining)}; "
             "pass torchvision's vgg16 without batch norm"
         )
+
+
+def load_vgg16_classifier(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Tensor]) -> None:
+    """Copy VGG16's fully connected layers into the convolutions that took their place.
+
+    Args:
+        fc6: 512 to 4096 channels, 7x7.
+        fc7: 4096 to 4096 channels, 1x1.
+        state: torchvision's keys ``classifier.0`` (4096, 512 * 7 * 7) and ``classifier.3``.
+
+    Raises:
+        WeightsError: a key is missing or has another number of values.
+    """
+    remaining = {key: value for key, value in state.items() if key.startswith("classifier.")}
+    for convolution, number in zip((fc6, fc7), TORCHVISION_CLASSIFIER, strict=True):
+        _copy(convolution, f"classifier.{number}", remaining)
+
+
+@torch.no_grad()
+def _copy(convolution: nn.Conv2d, prefix: str, remaining: dict[str, Tensor]) -> None:
+    for kind in ("weight", "bias"):
+        key = f"{prefix}.{kind}"
+        parameter: Tensor = getattr(convolution, kind)
+        value = remaining.pop(key, None)
+        wanted = tuple(parameter.shape)
+        # A fully connected layer is the convolution over its whole input, flattened.
+        shapes = {wanted, (wanted[0], parameter[0].numel())} if kind == "weight" else {wanted}
+        if value is None or tuple(value.shape) not in shapes:
+            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
+            raise WeightsError(
+                f"VGG16 weights hold {found} for {key}, expected {wanted}; "
+                "pass a torchvision vgg16 state dict"
+            )
+        parameter.copy_(value.reshape(wanted))

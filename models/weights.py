@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atomic import atomic_path, sha256_of
+from models.classes import ClassSet
 from models.errors import WeightsError
 from models.registry import MODELS
 from models.spec import ModelSpec
@@ -80,11 +81,41 @@ def decode(coded: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, spec: ModelSpec, state: Mapping[str, Tensor]) -> None:
-    """Write ``state`` coded, with the network's name in the file's metadata."""
+    """Write ``state`` coded, with the network's name and its classes in the file's metadata."""
     from safetensors.torch import save_file
 
+    classes = json.dumps(asdict(spec.classes))
     with atomic_path(path) as temporary:
-        save_file(encode(state), temporary, {"format": _FORMAT, "model": spec.name})
+        save_file(
+            encode(state), temporary, {"format": _FORMAT, "model": spec.name, "classes": classes}
+        )
+
+
+def with_classes_of(spec: ModelSpec, source: str | None) -> ModelSpec:
+    """Return ``spec`` with the class set that the weights ``source`` were trained for.
+
+    Args:
+        spec: registry row of the network.
+        source: as for :func:`load_weights`.
+
+    Raises:
+        WeightsError: no such file, or a damaged one.
+    """
+    if source is None or source == "none":
+        return spec
+    from safetensors import SafetensorError, safe_open
+
+    path = _find(spec, source)
+    try:
+        with safe_open(path, framework="pt") as file:
+            classes = (file.metadata() or {}).get("classes")
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+    if classes is None:  # the first files did not record them
+        return spec
+    found = json.loads(classes)
+    palette = tuple(tuple(colour) for colour in found["palette"])
+    return replace(spec, classes=ClassSet(tuple(found["names"]), palette, found["void"]))
 
 
 def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> LoadedWeights:
@@ -149,9 +180,23 @@ def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
                     f"weights {path.name} belong to {owner}, expected {spec.name}; pass weights "
                     f"that were trained for {spec.name}"
                 )
+            _check_classes(path, spec, metadata.get("classes"))
             return decode({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_classes(path: Path, spec: ModelSpec, recorded: str | None) -> None:
+    names = spec.classes.names if recorded is None else tuple(json.loads(recorded)["names"])
+    if names != spec.classes.names:
         raise WeightsError(
-            f"weights {path} cannot be read as safetensors ({error}); the file is damaged or of "
-            "another kind, fetch or train it again"
-        ) from error
+            f"weights {path.name} tell {len(names)} classes apart ({', '.join(names[:3])}, ...), "
+            f"expected the {len(spec.classes)} of {spec.name}; pass weights trained for these"
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"weights {path} cannot be read as safetensors ({error}); the file is damaged or of "
+        "another kind, fetch or train it again"
+    )

@@ -17,7 +17,7 @@ from calibration.dataset import open_labelled_folder
 from calibration.synthetic import SyntheticDrive
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.weights import LoadedWeights, load_weights
+from models.weights import LoadedWeights, load_weights, with_classes_of
 from pipeline.bench import measure_latency
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
@@ -25,15 +25,13 @@ from pipeline.deploy import FRAME_SIZES, DeploymentGraph
 from pipeline.engine import Engine, Manifest, check_replaceable, describe_file, write_manifest
 from pipeline.errors import BuildError, OutputError, RuntimeMissingError
 from pipeline.evaluate import evaluate
+from pipeline.parity import TOLERANCES
 from pipeline.sessions import SESSIONS, open_session
 from pipeline.sessions.base import Frames, Session
 from pipeline.sessions.eager import EagerSession
 
 #: Frames of the synthetic drive on which an engine is compared with PyTorch.
 PARITY_FRAMES = (0, 150, 300)
-
-#: Below this share of agreeing pixels an FP32 engine computes something else than the network.
-_BROKEN = 0.99
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class BuildOptions:
         runtime: name in the compiler table.
         precision: ``fp32`` or ``fp16``; None for the runtime's default.
         size: (width, height) of the network; None for that of the weights.
+        output_stride: of networks that leave a choice; None for the registered one.
         weights: file, registered name, ``none``, or None for the best registered ones.
         targets: GPU architectures; empty for the runtime's default.
         output: folder for the engine.
@@ -56,6 +55,7 @@ class BuildOptions:
     runtime: str = "openvino"
     precision: str | None = None
     size: tuple[int, int] | None = None
+    output_stride: int | None = None
     weights: str | None = None
     targets: tuple[str, ...] = ()
     output: Path = Path("engines")
@@ -69,7 +69,8 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
     Raises:
         RoadsegError: anything a user can cause; nothing is left half-written then.
     """
-    spec = _sized(model_spec(options.model), options.size)
+    spec = _strided(_sized(model_spec(options.model), options.size), options.output_stride)
+    spec = with_classes_of(spec, options.weights)
     compiler = open_compiler(options.runtime)
     precision = _precision(options.precision, compiler)
     targets = compiler.check_targets(options.targets)
@@ -92,10 +93,12 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
 
 
 def engine_name(spec: ModelSpec, runtime: str, precision: str) -> str:
-    """Return the stem of an engine's files; the size is named where it is not the usual one."""
-    usual = model_spec(spec.name).input
+    """Return the stem of an engine's files; what is not as registered is named."""
+    usual = model_spec(spec.name)
     size = (spec.input.width, spec.input.height)
-    suffix = "" if size == (usual.width, usual.height) else f"-{size[0]}x{size[1]}"
+    suffix = "" if size == (usual.input.width, usual.input.height) else f"-{size[0]}x{size[1]}"
+    if spec.output_stride != usual.output_stride:
+        suffix += f"-os{spec.output_stride}"
     return f"{spec.name}-{runtime}-{precision}{suffix}"
 
 
@@ -105,6 +108,17 @@ def _sized(spec: ModelSpec, size: tuple[int, int] | None) -> ModelSpec:
     width, height = size
     spec.check_size(width, height)
     return replace(spec, input=replace(spec.input, width=width, height=height))
+
+
+def _strided(spec: ModelSpec, stride: int | None) -> ModelSpec:
+    if stride is None or stride == spec.output_stride:
+        return spec
+    if stride not in spec.output_strides:
+        known = ", ".join(str(known) for known in (spec.output_stride, *spec.output_strides))
+        raise BuildError(
+            f"--output-stride {stride} was given, {spec.name} has {known}; choose among these"
+        )
+    return replace(spec, output_stride=stride, variant={**spec.variant, "output_stride": stride})
 
 
 def _precision(asked: str | None, compiler: Compiler) -> str:
@@ -195,10 +209,11 @@ def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dic
         frame = _synthetic(manifest.input.width, manifest.input.height, index)
         shares.append(float(np.mean(session.run(frame) == reference.run(frame))))
     agreement = min(shares)
-    if manifest.precision == "fp32" and agreement < _BROKEN:
+    broken = TOLERANCES["fp32"].agreement
+    if manifest.precision == "fp32" and agreement < broken:
         raise BuildError(
             f"the {manifest.runtime} engine agrees with PyTorch on {agreement:.1%} of pixels, "
-            f"expected at least {_BROKEN:.0%} in FP32; the runtime miscomputes an operation, "
+            f"expected at least {broken:.0%} in FP32; the runtime miscomputes an operation, "
             "please report the network and the runtime's version"
         )
     return {"frames": len(shares), "pixel_agreement": agreement, "reference": "PyTorch FP32"}

@@ -17,6 +17,7 @@ def run(options: argparse.Namespace) -> Outcome:
         runtime=options.runtime,
         precision=options.precision,
         size=options.size,
+        output_stride=options.output_stride,
         weights=options.weights,
         targets=options.target,
         output=options.output,

@@ -64,8 +64,14 @@ def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
 
 
 def _layer_name(fused: str) -> str:
-    """Choose the convolution's own name among those of the layers fused into it."""
-    return fused.split(",")[0].removesuffix("/WithoutBiases")
+    """Choose the convolution's own name among those of the layers fused into it.
+
+    OpenVINO calls a transposed convolution with bias ``ConvolutionBackpropData_7`` and gives the
+    name that the network has for it to the addition of the bias, next in the list.
+    """
+    names = fused.split(",")
+    own = names[1] if names[0].startswith("ConvolutionBackpropData_") and names[1:] else names[0]
+    return own.removesuffix("/WithoutBiases")
 
 
 class OpenVINOSession(Session):

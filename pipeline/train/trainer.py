@@ -4,43 +4,63 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import logging
+import math
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from calibration.dataset import Sample
-from calibration.scores import ConfusionMatrix, Scores
+from calibration.scores import ConfusionMatrix
 from models.spec import ModelSpec
 from pipeline.deploy import Normalise
+from pipeline.errors import TrainingError, WeightsError
+from pipeline.progress import step_bar
 from pipeline.train.batches import Batches, network_input
-from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.checkpoint import (
+    load_checkpoint,
+    random_state,
+    save_checkpoint,
+    set_random_state,
+)
+from pipeline.train.curves import write_curves
 from pipeline.train.loss import SegmentationLoss
+from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe
+from pipeline.train.runlog import RunLog
+from pipeline.train.validate import predictions
 
 log = logging.getLogger(__name__)
+
+#: Steps whose losses are averaged into one row of the log.
+_LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Where a run lives and how often it is saved.
+    """Where a run lives, how often it is saved, and who may stop it.
 
     Attributes:
-        folder: receives ``checkpoint.pt``, ``best.pt`` and ``log.jsonl``.
+        folder: receives ``checkpoint.pt``, ``best.pt``, ``log.jsonl`` and ``curves.svg``.
         seed: of weights, order and augmentation.
         checkpoint_seconds: time between checkpoints.
         amp: compute convolutions in bfloat16 (weights and statistics stay FP32).
+        bar: show a progress bar on standard error.
+        stop: once set, the run ends after the step that it is in, saved.
     """
 
     folder: Path
     seed: int = 0
     checkpoint_seconds: float = 180.0
     amp: bool = False
+    bar: bool = False
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class Trainer:
@@ -72,18 +92,50 @@ class Trainer:
         self.loss = SegmentationLoss(weights, spec.classes.void, recipe.overlap).to(self.device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.rate)
+        self.log = RunLog(settings.folder / "log.jsonl")
         self.step = 0
+        self.validated = 0  # the step of the last validation
         self.best = -1.0  # so that the first validation always leaves a best.pt
+        self.stale = 0  # validations since the best one
         self.seconds = 0.0
+        self._losses: deque[float] = deque(maxlen=_LOG_EVERY)
+        self._show: Callable[[int, str], None] = lambda _steps, _words: None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done, or patience is lost, and the result is validated."""
+        ended = self.step >= self.recipe.steps or self.stale >= self.recipe.patience
+        return ended and self.validated == self.step
 
     def resume(self) -> None:
-        """Continue from the folder's checkpoint."""
-        state = load_checkpoint(self.settings.folder / "checkpoint.pt", self.spec.name)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best = state["step"], state["best"]
-        self.seconds = state["seconds"]
+        """Continue from the folder's checkpoint.
+
+        Raises:
+            WeightsError: it is damaged, or of another network, class set or seed.
+        """
+        path = self.settings.folder / "checkpoint.pt"
+        state = load_checkpoint(path, self.spec.name, self.spec.classes)
+        seed = state.get("seed", self.settings.seed)  # the first checkpoints did not record it
+        if seed != self.settings.seed:
+            raise WeightsError(
+                f"checkpoint {path} was trained with --seed {seed}, {self.settings.seed} was "
+                f"given; pass --seed {seed}, or choose another --folder"
+            )
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best = state["step"], state["best"]
+            self.seconds = state["seconds"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise WeightsError(
+                f"checkpoint {path} does not fit {self.spec.name} as it is now "
+                f"({str(error).splitlines()[0]}); train again in another --folder"
+            ) from error
+        self.validated, self.stale = state.get("validated", self.step), state.get("stale", 0)
+        if "random" in state:
+            set_random_state(state["random"])
+        self.log.cut(self.step)
 
     def save(self, name: str = "checkpoint.pt") -> None:
         """Write everything that :meth:`resume` needs."""
@@ -91,52 +143,79 @@ class Trainer:
             self.settings.folder / name,
             {
                 "model": self.spec.name,
+                "classes": list(self.spec.classes.names),
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "recipe": asdict(self.recipe),
+                "seed": self.settings.seed,
+                "random": random_state(),
                 "step": self.step,
+                "validated": self.validated,
                 "best": self.best,
+                "stale": self.stale,
                 "seconds": self.seconds,
             },
         )
 
     def train(self, batches: Batches, validation: Sequence[Sample]) -> None:
-        """Run to the recipe's last step, validating and saving on the way."""
+        """Run to the recipe's last step, validating and saving on the way.
+
+        It ends before that when validations bring nothing for long (``recipe.patience``), or when
+        ``settings.stop`` is set: then the folder's checkpoint is of this very step.
+
+        Raises:
+            TrainingError: the loss is no number any more; the last checkpoint is from before.
+        """
+        if self.step == 0:  # what another run left here is not ours
+            for name in ("log.jsonl", "best.pt", "curves.svg"):
+                (self.settings.folder / name).unlink(missing_ok=True)
+            self.save()
         self.network.train()
-        started = saved = time.monotonic()
-        losses: list[float] = []
-        remaining = max(0, self.recipe.steps - self.step)
-        for images, labels in itertools.islice(batches.from_step(self.step), remaining):
-            losses.append(self._step(images, labels))
-            now = time.monotonic()
-            self.seconds += now - started
-            started = now
-            if self.step % 20 == 0:
-                self._log(loss=sum(losses) / len(losses))
-                losses.clear()
-            if now - saved > self.settings.checkpoint_seconds:
-                self.save()
-                saved = now
-            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
-                self._validate(validation)
-                started = time.monotonic()
-        self.save()
+        with step_bar(self.step, self.recipe.steps, self.settings.bar) as show:
+            self._show = show
+            self._validate_if_due(validation)  # where the run was interrupted in the middle of it
+            started = saved = time.monotonic()
+            remaining = max(0, self.recipe.steps - self.step)
+            for images, labels in itertools.islice(batches.from_step(self.step), remaining):
+                if self.settings.stop.is_set() or self.stale >= self.recipe.patience:
+                    break
+                self._losses.append(self._step(images, labels))
+                now = time.monotonic()
+                self.seconds += now - started
+                started = now
+                show(self.step, self._words())
+                if self.step % _LOG_EVERY == 0:
+                    self._log(loss=sum(self._losses) / len(self._losses))
+                if now - saved > self.settings.checkpoint_seconds:
+                    self.save()
+                    saved = now
+                if self._validate_if_due(validation):
+                    started = saved = time.monotonic()
+        if not self.finished:
+            self.save()
 
     def _step(self, images: Tensor, labels: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(self.step, self.recipe)
         x = network_input(images.to(self.device), self.normalise)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.amp):
+        with mixed_precision(self.device, self.settings.amp):
             logits = self.network(x)
         loss = self.loss(logits.float(), labels.to(self.device))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.step}, expected a number; lower the "
+                f"recipe's rate of {self.recipe.rate:g}, and go on from the last checkpoint with "
+                "--resume"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return value
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -149,18 +228,41 @@ class Trainer:
             else:
                 value.copy_(online[key])
 
+    def _validate_if_due(self, samples: Sequence[Sample]) -> bool:
+        due = self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps
+        if not due or self.validated == self.step:
+            return False
+        self._validate(samples)
+        return True
+
     def _validate(self, samples: Sequence[Sample]) -> None:
-        scores = evaluate_network(self.average, self.spec, samples, amp=self.settings.amp)
+        matrix = ConfusionMatrix(self.spec.classes)
+        for sample, predicted in predictions(self.average, self.spec, samples, self.settings.amp):
+            if self.settings.stop.is_set():
+                return  # a resumed run does it again, from the start
+            matrix.add(sample.label, predicted)
+            self._show(self.step, f"validating, picture {matrix.frames} of {len(samples)}")
+        scores = matrix.scores()
+        self.validated = self.step
         self._log(miou=scores.miou, pixel_accuracy=scores.pixel_accuracy, iou=scores.iou)
+        self.stale += 1
         if scores.miou > self.best:
-            self.best = scores.miou
+            self.best, self.stale = scores.miou, 0
             self.save("best.pt")
+        self.save()  # must know of the best: else a resumed run could replace it by a worse one
+        title = f"{self.spec.name}, {self.recipe.steps} steps"
+        write_curves(self.settings.folder / "curves.svg", title, self.log.rows())
+
+    def _words(self) -> str:
+        """What stands beside the bar."""
+        rate = self.optimizer.param_groups[-1]["lr"]
+        words = f"loss {sum(self._losses) / len(self._losses):.3f}, rate {rate:.1e}"
+        return words if self.best < 0 else f"{words}, best val mIoU {100 * self.best:.1f}"
 
     def _log(self, **values: object) -> None:
         row = {"step": self.step, "seconds": round(self.seconds, 1), **values}
         row["rate"] = self.optimizer.param_groups[-1]["lr"]
-        with (self.settings.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self.log.append(row)
         log.info("%s", row)
 
 
@@ -184,22 +286,3 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
         }
         for (encoder, decayed), parameters in sorted(sorted_.items(), reverse=True)
     ]
-
-
-@torch.no_grad()
-def evaluate_network(
-    network: nn.Module, spec: ModelSpec, samples: Sequence[Sample], amp: bool = False
-) -> Scores:
-    """Score an eager network on samples of its own input size."""
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
-    normalise = Normalise(spec.input).to(device)
-    matrix = ConfusionMatrix(spec.classes)
-    for sample in samples:
-        x = network_input(torch.from_numpy(sample.image[None]).to(device), normalise)
-        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-            logits = network(x)
-        matrix.add(sample.label, logits[0].argmax(0).to(torch.uint8).cpu().numpy())
-    network.train(was_training)
-    return matrix.scores()

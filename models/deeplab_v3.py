@@ -1,0 +1,128 @@
+"""DeepLab v3 (Chen et al. 2017, arXiv:1706.05587) and v3+ (Chen et al. ECCV 2018).
+
+Version 3 is a dilated encoder, atrous spatial pyramid pooling (ASPP) with image-level features,
+a 3x3 convolution and a classifier, upsampled to the picture. The paper's rates 6, 12 and 18
+belong to output stride 16 and are doubled at 8. Version 3+ refines the result with early features
+before the classifier.
+
+The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) of the
+ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101``, shapes too.
+
+Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards;
+v3+ there has two skips (strides 8 and 4), the paper one (stride 4). Logits are upsampled with
+half-pixel centres (``align_corners=False``), as torchvision does; the first TensorFlow release
+aligned corners. No multi-grid: the paper's best model has it, torchvision's does not.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.aspp import ASPP
+from models.blocks import ConvNormReLU
+from models.classes import ClassSet
+from models.efficientnet_lite import EfficientNetLite0
+from models.resnet import ResNet
+
+#: Dilation of the three 3x3 branches, by output stride of the encoder.
+RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+
+
+class DeepLabV3(nn.Module):
+    """DeepLab v3 on any encoder that hands on ``last``, its coarsest map.
+
+    Args:
+        encoder: dilated network.
+        classes: number of output channels.
+        channels: of the ASPP branches and of the 3x3 convolution; the paper has 256.
+        output_stride: of the encoder, 16 or 8.
+    """
+
+    def __init__(
+        self, encoder: ResNet | EfficientNetLite0, classes: int, channels: int, output_stride: int
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            ASPP(encoder.channels.last, channels, RATES[output_stride]),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, classes, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
+        logits = self.head(self.encoder(x).last)
+        return _resized(logits, x)
+
+
+class DeepLabV3Plus(nn.Module):
+    """DeepLab v3+ with a decoder that takes up the maps of strides 8 and 4.
+
+    Args:
+        encoder: dilated network.
+        classes: number of output channels.
+        channels: of ASPP and of the decoder's two steps.
+        skips: channels that the maps of strides 8 and 4 are reduced to by 1x1 convolutions, few,
+            so that they do not outweigh the context (section 3.2).
+    """
+
+    def __init__(
+        self,
+        encoder: EfficientNetLite0,
+        classes: int,
+        channels: tuple[int, int, int],
+        skips: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        context, middle, fine = channels
+        self.encoder = encoder
+        self.aspp = ASPP(encoder.channels.last, context, RATES[16], dropout=0.1)
+        self.skip8 = ConvNormReLU(encoder.channels.stride8, skips[0], kernel=1)
+        self.skip4 = ConvNormReLU(encoder.channels.stride4, skips[1], kernel=1)
+        self.decoder = nn.ModuleList(
+            [
+                ConvNormReLU(context + skips[0], middle),
+                nn.Sequential(ConvNormReLU(middle + skips[1], fine), ConvNormReLU(fine, fine)),
+            ]
+        )
+        self.classifier = nn.Conv2d(fine, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
+        stride4, stride8, last = self.encoder(x)
+        y = self.aspp(last)
+        for stage, skip in zip(
+            self.decoder, (self.skip8(stride8), self.skip4(stride4)), strict=True
+        ):
+            y = stage(torch.cat([_resized(y, skip), skip], 1))
+        return _resized(self.classifier(y), x)
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    """Resize ``x`` bilinearly to the height and width of ``like``."""
+    size = (like.shape[-2], like.shape[-1])
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def build_deeplab_v3_resnet(
+    classes: ClassSet, depth: int, output_stride: int = 16, width: float = 1.0
+) -> DeepLabV3:
+    """Build DeepLab v3 on ResNet-50 or ResNet-101; ``width`` is a factor on all channels."""
+    encoder = ResNet(depth, output_stride, width)
+    return DeepLabV3(encoder, len(classes), round(256 * width), output_stride)
+
+
+def build_deeplab_v3_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV3:
+    """Build DeepLab v3 on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
+    return DeepLabV3(EfficientNetLite0(output_stride=16), len(classes), round(128 * width), 16)
+
+
+def build_deeplab_v3plus_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV3Plus:
+    """Build DeepLab v3+ on EfficientNet-Lite0; ``width`` is a factor on head and decoder."""
+    context, middle, fine, skip8, skip4 = (round(c * width) for c in (128, 96, 64, 48, 24))
+    encoder = EfficientNetLite0(output_stride=16)
+    return DeepLabV3Plus(encoder, len(classes), (context, middle, fine), (skip8, skip4))

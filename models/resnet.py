@@ -1,0 +1,134 @@
+"""ResNet-50 and ResNet-101 as dilated encoders (He et al., CVPR 2016, arXiv:1512.03385).
+
+Layer names and shapes are torchvision's ``resnet50`` and ``resnet101``, so their state dicts load
+one to one (the ImageNet classifier ``fc`` is left out). As there, the stride of a bottleneck sits
+in its 3x3 convolution ("v1.5"); the paper and the Caffe networks have it in the first 1x1.
+
+For dense prediction later strides are turned into dilation (Yu et al. 2017); a stage's first
+block keeps the dilation of the stage before, as torchvision's ``replace_stride_with_dilation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from models.errors import WeightsError
+
+#: Bottlenecks per stage, by depth.
+BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+#: A bottleneck's outputs per inner channel.
+EXPANSION = 4
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolution beside a shortcut.
+
+    Args:
+        inputs: channels that come in.
+        inner: channels of the 3x3 convolution; four times as many go out.
+        stride, dilation: of the 3x3 convolution.
+    """
+
+    def __init__(self, inputs: int, inner: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        outputs = inner * EXPANSION
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, dilation, dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        nn.init.zeros_(self.bn3.weight)  # starts as its shortcut, which trains deep stacks sooner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, 4 * inner, H / stride, W / stride)."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        activated: Tensor = self.relu(y + shortcut)
+        return activated
+
+
+class Features(NamedTuple):
+    """What the encoder hands on: the maps of its third and fourth stage."""
+
+    stage3: Tensor
+    last: Tensor
+
+
+class FeatureChannels(NamedTuple):
+    """Channels of the maps in :class:`Features`."""
+
+    stage3: int
+    last: int
+
+
+class ResNet(nn.Module):
+    """ResNet without its ImageNet classifier.
+
+    Args:
+        depth: 50 or 101.
+        output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
+        width: factor on every channel count.
+    """
+
+    def __init__(self, depth: int, output_stride: int = 32, width: float = 1.0) -> None:
+        super().__init__()
+        inners = [round(64 * 2**stage * width) for stage in range(4)]
+        self.channels = FeatureChannels(inners[2] * EXPANSION, inners[3] * EXPANSION)
+        self.conv1 = nn.Conv2d(3, inners[0], 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(inners[0])
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        stages: list[nn.Module] = []
+        inputs, reached, dilation = inners[0], 4, 1
+        for count, inner in zip(BLOCKS[depth], inners, strict=True):
+            stride, before = (2 if stages else 1), dilation
+            if reached * stride > output_stride:
+                dilation, stride = dilation * stride, 1
+            reached *= stride
+            blocks = [Bottleneck(inputs, inner, stride, before)]
+            inputs = inner * EXPANSION
+            blocks += [Bottleneck(inputs, inner, 1, dilation) for _ in range(count - 1)]
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+
+    def forward(self, x: Tensor) -> Features:
+        """Map (N, 3, H, W) normalised pictures to their feature maps."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        stage3 = self.layer3(self.layer2(self.layer1(x)))
+        return Features(stage3, self.layer4(stage3))
+
+
+def load_resnet(encoder: ResNet, state: Mapping[str, Tensor]) -> None:
+    """Copy published weights into ``encoder``, all but the ImageNet classifier.
+
+    Args:
+        encoder: at full width.
+        state: torchvision's keys, such as ``layer1.0.conv1.weight``.
+
+    Raises:
+        WeightsError: a key is missing, left over, or has another shape.
+    """
+    wanted = encoder.state_dict()
+    given = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    for key in sorted(wanted.keys() | given.keys()):
+        if key not in wanted or key not in given or wanted[key].shape != given[key].shape:
+            found = f"shape {tuple(given[key].shape)}" if key in given else "nothing"
+            expected = f"shape {tuple(wanted[key].shape)}" if key in wanted else "nothing"
+            raise WeightsError(
+                f"ResNet weights hold {found} for {key}, expected {expected}; pass a torchvision "
+                "state dict of the same depth"
+            )
+    encoder.load_state_dict(given)

@@ -1,0 +1,68 @@
+"""U-Net (Ronneberger, Fischer and Brox, MICCAI 2015, arXiv:1505.04597).
+
+Two 3x3 convolutions per level, 64 to 1024 channels over four 2x2 poolings, and the same way up:
+2x2 transposed convolution, concatenation with the encoder's map, two 3x3 convolutions. Dropout at
+the end of the contracting path, a 1x1 classifier, no batch norm: 31 M parameters.
+
+Deviations: convolutions are padded, so the output has the picture's size (the paper's lose a
+border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and what
+the way up has too much is cropped.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks import ConvReLU
+from models.classes import ClassSet
+from models.pooling import ceil_max_pool
+from models.upsampling import cropped
+
+#: Channels of the four levels and of the bottom.
+CHANNELS = (64, 128, 256, 512, 1024)
+
+
+class UNet(nn.Module):
+    """U-Net at ``width`` times the paper's channels.
+
+    Args:
+        classes: number of output channels.
+        width: 1.0 is the paper's network.
+    """
+
+    def __init__(self, classes: int, width: float = 1.0) -> None:
+        super().__init__()
+        channels = [round(c * width) for c in CHANNELS]
+        self.encoder = nn.ModuleList(
+            _level(inputs, outputs)
+            for inputs, outputs in zip([3, *channels[:-1]], channels, strict=True)
+        )
+        self.dropout = nn.Dropout2d(0.5)
+        self.upsamplings, self.decoder = nn.ModuleList(), nn.ModuleList()
+        for below, level in zip(channels[:0:-1], channels[-2::-1], strict=True):
+            self.upsamplings.append(nn.ConvTranspose2d(below, level, 2, 2))
+            self.decoder.append(_level(2 * level, level))
+        self.classifier = nn.Conv2d(channels[0], classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
+        skips: list[Tensor] = []
+        for level in self.encoder:
+            x = level(ceil_max_pool(x) if skips else x)
+            skips.append(x)
+        x = self.dropout(skips.pop())
+        for upsampling, level in zip(self.upsamplings, self.decoder, strict=True):
+            skip = skips.pop()
+            x = level(torch.cat([skip, cropped(upsampling(x), skip)], 1))
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+def _level(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(ConvReLU(inputs, outputs), ConvReLU(outputs, outputs))
+
+
+def build_unet(classes: ClassSet, width: float = 1.0) -> UNet:
+    """Build a U-Net with one output channel per class, weights random."""
+    return UNet(len(classes), width)

@@ -1,0 +1,149 @@
+"""The contract of every network in the registry: adding a row adds its tests.
+
+Networks are built at a sixteenth of their widths, where layers, strides, dilations and
+concatenations are all there but compile in seconds; batch norms and zero-started layers get random
+values, so that no branch is silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibration.synthetic import SyntheticDrive
+from models.registry import MODELS, build_model
+from models.spec import ModelSpec
+from pipeline.compilers import open_compiler
+from pipeline.compilers.base import Job
+from pipeline.deploy import DeploymentGraph
+from pipeline.parity import TOLERANCES
+from pipeline.sessions.openvino import compile_for_cpu
+
+SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
+
+#: Width and height: the usual size, and one that no stride divides.
+SIZES = pytest.mark.parametrize("size", [(480, 360), (331, 251)], ids=["480x360", "331x251"])
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+def narrow(spec: ModelSpec, width: float = 1 / 16) -> nn.Module:
+    """Build ``spec`` with few channels and without a value that hides a branch."""
+    torch.manual_seed(0)
+    network = build_model(replace(spec, variant={**spec.variant, "width": width}))
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for values in (module.weight, module.running_var):
+                    values.uniform_(0.5, 1.5)
+                for values in (module.bias, module.running_mean):
+                    values.normal_(0.0, 0.1)
+            elif isinstance(module, CONVOLUTIONS):
+                if not module.weight.any():
+                    nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    module.bias.normal_(0.0, 0.05)
+    return network
+
+
+def convolution_names(network: nn.Module) -> set[str]:
+    return {name for name, m in network.named_modules() if isinstance(m, CONVOLUTIONS)}
+
+
+@SPECS
+def test_logits_have_the_size_of_the_picture(spec: ModelSpec) -> None:
+    network = narrow(spec).eval()
+    smallest = spec.minimum_size
+    sizes = [(0, 0), (1, 0), (13, 30), (64, 48)]
+    with torch.no_grad():
+        for more_rows, more_columns in sizes:
+            size = (smallest + more_rows, smallest + more_columns)
+            logits = network(torch.randn(2, 3, *size))
+            assert logits.shape == (2, len(spec.classes), *size)
+            assert logits.isfinite().all()
+
+
+@SPECS
+def test_every_parameter_and_the_input_get_gradients(spec: ModelSpec) -> None:
+    network = narrow(spec).train()
+    side = max(64, spec.minimum_size)
+    x = torch.randn(2, 3, side, side, requires_grad=True)
+    network(x).square().mean().backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+
+
+@SPECS
+def test_the_picture_is_labelled_where_it_is_not_beside(spec: ModelSpec) -> None:
+    """No resize, crop or padding may shift the map: a mirrored picture has a mirrored map.
+
+    Only nearly: pooling of even windows and TensorFlow's padding prefer one side by a pixel.
+    """
+    network = narrow(spec).eval()
+    side = max(225, spec.minimum_size)
+    blob = torch.zeros(1, 3, side, side)
+    middle = side // 2
+    blob[:, :, middle - 20 : middle + 21, middle - 20 : middle + 21] = 3.0
+    with torch.no_grad():
+        change = (network(blob) - network(torch.zeros_like(blob))).abs().sum((0, 1))
+    mass = change / change.sum()
+    position = torch.arange(side, dtype=torch.float32)
+    assert abs(float((mass.sum(1) * position).sum()) - middle) < 16
+    assert abs(float((mass.sum(0) * position).sum()) - middle) < 16
+
+
+class LogitsGraph(DeploymentGraph):
+    """The deployment graph that hands out its logits, and the class map as one channel more."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        logits = self.network(self.preprocess(frames))
+        return torch.cat([logits, logits.argmax(1, keepdim=True).to(logits.dtype)], 1)
+
+
+@SPECS
+@SIZES
+def test_eager_onnx_and_openvino_compute_the_same_in_one_engine(
+    spec: ModelSpec, size: tuple[int, int], tmp_path: Path
+) -> None:
+    network = narrow(spec)
+    graph = LogitsGraph(network, replace(spec.input, width=size[0], height=size[1]))
+    frame, _ = SyntheticDrive(*size).frame(0)
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(frame[None])).numpy()
+    job = Job(graph, "engine", "fp32", (), tmp_path)
+    compiled = open_compiler("openvino").compile(job, lambda what, share: None)
+    assert compiled.layers.source == "engine"
+    assert set(compiled.layers.convolutions) == convolution_names(network)
+    onnx = onnxruntime.InferenceSession(tmp_path / "graph.onnx").run(None, {"frames": frame[None]})
+    engine = compile_for_cpu(compiled.files[0], "fp32")
+    for computed in (onnx[0], engine(frame[None])[0]):
+        assert_same(expected, computed, "fp32")
+
+
+def assert_same(expected: np.ndarray, computed: np.ndarray, precision: str) -> None:
+    tolerance = TOLERANCES[precision]
+    logits = expected[:, :-1]
+    assert np.abs(computed[:, :-1] - logits).max() <= tolerance.logits * logits.std()
+    assert np.mean(computed[:, -1] == expected[:, -1]) >= tolerance.agreement
+
+
+@SPECS
+@SIZES
+def test_tensorrt_takes_the_whole_network_in_fp16(
+    spec: ModelSpec, size: tuple[int, int], tmp_path: Path
+) -> None:
+    network = narrow(spec)
+    graph = DeploymentGraph(network, replace(spec.input, width=size[0], height=size[1]))
+    job = Job(graph, "engine", "fp16", ("sm86",), tmp_path)
+    compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
+    assert compiled.layers.source == "network"
+    assert set(compiled.layers.convolutions) == convolution_names(network)
+    assert set(compiled.layers.convolutions.values()) == {"fp16"}
+    assert [file.suffix for file in compiled.files] == [".engine"]
