@@ -20,8 +20,8 @@ from models.classes import ClassSet
 
 #: Suffixes of still pictures that OpenCV's usual builds decode.
 PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff",
-     ".webp"}
+    {".avif", ".bmp", ".dib", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".pnm",
+     ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
 )  # fmt: skip
 #: How many names an error lists before it only counts.
 _NAMED = 3

@@ -42,11 +42,7 @@ class ConfusionMatrix:
         Raises:
             DataError: the sizes differ, or an index is neither a class nor void.
         """
-        if label.shape != predicted.shape:
-            raise DataError(
-                f"a prediction of {predicted.shape} was compared with a label of {label.shape}; "
-                "resize the prediction to the label first"
-            )
+        check_same_size(label, predicted)
         classes = len(self.classes)
         kept = label != self.classes.void
         truth, guess = label[kept], predicted[kept]
@@ -75,7 +71,10 @@ class ConfusionMatrix:
         union = self.counts.sum(0) + self.counts.sum(1) - hits
         iou = {
             name: float(hit) / float(size) if size else None
-            for name, hit, size in zip(self.classes.names, hits, union, strict=True)
+            for index, (name, hit, size) in enumerate(
+                zip(self.classes.names, hits, union, strict=True)
+            )
+            if index != self.classes.void  # a channel for void may be predicted, it is not scored
         }
         present = [value for value in iou.values() if value is not None]
         return Scores(
@@ -83,4 +82,17 @@ class ConfusionMatrix:
             pixel_accuracy=float(hits.sum()) / total,
             iou=iou,
             frames=self.frames,
+        )
+
+
+def check_same_size(label: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+    """Accept two (H, W) maps of one size.
+
+    Raises:
+        DataError: the sizes differ.
+    """
+    if label.shape != predicted.shape:
+        raise DataError(
+            f"a prediction of {predicted.shape} was compared with a label of {label.shape}; "
+            "resize the prediction to the label first"
         )

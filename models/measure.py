@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.registry import build_model
-from models.spec import ModelSpec
+from models.spec import InputSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,23 @@ class Cost:
 
 
 def cost_of(spec: ModelSpec) -> Cost:
-    """Count parameters, and multiply-adds of convolutions and matrix products at ``spec.input``.
+    """Count what the network of ``spec`` has and does at ``spec.input``."""
+    with torch.device("meta"):  # shapes without memory: the largest network costs nothing
+        return cost_of_network(build_model(spec).eval(), spec.input)
+
+
+def cost_of_network(network: nn.Module, spec: InputSpec) -> Cost:
+    """Count parameters, and multiply-adds of convolutions and matrix products.
 
     Element-wise work (norms, activations, pooling, unpooling) is left out, as papers do.
+
+    Args:
+        network: in eval mode, on the meta device.
+        spec: size of the picture.
     """
-    with torch.device("meta"):  # shapes without memory: the largest network costs nothing
-        network = build_model(spec).eval()
-        picture = torch.empty(1, 3, spec.input.height, spec.input.width)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    picture = torch.empty(1, 3, spec.height, spec.width, device="meta")
+    # Constants that a network makes on the way must be on the meta device too.
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(picture)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Cost(parameters, counter.get_total_flops() / 2e9)  # a multiply-add is two operations

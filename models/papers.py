@@ -38,6 +38,9 @@ SEGNET = Paper(
 #: Table 1 of the paper counts SegNet-Basic.
 SEGNET_BASIC = replace(SEGNET, camvid_test_miou=None, parameters="1.425M")
 
+#: The paper has no narrow SegNet, so no figures for one.
+SEGNET_LITE = replace(SEGNET, camvid_test_miou=None, parameters=None)
+
 UNET = Paper(
     title="U-Net: Convolutional Networks for Biomedical Image Segmentation",
     authors="Ronneberger, Fischer, Brox",

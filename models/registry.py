@@ -76,7 +76,7 @@ _SPECS = (
     ModelSpec(
         name="segnet_lite",
         builder="models.segnet:build_segnet",
-        paper=papers.SEGNET,
+        paper=papers.SEGNET_LITE,
         output_stride=32,
         minimum_size=32,
         figures=Figures(1_846_571, 6.9, 404),

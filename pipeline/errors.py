@@ -8,7 +8,8 @@
     ├── RuntimeMissingError   a runtime or package that this machine does not have
     ├── SourceError           frames that cannot be read
     ├── SinkError             results that cannot be written
-    └── OutputError           a folder or file of outputs that must not or cannot be written
+    ├── OutputError           a folder or file of outputs that must not or cannot be written
+    └── TrainingError         a run that cannot go on
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "SinkError",
     "SizeError",
     "SourceError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -51,3 +53,7 @@ class SinkError(RoadsegError):
 
 class OutputError(RoadsegError):
     """An output would overwrite a file that is not ours, or its place is not writable."""
+
+
+class TrainingError(RoadsegError):
+    """A training run cannot go on, or would replace another; its checkpoint is as it was."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.dataset import Sample
+from calibration.detail import Detail, DetailCounter
 from calibration.scores import ConfusionMatrix, Scores
 from models.classes import ClassSet
 from pipeline.sessions.base import Session
@@ -19,12 +21,39 @@ def evaluate(session: Session, samples: Iterable[Sample], classes: ClassSet) -> 
     Class maps of another size are resized to the label's (nearest neighbour).
     """
     matrix = ConfusionMatrix(classes)
-    for sample in samples:
-        predicted = session.run(sample.image[None])[0]
-        if predicted.shape != sample.label.shape:
-            height, width = sample.label.shape
-            predicted = cv2.resize(
-                predicted, (width, height), interpolation=cv2.INTER_NEAREST
-            ).astype(np.uint8, copy=False)
+    for sample, predicted in _predictions(session, samples):
         matrix.add(sample.label, predicted)
     return matrix.scores()
+
+
+def evaluate_in_detail(
+    session: Session, samples: Iterable[Sample], classes: ClassSet
+) -> tuple[Scores, Detail]:
+    """Score as :func:`evaluate` does, and what mIoU hides: outlines, small things, flicker.
+
+    Args:
+        session: an opened engine.
+        samples: frames of a video in their order, where its steadiness is to mean something.
+        classes: what the label values mean.
+    """
+    matrix, counter = ConfusionMatrix(classes), DetailCounter(classes)
+    for sample, predicted in _predictions(session, samples):
+        matrix.add(sample.label, predicted)
+        counter.add(sample, predicted)
+    return matrix.scores(), counter.scores()
+
+
+def fit_to_label(predicted: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a class map (nearest neighbour) to the size of a label, both (H, W) uint8."""
+    if predicted.shape == label.shape:
+        return predicted
+    height, width = label.shape
+    resized = cv2.resize(predicted, (width, height), interpolation=cv2.INTER_NEAREST)
+    return resized.astype(np.uint8, copy=False)
+
+
+def _predictions(
+    session: Session, samples: Iterable[Sample]
+) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
+    for sample in samples:
+        yield sample, fit_to_label(session.run(sample.image[None])[0], sample.label)

@@ -20,8 +20,10 @@ class Tolerance:
 
 
 #: By precision of the engine, against PyTorch in FP32. FP32 runtimes differ in the order of sums
-#: only. FP16 has 11 bits, lost again in every layer; measured on trained networks, with a margin.
+#: only. FP16 has 11 bits, lost again in every layer, and rounding may move the maximum of a pooling
+#: window, which moves single unpooled values whole: trained segnet_lite on OpenVINO differed by 0.5
+#: at worst, with 99.7 % of the pixels alike.
 TOLERANCES = {
     "fp32": Tolerance(logits=0.01, agreement=0.99),
-    "fp16": Tolerance(logits=0.3, agreement=0.97),
+    "fp16": Tolerance(logits=1.0, agreement=0.99),
 }

@@ -26,3 +26,27 @@ def frame_bar(total: int | None, enabled: bool) -> Iterator[Callable[[int, str],
             bar.update(done - bar.n)
 
         yield show
+
+
+@contextmanager
+def step_bar(done: int, total: int, enabled: bool) -> Iterator[Callable[[int, str], None]]:
+    """Yield a function that takes the number of steps done and a few words beside the time left.
+
+    Args:
+        done: steps that an earlier part of the run did; they do not count for the rate.
+        total: steps of the whole run.
+        enabled: without, the function does nothing.
+    """
+    if not enabled:
+        yield lambda _done, _words: None
+        return
+    with tqdm(
+        total=total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5, smoothing=0.1
+    ) as bar:
+
+        def show(steps: int, words: str) -> None:
+            bar.set_postfix_str(words, refresh=False)
+            if not bar.update(steps - bar.n):
+                bar.refresh()
+
+        yield show

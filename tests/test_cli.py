@@ -102,6 +102,39 @@ def test_evaluate_gives_shares_per_class(capsys: Captured, engine: Path, labelle
     assert 0 <= scores["miou"] <= scores["pixel_accuracy"] <= 1  # type: ignore[operator]
 
 
+def test_evaluate_in_detail_adds_outlines_sizes_and_flips(
+    capsys: Captured, engine: Path, labelled: Path
+) -> None:
+    arguments = ("evaluate", str(engine), "--data", str(labelled))
+    plain, scores = run_json(capsys, *arguments), run_json(capsys, *arguments, "--detail")
+    detail = scores.pop("detail")
+    assert scores == plain
+    assert set(detail["boundary_f1_per_class"]) == set(CAMVID.names)  # type: ignore[index, call-overload]
+    assert detail["boundary_f1"] is None  # type: ignore[index]  # all labels are road
+    assert list(detail["recall_by_size"]) == ["tiny", "small", "medium", "large", "huge"]  # type: ignore[index, call-overload]
+    assert detail["recall_by_size"]["huge"]["regions"] == 3  # type: ignore[index]
+    assert detail["recall_by_size"]["huge"]["recall"] == scores["pixel_accuracy"]  # type: ignore[index]
+    assert detail["frame_pairs"] == 2  # type: ignore[index]
+    assert 0 < detail["flip_share"] < 1  # type: ignore[index]  # every picture is other noise
+    assert main([*arguments, "--detail"]) == 0
+    written = capsys.readouterr().out
+    assert "boundary F1 is within 3 pixels" in written
+    assert "of 3 regions" in written
+
+
+def test_evaluate_takes_a_network_and_weights_for_it(
+    capsys: Captured, engine: Path, labelled: Path
+) -> None:
+    arguments = ("evaluate", "segnet_lite", "--data", str(labelled))
+    trained = run_json(capsys, *arguments)
+    assert trained["frames"] == 3
+    assert run_json(capsys, *arguments, "--weights", "segnet_lite") == trained
+    assert run_json(capsys, *arguments, "--weights", "none")["iou"] != trained["iou"]
+    assert "not found" in error_of(capsys, *arguments, "--weights", "nowhere.safetensors")
+    line = error_of(capsys, "evaluate", str(engine), *arguments[2:], "--weights", "segnet_lite")
+    assert "drop --weights" in line
+
+
 def test_bench_gives_rate_and_percentiles(capsys: Captured, engine: Path) -> None:
     result = run_json(capsys, "bench", str(engine), "--runs", "5")
     latency = result["latency_ms"]
@@ -157,6 +190,8 @@ def test_a_terminated_build_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_unknown_network_is_one_line_with_the_nearest(capsys: Captured) -> None:
     assert "did you mean segnet?" in error_of(capsys, "build", "segnit")
+    assert "did you mean segnet?" in error_of(capsys, "evaluate", "segnit", "--data", "somewhere")
+    assert "did you mean segnet?" in error_of(capsys, "train", "segnit", "--data", "somewhere")
 
 
 @pytest.mark.parametrize(

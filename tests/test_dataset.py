@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.dataset import list_pictures, open_labelled_folder, read_label, read_picture
+from calibration.dataset import (
+    PICTURE_SUFFIXES,
+    list_pictures,
+    open_labelled_folder,
+    read_label,
+    read_picture,
+)
 from calibration.errors import DataError
 from models.classes import CAMVID
 
@@ -67,6 +73,19 @@ def test_the_case_of_a_suffix_does_not_matter(tmp_path: Path) -> None:
     write(tmp_path / "images" / "x.JPG", random_picture(0))
     write(tmp_path / "labels" / "x.png", random_label(0))
     assert open_labelled_folder(tmp_path, CAMVID)[0].name == "x"
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".jp2", ".pbm", ".pgm"}))
+def test_a_picture_of_any_format_is_matched_to_its_label_by_stem(
+    tmp_path: Path, suffix: str
+) -> None:
+    # Not among them: formats of one channel, and one that wants larger pictures.
+    write(tmp_path / "images" / f"x.y{suffix}", np.full((20, 30, 3), 90, np.uint8))
+    write(tmp_path / "labels" / "x.y.png", random_label(0))
+    sample = open_labelled_folder(tmp_path, CAMVID)[0]
+    assert sample.name == "x.y"
+    assert np.abs(sample.image.astype(int) - 90).max() <= 2
+    assert np.array_equal(sample.label, random_label(0))
 
 
 @pytest.mark.parametrize("gone", ["", "images", "labels"])

@@ -24,11 +24,12 @@ from pipeline.train.batches import Batches, network_input
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.train.loss import soft_jaccard
+from pipeline.train.optimiser import rate_at
 from pipeline.train.publish import Provenance, publish
 from pipeline.train.recipe import Recipe
 from pipeline.train.run import class_weights
 from pipeline.train.shrink import shrink_trunk
-from pipeline.train.trainer import RunSettings, Trainer, rate_at
+from pipeline.train.trainer import RunSettings, Trainer
 
 LITE = model_spec("segnet_lite")
 TINY = Recipe(steps=4, batch=2, crop=(64, 64), warmup=1, validate_every=2)
@@ -124,7 +125,8 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
 def test_a_run_leaves_checkpoint_best_and_log(tmp_path: Path, samples: list[Sample]) -> None:
     run = trainer(tmp_path)
     run.train(batches(samples), samples[:1])
-    assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.pt", "best.pt", "log.jsonl"}
+    names = {"checkpoint.pt", "best.pt", "log.jsonl", "curves.svg"}
+    assert {p.name for p in tmp_path.iterdir()} == names
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "miou" in row] == [2, 4]
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from calibration.synthetic import SyntheticDrive
 from models.registry import MODELS, build_model
 from models.spec import ModelSpec
+from models.weights import load_weights, registered_weights
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.deploy import DeploymentGraph
@@ -132,6 +133,23 @@ def assert_same(expected: np.ndarray, computed: np.ndarray, precision: str) -> N
     logits = expected[:, :-1]
     assert np.abs(computed[:, :-1] - logits).max() <= tolerance.logits * logits.std()
     assert np.mean(computed[:, -1] == expected[:, -1]) >= tolerance.agreement
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if registered_weights(name)])
+def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: Path) -> None:
+    """On a processor without FP16 arithmetic only the weights are rounded, which is less."""
+    spec = MODELS[name]
+    network = build_model(spec)
+    load_weights(network, spec, None)
+    graph = LogitsGraph(network, spec.input)
+    frame, _ = SyntheticDrive(spec.input.width, spec.input.height).frame(150)
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(frame[None])).numpy()
+    job = Job(graph, "engine", "fp16", (), tmp_path)
+    compiled = open_compiler("openvino").compile(job, lambda what, share: None)
+    computed = compile_for_cpu(compiled.files[0], "fp16")(frame[None])[0]
+    assert not np.array_equal(computed, expected)
+    assert_same(expected, computed, "fp16")
 
 
 @SPECS

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from calibration.dataset import open_labelled_folder
+from calibration.detail import Detail
 from calibration.scores import Scores
 from models.classes import ClassSet
 from models.registry import MODELS
 from pipeline.cli.outcome import Outcome, counted, percent
-from pipeline.evaluate import evaluate
+from pipeline.errors import EngineError
+from pipeline.evaluate import evaluate, evaluate_in_detail
 from pipeline.sessions import open_engine
 from pipeline.sessions.base import Session
 
@@ -18,37 +21,63 @@ from pipeline.sessions.base import Session
 def run(options: argparse.Namespace) -> Outcome:
     """Score an engine, or a network in eager PyTorch where a network's name was given."""
     classes, session = _session(options)
+    detail = None
     with session:
         samples = open_labelled_folder(options.data, classes)
         bar = counted(samples, "evaluating", len(samples), quiet=options.json)
-        scores = evaluate(session, bar, classes)
-    document = {
-        "miou": scores.miou,
-        "pixel_accuracy": scores.pixel_accuracy,
-        "iou": scores.iou,
-        "frames": scores.frames,
-    }
-    return Outcome(document, _text(scores))
+        if options.detail:
+            scores, detail = evaluate_in_detail(session, bar, classes)
+        else:
+            scores = evaluate(session, bar, classes)
+    document = asdict(scores)
+    if detail is not None:
+        document["detail"] = detail.to_json()
+    return Outcome(document, "\n".join(_lines(scores, detail)))
 
 
 def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
-    if options.engine not in MODELS:
-        engine, session = open_engine(Path(options.engine))
+    path = Path(options.engine)
+    if options.engine not in MODELS and (path.suffix or path.exists()):
+        if options.weights is not None:
+            raise EngineError(
+                f"--weights {options.weights} was given for {options.engine}, an engine brings its "
+                "own; drop --weights, or give the name of a network (see 'models')"
+            )
+        engine, session = open_engine(path)
         return engine.manifest.classes, session
     # Imported here: scoring an engine needs no torch.
     from models.registry import build_model, model_spec
-    from models.weights import load_weights
+    from models.weights import load_weights, with_classes_of
     from pipeline.deploy import DeploymentGraph
     from pipeline.sessions.eager import EagerSession
 
-    spec = model_spec(options.engine)
+    spec = with_classes_of(model_spec(options.engine), options.weights)
     network = build_model(spec)
     load_weights(network, spec, options.weights)
     return spec.classes, EagerSession(DeploymentGraph(network, spec.input))
 
 
-def _text(scores: Scores) -> str:
-    lines = [f"{name:<14}{percent(value)}" for name, value in scores.iou.items()]
-    lines.append(f"{'mIoU':<14}{percent(scores.miou)}   over {scores.frames} frames")
+def _lines(scores: Scores, detail: Detail | None) -> list[str]:
+    outlines = {} if detail is None else detail.boundary.f1
+    lines = [f"{'':<14}{'  IoU'}" + ("  boundary F1" if outlines else "")]
+    for name, value in scores.iou.items():
+        outline = f"  {percent(outlines[name]):>11}" if outlines else ""
+        lines.append(f"{name:<14}{percent(value)}{outline}")
+    mean = "" if detail is None else f"  {percent(detail.boundary.mean):>11}"
+    lines.append(f"{'mean':<14}{percent(scores.miou)}{mean}   over {scores.frames} frames")
     lines.append(f"{'pixel accuracy':<14}{percent(scores.pixel_accuracy)}")
-    return "\n".join(lines)
+    if detail is not None:
+        lines += _detail_lines(detail)
+    return lines
+
+
+def _detail_lines(detail: Detail) -> list[str]:
+    lines = [f"boundary F1 is within {detail.boundary.tolerance} pixels", "recall by region size:"]
+    lines += [
+        f"  {name:<12}{percent(size.recall)}   of {size.regions} regions"
+        for name, size in detail.recall_by_size.items()
+    ]
+    stability = detail.stability
+    share = "    -" if stability.flip_share is None else f"{100 * stability.flip_share:5.2f}"
+    lines.append(f"{'flips':<14}{share}   between {stability.pairs} pairs of consecutive frames")
+    return lines

@@ -1,38 +1,140 @@
-"""``models``: the table of networks."""
+"""``models``: the table of networks, one of them in detail, or a look into it."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from models.measure import cost_of
-from models.registry import MODELS
-from models.weights import weights_card
+from models.registry import MODELS, model_spec
+from models.spec import ModelSpec
+from models.weights import registered_weights, weights_card
 from pipeline.cli.outcome import Outcome, percent
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """List every registered network with its size and the weights at hand."""
-    rows: list[dict[str, Any]] = []
-    for spec in MODELS.values():
-        card = weights_card(spec.name)
-        weights = [] if card is None else [{"name": spec.name, "val_miou": card["val"]["miou"]}]
-        cost = cost_of(spec)
-        rows.append(
-            {
-                "name": spec.name,
-                "paper": f"{spec.paper.authors}, {spec.paper.year}",
-                "parameters": cost.parameters,
-                "gmacs": round(cost.gmacs, 3),
-                "output_stride": spec.output_stride,
-                "weights": weights,
-            }
-        )
-    lines = [f"{'network':<16}{'parameters':>12}{'GMACs':>8}{'stride':>8}{'val mIoU':>10}  paper"]
+    """List the registry, or tell about one network."""
+    if options.receptive_field is not None:
+        return _receptive_field(options, options.receptive_field)
+    if options.activations is not None:
+        return _activations(options, options.activations)
+    if options.network is not None:
+        return _detail(model_spec(options.network))
+    rows = [_row(spec) for spec in MODELS.values()]
+    return Outcome({"models": rows}, "\n".join(_table(rows)))
+
+
+def _row(spec: ModelSpec) -> dict[str, Any]:
+    card = weights_card(spec.name)
+    weights = [] if card is None else [{"name": spec.name, "val_miou": card["val"]["miou"]}]
+    return {
+        "name": spec.name,
+        "paper": f"{spec.paper.authors}, {spec.paper.year}",
+        "parameters": spec.figures.parameters,
+        "gmacs": spec.figures.gmacs,
+        "output_stride": spec.output_stride,
+        "receptive_field": spec.figures.receptive_field,
+        "global_context": spec.figures.global_context,
+        "classes": len(spec.classes),
+        "weights": weights,
+    }
+
+
+def _field(row: dict[str, Any]) -> str:
+    return f"{row['receptive_field']}{' + picture' if row['global_context'] else ''}"
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"{'network':<22}{'parameters':>12}{'GMACs':>8}{'stride':>8}  {'field':<15}"
+        f"{'val mIoU':>8}  paper"
+    ]
     for row in rows:
         miou = row["weights"][0]["val_miou"] if row["weights"] else None
         lines.append(
-            f"{row['name']:<16}{row['parameters']:>12,}{row['gmacs']:>8.1f}"
-            f"{row['output_stride']:>8}{percent(miou):>10}  {row['paper']}"
+            f"{row['name']:<22}{row['parameters']:>12,}{row['gmacs']:>8.1f}"
+            f"{row['output_stride']:>8}  {_field(row):<15}{percent(miou):>8}  {row['paper']}"
         )
-    return Outcome({"models": rows}, "\n".join(lines))
+    return lines
+
+
+def _detail(spec: ModelSpec) -> Outcome:
+    row, card, paper = _row(spec), weights_card(spec.name), spec.paper
+    size = f"{spec.input.width}x{spec.input.height}"
+    strides = ", ".join(map(str, (spec.output_stride, *spec.output_strides)))
+    lines = {
+        "network": spec.name + (f" {dict(spec.variant)}" if spec.variant else ""),
+        "paper": f"{paper.title}\n{'':<18}{paper.authors}, {paper.year}, {paper.venue}",
+        "parameters": f"{row['parameters']:,}"
+        + (f" (the paper says {paper.parameters})" if paper.parameters else ""),
+        "multiply-adds": f"{row['gmacs']:.1f} x 10^9 at {size}",
+        "output stride": strides,
+        "receptive field": f"{_field(row)} (pixels a side)",
+        "smallest input": f"{spec.minimum_size}x{spec.minimum_size}",
+        "classes": f"{row['classes']}: {', '.join(spec.classes.names)}",
+        "paper's mIoU": "none on CamVid"
+        if paper.camvid_test_miou is None
+        else f"{percent(paper.camvid_test_miou).strip()} on CamVid test",
+        "weights": _weights(spec, card),
+    }
+    document = {
+        **row,
+        "title": paper.title,
+        "venue": paper.venue,
+        "paper_camvid_test_miou": paper.camvid_test_miou,
+        "minimum_size": spec.minimum_size,
+        "output_strides": [spec.output_stride, *spec.output_strides],
+        "variant": dict(spec.variant),
+        "card": card,
+    }
+    return Outcome(document, "\n".join(f"{name:<18}{text}" for name, text in lines.items()))
+
+
+def _weights(spec: ModelSpec, card: dict[str, Any] | None) -> str:
+    if card is None:
+        return "none registered"
+    here = registered_weights(spec.name)
+    lines = [
+        f"val mIoU {percent(card['val']['miou']).strip()}, "
+        f"pixel accuracy {percent(card['val']['pixel_accuracy']).strip()}",
+        f"{card['file']}, {card['bytes'] / 1e6:.1f} MB" + ("" if here else ", not carried here"),
+        f"trained on {card['data']}",
+        f"licence: {card['licence']}",
+    ]
+    return f"\n{'':<18}".join(lines)
+
+
+def _receptive_field(options: argparse.Namespace, output: Path) -> Outcome:
+    # Imported here, as below: the table needs no torch.
+    from pipeline.views.canvas import check_png, write_png
+    from pipeline.views.receptive_field import view_receptive_field
+    from pipeline.views.subject import open_subject
+
+    check_png(output)
+    subject = open_subject(options.network, options.weights, options.picture)
+    image, report = view_receptive_field(subject)
+    write_png(output, image)
+    theory = report.theoretical
+    text = (
+        f"theoretical field {theory.width}x{theory.height} pixels"
+        f"{' + picture' if theory.global_context else ''}, {report.theoretical_share:.1%} of the "
+        f"picture\neffective field {report.effective_side}x{report.effective_side} pixels, "
+        f"{report.effective_share:.1%} of the picture\nwrote {output}"
+    )
+    document = {"network": subject.spec.name, "weights": subject.weights, "output": str(output)}
+    return Outcome({**document, **report.to_json()}, text)
+
+
+def _activations(options: argparse.Namespace, output: Path) -> Outcome:
+    from pipeline.views.activations import view_activations
+    from pipeline.views.canvas import check_png, write_png
+    from pipeline.views.subject import open_subject
+
+    check_png(output)
+    subject = open_subject(options.network, options.weights, options.picture)
+    image, activations = view_activations(subject)
+    write_png(output, image)
+    document = {"network": subject.spec.name, "weights": subject.weights, "output": str(output)}
+    maps = [activation.to_json() for activation in activations]
+    text = "\n".join([*(activation.title for activation in activations), f"wrote {output}"])
+    return Outcome({**document, "activations": maps}, text)

@@ -24,11 +24,40 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
         command.add_argument("--verbose", action="store_true", help="log what happens")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.command == "models":
+        _check_models(parser, options)
+    return options
 
 
 def _models(commands: _Commands) -> argparse.ArgumentParser:
-    return commands.add_parser("models", help="list the networks")
+    parser = commands.add_parser("models", help="list the networks, or look into one")
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help="tell more about this one")
+    views = parser.add_mutually_exclusive_group()
+    views.add_argument(
+        "--receptive-field",
+        type=Path,
+        metavar="PNG",
+        help="draw what its central output can see, and what it looks at",
+    )
+    views.add_argument(
+        "--activations", type=Path, metavar="PNG", help="draw its decoder's maps stage by stage"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="default: frame 0 of the synthetic drive"
+    )
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH|none", help="default: the registered ones, else random"
+    )
+    return parser
+
+
+def _check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    view = options.receptive_field or options.activations
+    if view and not options.network:
+        parser.error("models: --receptive-field and --activations need a NETWORK")
+    if (options.picture or options.weights) and not view:
+        parser.error("models: --picture and --weights need --receptive-field or --activations")
 
 
 def _build(commands: _Commands) -> argparse.ArgumentParser:
@@ -39,6 +68,9 @@ def _build(commands: _Commands) -> argparse.ArgumentParser:
         "--runtime", choices=tuple(COMPILERS), default="openvino", help="default: %(default)s"
     )
     parser.add_argument("--size", type=_size, metavar="WxH", help="size the network works on")
+    parser.add_argument(
+        "--output-stride", type=_positive, metavar="N", help="of networks that leave a choice"
+    )
     parser.add_argument(
         "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
     )
@@ -93,7 +125,14 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="folder with images/ and labels/"
     )
-    parser.add_argument("--weights", metavar="NAME|PATH", help="for a MODEL: other weights")
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH|none", help="for a MODEL; default: the best registered ones"
+    )
+    parser.add_argument(
+        "--detail",
+        action="store_true",
+        help="also boundary F1, recall by region size, and flips between consecutive frames",
+    )
     return parser
 
 
@@ -119,9 +158,24 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="folder with train/ and val/"
     )
-    parser.add_argument("--trunk", type=Path, metavar="FILE", help="VGG16 weights (safetensors)")
+    parser.add_argument(
+        "--trunk",
+        metavar="FILE|published",
+        help="encoder weights to start from (models/pretrained.py lists what fits); "
+        "default: random ones",
+    )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--force", action="store_true", help="start again in a folder that holds a run"
+    )
+    parser.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="other classes than CamVid's: a line 'NAME [R,G,B]' each, in the order of the labels' "
+        "values; one named void is never scored",
+    )
     parser.add_argument("--steps", type=_positive, metavar="N", help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads; default: all")
@@ -131,7 +185,15 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         metavar="TEXT|camvid",
         help="terms of the data, for the card",
     )
-    parser.add_argument("--publish", action="store_true", help="put the result into models/trained")
+    parser.add_argument("--notes", default="", metavar="TEXT", help="for the card")
+    parser.add_argument(
+        "--publish",
+        nargs="?",
+        choices=("weights", "card"),
+        const="weights",
+        help="put weights, card and curves into models/trained; 'card': all but the weights, which "
+        "may be too large for a repository",
+    )
     return parser
 
 

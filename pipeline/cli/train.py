@@ -4,50 +4,134 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from calibration.dataset import open_labelled_folder
+from calibration.class_file import read_classes
 from models.registry import model_spec
+from models.spec import ModelSpec
 from models.weights import TRAINED
 from pipeline.cli.outcome import Outcome, percent
-from pipeline.train.publish import TERMS, Provenance, publish
+from pipeline.errors import TrainingError
+from pipeline.interrupt import stop_on_signal
+from pipeline.train.publish import TERMS, Provenance, publish, register
 from pipeline.train.recipe import RECIPES, Recipe
 from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
-from pipeline.train.trainer import RunSettings
+from pipeline.train.samples import load_validation_samples
+from pipeline.train.trainer import RunSettings, Trainer
+
+#: Options that decide what a run computes, in the order in which a card names them.
+_DECISIVE = ("data", "trunk", "classes", "steps", "seed")
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Train, or go on with a run; then write the best weights and their card."""
-    spec = model_spec(options.model)
-    logging.getLogger("pipeline.train").setLevel(logging.INFO)
+    spec = _spec(options)
+    recipe = _recipe(options, spec)
+    folder = options.folder or Path("runs") / spec.name
+    _check_folder(folder, options)
+    bar = sys.stderr.isatty() and not (options.json or options.verbose)
+    if not bar:  # without one, the rows of the log say how far the run is
+        logging.getLogger("pipeline.train").setLevel(logging.INFO)
     if options.threads:
         torch.set_num_threads(options.threads)
+    data = TrainingData(options.data / "train", options.data / "val", options.trunk, spec.classes)
+    with stop_on_signal() as stop:
+        settings = RunSettings(
+            folder, seed=options.seed, amp=bfloat16_is_fast(), bar=bar, stop=stop
+        )
+        trainer = train_model(spec.name, data, recipe, settings, options.resume)
+    if not trainer.finished:
+        return _stopped(trainer)
+    validation = load_validation_samples(data.val, spec)
+    card = publish(spec, folder / "best.pt", validation, _provenance(options, recipe), folder)
+    if options.publish:
+        register(spec.name, folder, TRAINED, weights=options.publish == "weights")
+    early = "" if trainer.step == recipe.steps else f", ended early at step {trainer.step}"
+    text = (
+        f"{folder / card['file']}: val mIoU {percent(card['val']['miou']).strip()}, "
+        f"{card['bytes']} bytes{early}"
+    )
+    return Outcome(card, text)
+
+
+def _spec(options: argparse.Namespace) -> ModelSpec:
+    spec = model_spec(options.model)
+    if options.classes is None:
+        return spec
+    classes = read_classes(options.classes)
+    if options.publish and classes != spec.classes:
+        raise TrainingError(
+            f"--publish was given with the {len(classes)} classes of {options.classes}, the "
+            f"repository carries weights of its own {len(spec.classes)}; drop --publish, the "
+            "weights are left in the run's folder"
+        )
+    return replace(spec, classes=classes)
+
+
+def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
     recipe = RECIPES.get(spec.name, Recipe())
     if options.steps:
         recipe = replace(recipe, steps=options.steps)
-    settings = RunSettings(
-        folder=options.folder or Path("runs") / spec.name,
-        seed=options.seed,
-        amp=bfloat16_is_fast(),
+    if spec.classes.names != model_spec(spec.name).classes.names:
+        recipe = replace(recipe, synthetic=0.0)  # the drawn drive knows CamVid's classes only
+    return recipe
+
+
+def _check_folder(folder: Path, options: argparse.Namespace) -> None:
+    if (folder / "checkpoint.pt").exists() and not (options.resume or options.force):
+        raise TrainingError(
+            f"{folder} holds a run with a checkpoint, expected a new folder; go on with --resume, "
+            "choose another --folder, or start again over it with --force"
+        )
+
+
+def _stopped(trainer: Trainer) -> Outcome:
+    checkpoint = trainer.settings.folder / "checkpoint.pt"
+    document: dict[str, Any] = {
+        "stopped": True,
+        "step": trainer.step,
+        "steps": trainer.recipe.steps,
+        "checkpoint": str(checkpoint),
+    }
+    text = (
+        f"stopped after step {trainer.step} of {trainer.recipe.steps}, saved in {checkpoint}; the "
+        "same command with --resume goes on from there"
     )
-    data = TrainingData(options.data / "train", options.data / "val", options.trunk)
-    train_model(spec.name, data, recipe, settings, options.resume)
-    provenance = Provenance(
-        data=f"{options.data.name}/train"
-        + (f", {recipe.synthetic:.0%} synthetic frames" if recipe.synthetic else ""),
-        pretrained=options.trunk.name if options.trunk else None,
+    return Outcome(document, text)
+
+
+def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
+    drawn = f", {recipe.synthetic:.0%} synthetic frames" if recipe.synthetic else ""
+    return Provenance(
+        data=f"{options.data.name}/train{drawn}",
+        pretrained=Path(options.trunk).name if options.trunk else None,
         terms=TERMS.get(options.licence, options.licence),
         seed=options.seed,
+        notes=options.notes,
+        command=_command(options),
     )
-    card = publish(
-        spec,
-        settings.folder / "best.pt",
-        list(open_labelled_folder(data.val, spec.classes)),
-        provenance,
-        TRAINED if options.publish else settings.folder,
-    )
-    text = f"{card['file']}: val mIoU {percent(card['val']['miou']).strip()}, {card['bytes']} bytes"
-    return Outcome(card, text)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Write the command that trains the same again, without a folder of this machine."""
+    words = ["python -m pipeline train", options.model]
+    for name in _DECISIVE:
+        value = getattr(options, name)
+        if value is not None:
+            is_path = isinstance(value, Path) or os.sep in str(value)
+            words.append(f"--{name} {_portable(Path(value)) if is_path else value}")
+    return " ".join(words)
+
+
+def _portable(path: Path) -> str:
+    data = os.environ.get("ROADSEG_DATA")
+    if data and path.resolve().is_relative_to(Path(data).resolve()):
+        inside = path.resolve().relative_to(Path(data).resolve())
+        return f"$ROADSEG_DATA/{inside}"
+    return f"DIR/{path.name}" if path.is_absolute() else str(path)

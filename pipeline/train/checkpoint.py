@@ -8,36 +8,87 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from pipeline.errors import WeightsError
+from models.classes import CAMVID, ClassSet
+from pipeline.errors import OutputError, WeightsError
 
 #: Raised when the meaning of a key changes; older checkpoints are then refused.
 FORMAT = 1
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, strings, and lists and dicts of them) atomically."""
-    temporary = path.with_suffix(".partial")
-    torch.save({"format": FORMAT, **state}, temporary)
-    os.replace(temporary, path)
-
-
-def load_checkpoint(path: Path, model: str) -> dict[str, Any]:
-    """Read a checkpoint of ``model``; nothing in it is executed (``weights_only``).
+    """Write ``state`` (tensors, numbers, strings, and lists and dicts of them) atomically.
 
     Raises:
-        WeightsError: damaged, of another format, or of another network.
+        OutputError: the disk is full or not writable; what was at ``path`` is as it was.
+    """
+    temporary = path.with_suffix(".partial")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the new name on old blocks
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"checkpoint {path} cannot be written ({error}), the one before it is as it was; free "
+            "some space there and go on with --resume"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[str, Any]:
+    """Read a checkpoint of ``model``; nothing in it is executed (``weights_only``).
+
+    Args:
+        path: a file that :func:`save_checkpoint` wrote.
+        model: registry name of the network.
+        classes: the class set to train on; its names must be the checkpoint's.
+
+    Raises:
+        WeightsError: damaged, of another format, of another network or of other classes.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"checkpoint {path} cannot be read ({type(error).__name__}), expected one that this "
             "trainer wrote; delete it to start again"
         ) from error
+    if not isinstance(state, dict):
+        state = {}
     if state.get("format") != FORMAT or state.get("model") != model:
         raise WeightsError(
             f"checkpoint {path} is format {state.get('format')} of {state.get('model')!r}, "
-            f"expected format {FORMAT} of {model!r}; choose another --run folder"
+            f"expected format {FORMAT} of {model!r}; choose another --folder"
         )
+    trained = tuple(state.get("classes", CAMVID.names))  # the first ones did not record them
+    if trained != classes.names:
+        raise WeightsError(
+            f"checkpoint {path} was trained for {len(trained)} classes ({_names(trained)}), "
+            f"expected {len(classes)} ({_names(classes.names)}); give the --classes file of that "
+            "run or choose another --folder"
+        )
+    found: dict[str, Any] = state
+    return found
+
+
+def random_state() -> dict[str, Tensor]:
+    """Return the state of PyTorch's generators, which dropout draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
     return state
+
+
+def set_random_state(state: dict[str, Tensor]) -> None:
+    """Put the generators back to what :func:`random_state` returned."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,9 +1,11 @@
-"""From a run's best checkpoint to a weight file with a card that says what it is."""
+"""From a run's best checkpoint to a weight file, with a card and curves that say what it is."""
 
 from __future__ import annotations
 
 import json
+import logging
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from calibration.dataset import Sample
-from calibration.scores import Scores
 from models.atomic import atomic_path, sha256_of
 from models.registry import build_model
 from models.spec import ModelSpec
 from models.weights import decode, encode, save_weights
+from pipeline.errors import OutputError
 from pipeline.train.checkpoint import load_checkpoint
-from pipeline.train.trainer import evaluate_network
+from pipeline.train.curves import write_curves
+from pipeline.train.runlog import RunLog
+from pipeline.train.validate import evaluate_network, evaluate_network_in_detail
+
+log = logging.getLogger(__name__)
 
 #: Terms of known data, by the word that ``--licence`` takes: they reach the weights made from it.
 TERMS = {
@@ -39,6 +45,7 @@ class Provenance:
         terms: licence of the data in plain words.
         seed: of the run.
         notes: what happened on the way that the recipe does not show.
+        command: what trains these weights again; names no folder of one machine.
     """
 
     data: str
@@ -46,6 +53,7 @@ class Provenance:
     terms: str
     seed: int
     notes: str = ""
+    command: str = ""
 
 
 def publish(
@@ -55,17 +63,22 @@ def publish(
     provenance: Provenance,
     folder: Path,
 ) -> dict[str, Any]:
-    """Write ``folder/NAME.safetensors`` and ``NAME.json``; return the card.
+    """Write ``folder/NAME.safetensors``, ``NAME.svg`` and ``NAME.json``; return the card.
 
     The scores on the card are those of the file as written, so the int8 coding is in them; what
     the coding cost stands beside.
     """
-    run = load_checkpoint(checkpoint, spec.name)
+    run = load_checkpoint(checkpoint, spec.name, spec.classes)
     trained: dict[str, Tensor] = run["average"]
-    before = _score(spec, trained, validation)
-    after = _score(spec, decode(encode(trained)), validation)
+    log.info("scoring %s on %d pictures, before and after coding", checkpoint, len(validation))
+    before = evaluate_network(_network(spec, trained), spec, validation)
+    coded = _network(spec, decode(encode(trained)))
+    after, detail = evaluate_network_in_detail(coded, spec, validation)
     path = folder / f"{spec.name}.safetensors"
     save_weights(path, spec, trained)
+    curves = folder / f"{spec.name}.svg"
+    rows = RunLog(checkpoint.with_name("log.jsonl")).rows()
+    write_curves(curves, f"{spec.name}, {run['recipe']['steps']} steps", rows)
     card = {
         "model": spec.name,
         "file": path.name,
@@ -73,12 +86,15 @@ def publish(
         "bytes": path.stat().st_size,
         "coding": "int8 per output channel, FP32 scales",
         "val": {"miou": after.miou, "pixel_accuracy": after.pixel_accuracy, "iou": after.iou},
+        "val_detail": detail.to_json(),
         "val_miou_before_coding": before.miou,
+        "curves": curves.name,
         "data": provenance.data,
         "pretrained": provenance.pretrained,
         "recipe": run["recipe"],
         "step": run["step"],
         "seed": provenance.seed,
+        "command": provenance.command,
         "hours": round(run["seconds"] / 3600, 2),
         "hardware": _hardware(),
         "torch": torch.__version__,
@@ -92,10 +108,34 @@ def publish(
     return read_back
 
 
-def _score(spec: ModelSpec, state: dict[str, Tensor], validation: Sequence[Sample]) -> Scores:
-    network: nn.Module = build_model(spec)
+def register(model: str, published: Path, folder: Path, weights: bool) -> None:
+    """Copy what :func:`publish` wrote to the weights that the repository carries.
+
+    Args:
+        model: registry name.
+        published: folder with the files.
+        folder: the repository's, ``models.weights.TRAINED``.
+        weights: also the weight file; without it the card's SHA-256 says which one it is.
+
+    Raises:
+        OutputError: without ``weights``, and those of another run lie in ``folder``.
+    """
+    there = folder / f"{model}.safetensors"
+    if not weights and there.exists():
+        raise OutputError(
+            f"{there} holds weights that the new card would not be about; publish the weights too, "
+            "or remove them first"
+        )
+    # The card last: it names the hash of what must lie there by then.
+    for suffix in (*([".safetensors"] if weights else []), ".svg", ".json"):
+        with atomic_path(folder / f"{model}{suffix}") as temporary:
+            shutil.copyfile(published / f"{model}{suffix}", temporary)
+
+
+def _network(spec: ModelSpec, state: dict[str, Tensor]) -> nn.Module:
+    network = build_model(spec)
     network.load_state_dict(state)
-    return evaluate_network(network, spec, validation)
+    return network
 
 
 def _hardware() -> str:

@@ -23,6 +23,8 @@ class Recipe:
         ema: decay of the averaged weights, which are the ones exported.
         synthetic: share of training pictures drawn by ``calibration.synthetic``.
         validate_every: steps between validations.
+        patience: validations without a better mIoU after which the run ends; as many as a run never
+            has by default, since the rate is meant to fall to zero.
     """
 
     steps: int = 3000
@@ -38,6 +40,7 @@ class Recipe:
     ema: float = 0.995
     synthetic: float = 0.0
     validate_every: int = 200
+    patience: int = 1000
 
 
 RECIPES = {

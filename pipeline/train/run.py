@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from calibration.dataset import Sample, open_labelled_folder
+from calibration.dataset import Sample
 from calibration.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.vgg import load_vgg16, vgg16_stages
 from pipeline.deploy import Normalise
 from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
-from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.recipe import Recipe
-from pipeline.train.shrink import shrink_trunk
+from pipeline.train.samples import load_training_samples, load_validation_samples
+from pipeline.train.start import start_from_published
 from pipeline.train.trainer import RunSettings, Trainer
 
 log = logging.getLogger(__name__)
@@ -35,11 +32,18 @@ PICTURES_SEEN = 8
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Attributes: labelled ``train`` and ``val`` folders; ``trunk``, VGG16 weights or None."""
+    """What to train on.
+
+    Attributes:
+        train, val: labelled folders.
+        trunk: encoder weights, a file or ``published``; None to start from random ones.
+        classes: what their labels mean; None for the network's registered class set.
+    """
 
     train: Path
     val: Path
-    trunk: Path | None = None
+    trunk: str | None = None
+    classes: ClassSet | None = None
 
 
 def train_model(
@@ -47,17 +51,18 @@ def train_model(
 ) -> Trainer:
     """Train network ``name``; checkpoints and log go to ``settings.folder``."""
     spec = model_spec(name)
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    spec = replace(spec, classes=data.classes or spec.classes)
     torch.manual_seed(settings.seed)
-    samples = list(open_labelled_folder(data.train, spec.classes))
-    validation = list(open_labelled_folder(data.val, spec.classes))
+    samples = load_training_samples(data.train, spec)
+    validation = load_validation_samples(data.val, spec)
+    settings.folder.mkdir(parents=True, exist_ok=True)
     network = build_model(spec)
     resuming = resume and (settings.folder / "checkpoint.pt").exists()
     if data.trunk is not None and not resuming:  # a checkpoint brings its own weights
         pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
         normalise = Normalise(spec.input)
         inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
-        start_from_vgg16(cast("nn.ModuleList", network.encoder), data.trunk, inputs)
+        start_from_published(network, spec, data.trunk, inputs)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(spec, network, recipe, settings, class_weights(samples, spec.classes, recipe))
@@ -66,24 +71,6 @@ def train_model(
         log.info("resumed at step %d", trainer.step)
     trainer.train(_batches(samples, spec, recipe, settings.seed), validation)
     return trainer
-
-
-def start_from_vgg16(encoder: nn.ModuleList, trunk: Path, inputs: Sequence[Tensor]) -> None:
-    """Make a VGG encoder compute what published VGG16 weights compute, as far as its width allows.
-
-    Args:
-        encoder: stages from :func:`models.vgg.vgg16_stages`, of any width.
-        trunk: safetensors file in torchvision's key names.
-        inputs: (1, 3, H, W) normalised pictures to fit statistics to.
-    """
-    state = {name: value.float() for name, value in load_file(trunk).items()}
-    wide = vgg16_stages()
-    load_vgg16(wide, state)
-    if [p.shape for p in encoder.parameters()] == [p.shape for p in wide.parameters()]:
-        load_vgg16(encoder, state)
-    else:
-        shrink_trunk(wide, encoder, inputs)
-    fit_batch_norms(encoder, inputs)
 
 
 def _batches(samples: Sequence[Sample], spec: ModelSpec, recipe: Recipe, seed: int) -> Batches:

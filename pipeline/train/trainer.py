@@ -31,6 +31,7 @@ from pipeline.train.checkpoint import (
 )
 from pipeline.train.curves import write_curves
 from pipeline.train.loss import SegmentationLoss
+from pipeline.train.optimiser import parameter_groups, rate_at
 from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe
 from pipeline.train.runlog import RunLog
@@ -91,7 +92,7 @@ class Trainer:
         self.normalise = Normalise(spec.input).to(self.device)
         self.loss = SegmentationLoss(weights, spec.classes.void, recipe.overlap).to(self.device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
-        self.optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.rate)
+        self.optimizer = torch.optim.AdamW(parameter_groups(network, recipe), lr=recipe.rate)
         self.log = RunLog(settings.folder / "log.jsonl")
         self.step = 0
         self.validated = 0  # the step of the last validation
@@ -252,37 +253,20 @@ class Trainer:
         self.save()  # must know of the best: else a resumed run could replace it by a worse one
         title = f"{self.spec.name}, {self.recipe.steps} steps"
         write_curves(self.settings.folder / "curves.svg", title, self.log.rows())
+        self._show(self.step, self._words())
 
     def _words(self) -> str:
         """What stands beside the bar."""
-        rate = self.optimizer.param_groups[-1]["lr"]
-        words = f"loss {sum(self._losses) / len(self._losses):.3f}, rate {rate:.1e}"
-        return words if self.best < 0 else f"{words}, best val mIoU {100 * self.best:.1f}"
+        words = []
+        if self._losses:
+            rate = self.optimizer.param_groups[-1]["lr"]
+            words = [f"loss {sum(self._losses) / len(self._losses):.3f}", f"rate {rate:.1e}"]
+        if self.best >= 0:
+            words.append(f"best val mIoU {100 * self.best:.1f}")
+        return ", ".join(words)
 
     def _log(self, **values: object) -> None:
         row = {"step": self.step, "seconds": round(self.seconds, 1), **values}
         row["rate"] = self.optimizer.param_groups[-1]["lr"]
         self.log.append(row)
         log.info("%s", row)
-
-
-def rate_at(step: int, recipe: Recipe) -> float:
-    """Share of the peak rate at ``step``: linear warm-up, then poly with power 0.9."""
-    warmup = min(1.0, (step + 1) / recipe.warmup)
-    return float(warmup * max(0.0, 1 - step / recipe.steps) ** 0.9)
-
-
-def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Sort parameters: encoder or not, decayed (matrices) or not (norms and biases)."""
-    sorted_: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        key = (name.startswith("encoder."), parameter.ndim > 1)
-        sorted_.setdefault(key, []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "peak": recipe.rate * (recipe.encoder_rate if encoder else 1.0),
-            "weight_decay": recipe.decay if decayed else 0.0,
-        }
-        for (encoder, decayed), parameters in sorted(sorted_.items(), reverse=True)
-    ]

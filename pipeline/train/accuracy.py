@@ -1,0 +1,145 @@
+"""``docs/accuracy.md``, made from the registry and the cards of the weights.
+
+``scripts/accuracy_page.sh`` writes it; a test compares. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from calibration.boundary import TOLERANCE
+from calibration.regions import SIZE_BINS
+from models.classes import CAMVID
+from models.registry import MODELS
+from models.spec import InputSpec, ModelSpec
+from models.weights import registered_weights, weights_card
+
+#: Where the page stands.
+PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
+
+_DATA = "$ROADSEG_DATA/camvid"
+
+_HEAD = """\
+# Accuracy
+
+<!-- Made by scripts/accuracy_page.sh; a test compares. Change pipeline/train/accuracy.py. -->
+
+CamVid in the 11-class split of the SegNet tutorial, 480x360, trained on its 367 training frames.
+All figures are in percent; mIoU comes from one confusion matrix over all frames, at the resolution
+of the labels, void left out.
+
+**The papers' figures and ours are of different splits.** Theirs are of test. Ours are of val, 101
+frames of a drive that also supplies training frames: scores run about ten points higher there. The
+checkpoint of each run was chosen by val, too.
+
+*FP32* is PyTorch on the weight file as it is published, its convolutions stored as int8 per output
+channel. *INT8* is a quantised engine. A card holds data, recipe, seed, time, hardware and licence
+of its weights; the curves are loss and val mIoU over the steps. Where weights are too large for the
+repository, the card has their SHA-256 and the command is the one that trains them.
+"""
+
+_DETAIL = f"""\
+## What one mIoU hides
+
+- *Boundary F1* (Csurka et al. 2013): F1 of the outlines of each class, where a pixel counts that
+  has a counterpart within {TOLERANCE} pixels; mean over the classes.
+- *Recall by size*: share found of the pixels of labelled regions (connected pixels of one class),
+  by the size of the region. At 480x360 pixels:
+  {{bins}}.
+- *Flips*: share of the pixels with the same label in two consecutive frames (a fifteenth of a
+  second apart) whose predicted class changes. Less is steadier.
+
+The commands are those above.
+"""
+
+_CLASSES = """\
+## IoU per class
+"""
+
+_LICENCE = """\
+CamVid (Brostow et al. 2009) is for research only, and so are weights trained on it.
+"""
+
+
+def page() -> str:
+    """Write the page."""
+    cards = {name: card for name in MODELS if (card := weights_card(name)) is not None}
+    parts = [
+        _HEAD,
+        _table(
+            ("network", "parameters", "paper, test", "ours, val, FP32", "INT8", "", "command"),
+            (_row(spec, cards.get(spec.name)) for spec in MODELS.values()),
+        ),
+        _DETAIL.format(bins=_bins()),
+        _table(
+            ("network", "boundary F1", *SIZE_BINS, "flips"),
+            (_detail_row(name, c["val_detail"]) for name, c in cards.items() if "val_detail" in c),
+        ),
+        _CLASSES,
+        _table(
+            ("network", *CAMVID.names),
+            (
+                (f"`{name}`", *(_percent(card["val"]["iou"][of]) for of in CAMVID.names))
+                for name, card in cards.items()
+            ),
+        ),
+        _LICENCE,
+    ]
+    return "\n".join(parts)
+
+
+def _row(spec: ModelSpec, card: dict[str, Any] | None) -> tuple[str, ...]:
+    known = (
+        f"`{spec.name}`",
+        f"{spec.figures.parameters / 1e6:.2f} M",
+        _percent(spec.paper.camvid_test_miou),
+    )
+    if card is None:
+        return (*known, "", "", "", "")
+    links = [f"[card](../models/trained/{spec.name}.json)"]
+    if "curves" in card:
+        links.append(f"[curves](../models/trained/{card['curves']})")
+    command = f"python -m pipeline evaluate {spec.name} --data {_DATA}/val --detail"
+    if registered_weights(spec.name) is None:
+        command = card["command"]
+    return (
+        *known,
+        _percent(card["val"]["miou"]),
+        _percent(card.get("val_int8", {}).get("miou")),
+        ", ".join(links),
+        f"`{command}`",
+    )
+
+
+def _detail_row(name: str, detail: dict[str, Any]) -> tuple[str, ...]:
+    sizes = detail["recall_by_size"]
+    flips = detail["flip_share"]
+    return (
+        f"`{name}`",
+        _percent(detail["boundary_f1"]),
+        *(_percent(sizes[size]["recall"]) for size in SIZE_BINS),
+        "" if flips is None else f"{100 * flips:.2f}",
+    )
+
+
+def _bins() -> str:
+    spec = InputSpec()
+    pixels = spec.width * spec.height
+    *bounded, largest = SIZE_BINS
+    named = [f"{name} below {SIZE_BINS[name] * pixels:.0f}" for name in bounded]
+    return ", ".join([*named, f"{largest} above"])
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,144 @@
+"""A picture of a run: its loss and its validation mIoU over the steps, as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from models.atomic import atomic_path
+from pipeline.train.runlog import Row
+
+_WIDTH, _HEIGHT = 720, 460
+_LEFT, _RIGHT = 60, 700
+#: Points of a curve that can be told apart; longer ones are averaged to as many.
+_POINTS = 240
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One coordinate system; ``top`` and ``bottom`` in pixels, ``low`` and ``high`` in values."""
+
+    top: int
+    bottom: int
+    last_step: float
+    low: float
+    high: float
+
+    def place(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Map (step, value) to pixels."""
+        step, value = point
+        x = _LEFT + (_RIGHT - _LEFT) * step / self.last_step
+        y = self.bottom - (self.bottom - self.top) * (value - self.low) / (self.high - self.low)
+        return x, y
+
+
+def write_curves(path: Path, title: str, rows: Sequence[Row]) -> None:
+    """Draw the rows of a run's log into ``path``; replaced as a whole."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(draw_curves(title, rows), encoding="utf-8")
+
+
+def draw_curves(title: str, rows: Sequence[Row]) -> str:
+    """Return an SVG of 720x460 with the loss above and the mIoU in percent below.
+
+    Args:
+        title: a line above the curves.
+        rows: of a :class:`RunLog`; of rows with the same step the last one counts.
+    """
+    losses = sorted({row["step"]: row["loss"] for row in rows if "loss" in row}.items())
+    mious = sorted({row["step"]: 100 * row["miou"] for row in rows if "miou" in row}.items())
+    last_step = max([1, *(step for step, _ in (*losses, *mious))])
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
+        _text(_LEFT, 24, title, size=15),
+        *_chart("loss", 50, 220, last_step, _averaged(losses), "#1f5fa8"),
+        *_chart("val mIoU, %", 265, 420, last_step, mious, "#b3541e"),
+    ]
+    for step in _ticks(0, last_step):
+        x, _ = _Panel(265, 420, last_step, 0, 1).place((step, 0))
+        parts.append(_text(x, 437, f"{step:g}", anchor="middle"))
+    parts.append(_text((_LEFT + _RIGHT) / 2, 454, "step", anchor="middle"))
+    if mious:
+        parts.append(_best(_panel(265, 420, last_step, mious), mious))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _chart(
+    name: str, top: int, bottom: int, last_step: float, points: Points, colour: str
+) -> list[str]:
+    parts = [_text(_LEFT, top - 8, name, colour=colour)]
+    if not points:
+        return [*parts, _text((_LEFT + _RIGHT) / 2, (top + bottom) / 2, "none yet", "middle")]
+    panel = _panel(top, bottom, last_step, points)
+    for value in _ticks(panel.low, panel.high):
+        _, y = panel.place((0, value))
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>'
+        )
+        parts.append(_text(_LEFT - 8, y + 4, f"{value:g}", anchor="end"))
+    places = [panel.place(point) for point in points]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+    if len(places) <= _POINTS // 4:
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
+    return parts
+
+
+def _panel(top: int, bottom: int, last_step: float, points: Points) -> _Panel:
+    values = [value for _, value in points]
+    # A single point, or a flat curve, needs some height too.
+    room = max(0.1 - (max(values) - min(values)), 0) / 2
+    low, high = min(values) - room, max(values) + room
+    first, second, *_ = _ticks(low, high)
+    step = second - first
+    return _Panel(
+        top, bottom, last_step, math.floor(low / step) * step, math.ceil(high / step) * step
+    )
+
+
+def _best(panel: _Panel, points: Points) -> str:
+    step, value = max(points, key=lambda point: point[1])
+    x, y = panel.place((step, value))
+    words = f"best {value:.1f} at step {step:g}"
+    anchor, x = ("end", min(x, _RIGHT)) if x > (_LEFT + _RIGHT) / 2 else ("start", x)
+    return _text(x, max(y - 8, panel.top + 4), words, anchor)
+
+
+def _averaged(points: Points) -> Points:
+    """Average neighbours so that at most ``_POINTS`` are left."""
+    size = math.ceil(len(points) / _POINTS)
+    if size <= 1:
+        return points
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return [
+        (sum(s for s, _ in group) / len(group), sum(v for _, v in group) / len(group))
+        for group in groups
+    ]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return three to six round numbers from ``low`` to ``high``, two at least."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** math.floor(math.log10(span))
+    step = next(
+        factor * power for factor in (0.1, 0.2, 0.5, 1, 2, 5) if span / (factor * power) <= 5.5
+    )
+    first = math.ceil(low / step - 1e-9)
+    count = max(2, math.floor(high / step + 1e-9) - first + 1)
+    return [round((first + i) * step, 10) for i in range(count)]
+
+
+def _text(
+    x: float, y: float, words: str, anchor: str = "start", size: int = 12, colour: str = "#333333"
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
+        f'fill="{colour}">{escape(words)}</text>'
+    )

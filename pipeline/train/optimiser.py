@@ -1,0 +1,29 @@
+"""What the optimiser is told: learning rate by step, rate and decay by parameter."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pipeline.train.recipe import Recipe
+
+
+def rate_at(step: int, recipe: Recipe) -> float:
+    """Share of the peak rate at ``step``: linear warm-up, then poly with power 0.9."""
+    warmup = min(1.0, (step + 1) / recipe.warmup)
+    return float(warmup * max(0.0, 1 - step / recipe.steps) ** 0.9)
+
+
+def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    """Sort parameters: encoder or not, decayed (matrices) or not (norms and biases)."""
+    sorted_: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        key = (name.startswith("encoder."), parameter.ndim > 1)
+        sorted_.setdefault(key, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "peak": recipe.rate * (recipe.encoder_rate if encoder else 1.0),
+            "weight_decay": recipe.decay if decayed else 0.0,
+        }
+        for (encoder, decayed), parameters in sorted(sorted_.items(), reverse=True)
+    ]

@@ -1,0 +1,45 @@
+"""The log of a run: one JSON object per line, in the order of the steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from models.atomic import atomic_path
+
+Row = dict[str, Any]
+
+
+class RunLog:
+    """Rows with ``step``, ``seconds`` and either ``loss`` or ``miou`` of a validation.
+
+    Args:
+        path: the file; it need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: Row) -> None:
+        """Write one more row."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[Row]:
+        """Read all rows; a last line that a crash cut short is passed over."""
+        if not self.path.exists():
+            return []
+        rows = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+        return rows
+
+    def cut(self, step: int) -> None:
+        """Drop what was logged after ``step``: a resumed run does, and logs, it again."""
+        kept = [row for row in self.rows() if row["step"] <= step]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

@@ -1,0 +1,57 @@
+"""Start a network from published encoder weights, also where it is not quite what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from models.pretrained import encoder_state, load_encoder
+from models.spec import ModelSpec
+from models.vgg import load_vgg16, vgg16_stages
+from pipeline.train.batchnorm import fit_batch_norms
+from pipeline.train.shrink import shrink_trunk
+
+
+def start_from_published(
+    network: nn.Module, spec: ModelSpec, source: str, inputs: Sequence[Tensor]
+) -> None:
+    """Fill the network's encoder with published weights.
+
+    VGG16 was published without batch norm; where the network has it, it starts as the identity on
+    ``inputs``. A narrow VGG16 is fitted to what the published one computes on them.
+
+    Args:
+        network: built from ``spec``.
+        spec: its registry row.
+        source: a file, or ``published`` (see :mod:`models.pretrained`).
+        inputs: (1, 3, H, W) normalised pictures to fit statistics to.
+
+    Raises:
+        WeightsError: no published encoder fits, or the weights cannot be had or do not fit.
+    """
+    if spec.encoder is None:
+        load_encoder(network, spec, {})  # says so
+        return
+    state = encoder_state(spec.encoder, source)
+    encoder = cast("nn.ModuleList", network.encoder)
+    if spec.encoder == "vgg16" and _is_narrow(encoder):
+        wide = vgg16_stages()
+        load_vgg16(wide, state)
+        shrink_trunk(wide, encoder, inputs)
+    else:
+        load_encoder(network, spec, state)
+    if spec.encoder == "vgg16" and _has_batch_norm(encoder):
+        fit_batch_norms(encoder, inputs)
+
+
+def _is_narrow(encoder: nn.ModuleList) -> bool:
+    published = vgg16_stages(norm=False)
+    convolutions = (m for m in encoder.modules() if isinstance(m, nn.Conv2d))
+    wide = (m for m in published.modules() if isinstance(m, nn.Conv2d))
+    return any(a.weight.shape != b.weight.shape for a, b in zip(convolutions, wide, strict=True))
+
+
+def _has_batch_norm(encoder: nn.ModuleList) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())

@@ -1,0 +1,176 @@
+"""``docs/models.md``, made from the registry, the cards of the weights, and the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.registry import MODELS
+from models.spec import ModelSpec
+from models.weights import weights_card
+from pipeline.zoo.measure import Results
+
+#: Where the page stands.
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+
+_HEAD = """\
+# The networks
+
+<!-- Made by scripts/build_zoo.sh --page; a test compares. Change pipeline/zoo/page.py instead. -->
+
+Every network is one file in `models/` that names its paper and what differs from it. Each compiles
+as one engine, whole: no plugin, no part left to PyTorch. `python -m pipeline models` prints this
+table, `models NETWORK --receptive-field out.png` draws what one output sees, and
+`models NETWORK --activations out.png` a decoder's maps stage by stage.
+"""
+
+_COLUMNS = """
+*GMACs*: 10^9 multiply-adds of convolutions and matrix products of one 480x360 picture. *Field*: the
+theoretical receptive field of a central output, in pixels a side; "+ picture" where a pooling over
+the whole picture adds to it. *mIoU*: CamVid val, 11 classes, of the weights that the repository
+carries, in percent.
+"""
+
+_BUILDS = """\
+## Built at full width
+
+`scripts/build_zoo.sh` builds every network at 480x360, in FP32 for OpenVINO and in FP16 for
+TensorRT for RTX (target sm86, on a machine without a GPU), reads the engines back and compares with
+PyTorch. Convolutions of OpenVINO are counted in the execution graph, so they are what runs; those
+of TensorRT in the finished network before it is serialised: planned, since no GPU ran it here, and
+so its agreement with PyTorch is not measured. *Agreement* is the share of pixels with PyTorch's
+class, on the worst of three drawn frames; networks without weights of their own are built with
+random ones. Seconds are those of the whole build on one busy machine, comparison included.
+"""
+
+_CORNERS = """\
+## Which resizes align corners
+
+A resize maps output pixel *i* of *n* to input position *i (m - 1) / (n - 1)* when corners are
+aligned, and to *(i + 0.5) m / n - 0.5* when they are not. The Caffe networks (DeepLab v1 and v2,
+PSPNet) align, so their sizes are best of the form 8 k + 1; DeepLab v3 and its relatives follow
+torchvision and do not, nor does the resize of the camera's frame. FCN, DilatedNet, U-Net,
+FC-DenseNet and DeconvNet upsample by transposed convolution, SegNet by unpooling: nothing to align.
+
+ONNX writes the choice into each `Resize` (`coordinate_transformation_mode`: `align_corners` or
+`half_pixel`), OpenVINO and TensorRT implement both by these formulas, and the sizes are constants
+in the graph, so no runtime derives a scale of its own. The parity tests compare OpenVINO's logits
+with PyTorch's at a size that no stride divides, where a wrong choice shows.
+"""
+
+_PAIRS = """\
+## What a choice costs
+
+Both sides in one run, interleaved, FP32 on OpenVINO, random weights, 480x360; the ratio is the
+median over the runs.
+"""
+
+
+def page(results: Results) -> str:
+    """Write the page."""
+    parts = [_HEAD, _zoo(), _COLUMNS, _BUILDS, _builds(results), _machine(results)]
+    if results.get("pairs"):
+        parts += [_PAIRS, *(_pair(pair) for pair in results["pairs"])]
+    parts += [_CORNERS]
+    if "corners" in results:
+        corners = results["corners"]
+        parts.append(
+            f"Aligning corners inside the trained `{corners['network']}`, which was trained "
+            f"without, changes the class of {100 * corners['changed']:.2f} % of the pixels of a "
+            "drawn frame.\n"
+        )
+    return "\n".join(parts)
+
+
+def _zoo() -> str:
+    return _table(
+        ("network", "paper", "parameters", "GMACs", "output stride", "field", "mIoU"),
+        (_zoo_row(spec) for spec in MODELS.values()),
+    )
+
+
+def _zoo_row(spec: ModelSpec) -> tuple[str, ...]:
+    figures, card = spec.figures, weights_card(spec.name)
+    return (
+        f"`{spec.name}`",
+        f"{spec.paper.authors.split(',')[0]} {spec.paper.year}",
+        f"{figures.parameters / 1e6:.2f} M",
+        f"{figures.gmacs:.1f}",
+        str(spec.output_stride),
+        f"{figures.receptive_field}{' + picture' if figures.global_context else ''}",
+        f"{100 * card['val']['miou']:.1f}" if card else "",
+    )
+
+
+def _builds(results: Results) -> str:
+    rows = []
+    for name in MODELS:
+        if name in results["networks"]:
+            rows.append(_build_row(name, results["networks"][name]))
+    return _table(
+        (
+            "network",
+            "OpenVINO convolutions",
+            "MB",
+            "s",
+            "agreement",
+            "TensorRT convolutions",
+            "MB",
+            "s",
+        ),
+        rows,
+    )
+
+
+def _build_row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
+    cpu, gpu = row["openvino"], row["tensorrt-rtx"]
+    random = "" if row["weights"] != "none" else " (random)"
+    return (
+        f"`{name}`",
+        _counts(cpu),
+        f"{cpu['bytes'] / 1e6:.1f}",
+        f"{cpu['seconds']:.0f}",
+        f"{100 * cpu['agreement']:.2f} %{random}",
+        _counts(gpu),
+        f"{gpu['bytes'] / 1e6:.1f}",
+        f"{gpu['seconds']:.0f}",
+    )
+
+
+def _counts(build: dict[str, Any]) -> str:
+    return ", ".join(f"{n} {name.upper()}" for name, n in build["convolutions"].items())
+
+
+def _machine(results: Results) -> str:
+    versions = {
+        runtime: row[runtime]["version"].split("-")[0]
+        for row in results["networks"].values()
+        for runtime in ("openvino", "tensorrt-rtx")
+    }
+    named = ", ".join(f"{runtime} {version}" for runtime, version in sorted(versions.items()))
+    return f"{results['machine']}; {named}.\n"
+
+
+def _pair(pair: dict[str, Any]) -> str:
+    table = _table(
+        ("", "parameters", "GMACs", "field", "ms"),
+        (
+            (
+                side["name"],
+                f"{side['parameters'] / 1e6:.1f} M",
+                f"{side['gmacs']:.1f}",
+                str(side["receptive_field"]),
+                f"{side['milliseconds']:.0f}",
+            )
+            for side in pair["sides"]
+        ),
+    )
+    first, second = (side["name"] for side in pair["sides"])
+    ratio = f"{first} takes {pair['ratio']:.2f} times as long as {second}."
+    return f"**{pair['title']}**\n\n{table}\n{ratio}\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,85 @@
+"""The page about accuracy says what the cards say, the cards are about the files beside them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from xml.etree import ElementTree
+
+import pytest
+
+from calibration.regions import SIZE_BINS
+from models.atomic import sha256_of
+from models.registry import MODELS, model_spec
+from models.weights import TRAINED, weights_card
+from pipeline.cli.parser import parse_arguments
+from pipeline.train import accuracy
+from pipeline.train.accuracy import PAGE, page
+
+CARDS = sorted(path.stem for path in TRAINED.glob("*.json"))
+
+
+def test_the_page_is_what_its_generator_makes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run scripts/accuracy_page.sh"
+
+
+def test_every_network_has_a_row_and_every_card_its_figures() -> None:
+    lines = page().splitlines()
+    for name in MODELS:
+        (row,) = (line for line in lines if line.startswith(f"| `{name}`") and " M |" in line)
+        card = weights_card(name)
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[3] == ("" if card is None else f"{100 * card['val']['miou']:.1f}")
+
+
+def test_every_command_of_the_page_can_be_typed() -> None:
+    commands = re.findall(r"`python -m pipeline (.*?)`", page())
+    assert len(commands) == len(CARDS)
+    for command in commands:
+        parsed = parse_arguments(shlex.split(command))
+        assert (getattr(parsed, "model", None) or parsed.engine) in MODELS
+
+
+def test_a_network_with_a_card_alone_is_reproduced_by_training_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = "python -m pipeline train fcn8s --data $ROADSEG_DATA/camvid --seed 0"
+    card = {**(weights_card("segnet") or {}), "command": command, "val_int8": {"miou": 0.123}}
+    monkeypatch.setattr(accuracy, "weights_card", lambda name: card if name == "fcn8s" else None)
+    text = page()
+    assert f"`{command}`" in text
+    assert " 12.3 |" in text
+    assert "evaluate" not in text
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_about_the_weights_and_curves_beside_it(name: str) -> None:
+    card = weights_card(name)
+    assert card is not None
+    assert card["model"] == name
+    weights = TRAINED / card["file"]
+    if weights.exists():
+        assert sha256_of(weights) == card["sha256"]
+        assert weights.stat().st_size == card["bytes"]
+    else:
+        assert card["command"].startswith("python -m pipeline train")
+    curves = (TRAINED / card["curves"]).read_text(encoding="utf-8")
+    assert name in next(t.text or "" for t in ElementTree.fromstring(curves) if t.text)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_has_the_detail_figures(name: str) -> None:
+    card, classes = weights_card(name), model_spec(name).classes
+    assert card is not None
+    detail = card["val_detail"]
+    assert list(detail["recall_by_size"]) == list(SIZE_BINS)
+    assert set(detail["boundary_f1_per_class"]) == set(classes.names) == set(card["val"]["iou"])
+    f1 = list(detail["boundary_f1_per_class"].values())
+    assert detail["boundary_f1"] == pytest.approx(sum(f1) / len(f1))
+    sizes = detail["recall_by_size"].values()
+    found = sum(size["recall"] * size["pixels"] for size in sizes)
+    # Every labelled pixel is in one region: the bins add up to the pixel accuracy.
+    accuracy_ = found / sum(size["pixels"] for size in sizes)
+    assert accuracy_ == pytest.approx(card["val"]["pixel_accuracy"], abs=1e-4)
+    assert 0 < detail["flip_share"] < 0.2
+    assert detail["frame_pairs"] == 100
