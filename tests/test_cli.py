@@ -63,7 +63,7 @@ def labelled(tmp_path: Path) -> Path:
 def test_models_lists_the_registry(capsys: Captured) -> None:
     rows = run_json(capsys, "models")["models"]
     assert [row["name"] for row in rows] == list(MODELS)  # type: ignore[index, union-attr]
-    segnet = rows[0]  # type: ignore[index]
+    segnet = next(row for row in rows if row["name"] == "segnet")  # type: ignore[union-attr, index]
     assert segnet["parameters"] == 29_449_355
     assert segnet["output_stride"] == 32
 

@@ -7,13 +7,16 @@ values, so that no branch is silent.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+import tensorrt_rtx as trt
 import torch
+from tensorrt_interpreter import interpret
 from torch import Tensor, nn
 
 from calibration.synthetic import SyntheticDrive
@@ -22,6 +25,8 @@ from models.spec import ModelSpec
 from models.weights import load_weights, registered_weights
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
+from pipeline.compilers.onnx_export import export_onnx
+from pipeline.compilers.tensorrt_rtx import CollectingLogger, parse_network
 from pipeline.deploy import DeploymentGraph
 from pipeline.parity import TOLERANCES
 from pipeline.sessions.openvino import compile_for_cpu
@@ -110,7 +115,7 @@ class LogitsGraph(DeploymentGraph):
 
 @SPECS
 @SIZES
-def test_eager_onnx_and_openvino_compute_the_same_in_one_engine(
+def test_eager_onnx_openvino_and_tensorrt_compute_the_same_in_one_engine(
     spec: ModelSpec, size: tuple[int, int], tmp_path: Path
 ) -> None:
     network = narrow(spec)
@@ -124,8 +129,17 @@ def test_eager_onnx_and_openvino_compute_the_same_in_one_engine(
     assert set(compiled.layers.convolutions) == convolution_names(network)
     onnx = onnxruntime.InferenceSession(tmp_path / "graph.onnx").run(None, {"frames": frame[None]})
     engine = compile_for_cpu(compiled.files[0], "fp32")
-    for computed in (onnx[0], engine(frame[None])[0]):
+    for computed in (onnx[0], engine(frame[None])[0], in_tensorrt(tmp_path / "graph.onnx", frame)):
         assert_same(expected, computed, "fp32")
+
+
+def in_tensorrt(onnx: Path, frame: np.ndarray) -> np.ndarray:
+    """Compute the network that TensorRT's parser makes of a file, without a GPU."""
+    logger = CollectingLogger()
+    builder = trt.Builder(logger)
+    network = parse_network(builder, onnx, logger)
+    (output,) = interpret(network, frames=torch.from_numpy(frame[None])).values()
+    return output.float().numpy()
 
 
 def assert_same(expected: np.ndarray, computed: np.ndarray, precision: str) -> None:
@@ -137,7 +151,7 @@ def assert_same(expected: np.ndarray, computed: np.ndarray, precision: str) -> N
 
 @pytest.mark.parametrize("name", [name for name in MODELS if registered_weights(name)])
 def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: Path) -> None:
-    """On a processor without FP16 arithmetic only the weights are rounded, which is less."""
+    """On a processor without FP16 arithmetic OpenVINO rounds the weights only, which is less."""
     spec = MODELS[name]
     network = build_model(spec)
     load_weights(network, spec, None)
@@ -148,8 +162,11 @@ def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: P
     job = Job(graph, "engine", "fp16", (), tmp_path)
     compiled = open_compiler("openvino").compile(job, lambda what, share: None)
     computed = compile_for_cpu(compiled.files[0], "fp16")(frame[None])[0]
-    assert not np.array_equal(computed, expected)
-    assert_same(expected, computed, "fp16")
+    half = LogitsGraph(copy.deepcopy(network), spec.input, torch.float16)
+    export_onnx(half, tmp_path / "half.onnx")
+    for logits in (computed, in_tensorrt(tmp_path / "half.onnx", frame)):
+        assert not np.array_equal(logits, expected)
+        assert_same(expected, logits, "fp16")
 
 
 @SPECS

@@ -63,6 +63,11 @@ def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
     return LayerPrecisions("engine", convolutions)
 
 
+def processor_name() -> str:
+    """Name the processor that engines run on."""
+    return str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+
+
 def _layer_name(fused: str) -> str:
     """Choose the convolution's own name among those of the layers fused into it.
 
@@ -95,7 +100,7 @@ class OpenVINOSession(Session):
         layers = executed_convolutions(self._model).convolutions.values()
         self.capabilities = Capabilities(
             runtime="openvino",
-            device=str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip(),
+            device=processor_name(),
             precision="+".join(sorted(set(layers))) or manifest.precision,
         )
 

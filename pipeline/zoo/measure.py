@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
-
 from models.atomic import atomic_path
 from models.weights import registered_weights
 from pipeline.build import BuildOptions, build
+from pipeline.sessions.openvino import processor_name
 
 #: What ``scripts/build_zoo.sh`` measured last.
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "zoo.json"
@@ -78,13 +78,6 @@ def read_results(path: Path = RESULTS) -> Results:
 
 def write_results(results: Results, path: Path = RESULTS) -> None:
     """Write measurements as JSON that reads well in a diff."""
-    results = {**results, "machine": machine()}
+    results = {**results, "machine": f"{processor_name()}, {os.cpu_count()} cores"}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def machine() -> str:
-    """Name the processor and its cores."""
-    core = ov.Core()
-    name = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
-    return f"{name}, {core.get_property('CPU', 'INFERENCE_NUM_THREADS')} threads"
