@@ -13,10 +13,15 @@ def rate_at(step: int, recipe: Recipe) -> float:
     return float(warmup * max(0.0, 1 - step / recipe.steps) ** 0.9)
 
 
-def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+def parameter_groups(
+    network: nn.Module, recipe: Recipe, auxiliary: nn.Module | None = None
+) -> list[dict[str, object]]:
     """Sort parameters: encoder or not, decayed (matrices) or not (norms and biases)."""
     sorted_: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
+    named = list(network.named_parameters())
+    if auxiliary is not None:
+        named += auxiliary.named_parameters()
+    for name, parameter in named:
         key = (name.startswith("encoder."), parameter.ndim > 1)
         sorted_.setdefault(key, []).append(parameter)
     return [

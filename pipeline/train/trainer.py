@@ -22,6 +22,7 @@ from models.spec import ModelSpec
 from pipeline.deploy import Normalise
 from pipeline.errors import TrainingError, WeightsError
 from pipeline.progress import step_bar
+from pipeline.train.auxiliary import deep_supervision
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.checkpoint import (
     load_checkpoint,
@@ -92,7 +93,10 @@ class Trainer:
         self.normalise = Normalise(spec.input).to(self.device)
         self.loss = SegmentationLoss(weights, spec.classes.void, recipe.overlap).to(self.device)
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
-        self.optimizer = torch.optim.AdamW(parameter_groups(network, recipe), lr=recipe.rate)
+        # After the copy: the average has no second head.
+        self.auxiliary = deep_supervision(network, len(spec.classes), recipe.auxiliary)
+        groups = parameter_groups(network, recipe, self.auxiliary)
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
         self.log = RunLog(settings.folder / "log.jsonl")
         self.step = 0
         self.validated = 0  # the step of the last validation
@@ -125,6 +129,8 @@ class Trainer:
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
+            if self.auxiliary is not None:
+                self.auxiliary.load_state_dict(state["auxiliary"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.best = state["step"], state["best"]
             self.seconds = state["seconds"]
@@ -147,6 +153,7 @@ class Trainer:
                 "classes": list(self.spec.classes.names),
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
+                "auxiliary": self.auxiliary and self.auxiliary.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "recipe": asdict(self.recipe),
                 "seed": self.settings.seed,
@@ -202,7 +209,11 @@ class Trainer:
         x = network_input(images.to(self.device), self.normalise)
         with mixed_precision(self.device, self.settings.amp):
             logits = self.network(x)
-        loss = self.loss(logits.float(), labels.to(self.device))
+            second = self.auxiliary and self.auxiliary((x.shape[-2], x.shape[-1]))
+        labels = labels.to(self.device)
+        loss = self.loss(logits.float(), labels)
+        if second is not None:
+            loss = loss + self.recipe.auxiliary * self.loss(second.float(), labels)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
