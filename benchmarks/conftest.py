@@ -18,10 +18,10 @@ from pipeline.sessions.base import Frames, Session
 CLIP_FRAMES = 40
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """``segnet_lite`` as a user builds it."""
-    options = BuildOptions("segnet_lite", output=tmp_path_factory.mktemp("engines"))
+@pytest.fixture(scope="session", params=["segnet_lite", "deeplab_v3plus_lite"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A network with trained weights, as a user builds it."""
+    options = BuildOptions(request.param, output=tmp_path_factory.mktemp("engines"))
     return build(options, lambda what, share: None)
 
 

@@ -9,7 +9,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/demo.sh [NETWORK] [RUN OPTIONS]
 
-Build an engine of NETWORK (default: segnet_lite) for this machine, segment a drive with it and
+Build an engine of NETWORK (default: deeplab_v3plus_lite) for this machine, segment a drive with it and
 write outputs/demo.mp4. The drive is a motorway video in $ROADSEG_DATA, or, without that variable,
 300 frames of the synthetic one. RUN OPTIONS go to `python -m pipeline run`, after the defaults:
   scripts/demo.sh segnet --source my_drive.mp4
@@ -17,7 +17,7 @@ TEXT
     exit 0
 fi
 
-network=segnet_lite
+network=deeplab_v3plus_lite
 if [[ $# -gt 0 && $1 != -* ]]; then
     network=$1
     shift

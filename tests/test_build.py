@@ -148,6 +148,20 @@ def test_bad_options_are_refused_before_anything_is_written(
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_networks_that_leave_a_choice_of_output_stride_are_built_with_it(tmp_path: Path) -> None:
+    options = BuildOptions("deeplab_v3_resnet50", weights="none", size=(96, 64), output=tmp_path)
+    engine = build(replace(options, output_stride=8), quiet)
+    assert engine.manifest.name == "deeplab_v3_resnet50-openvino-fp32-96x64-os8"
+    assert engine.manifest.variant["output_stride"] == 8
+
+
+def test_an_output_stride_that_a_network_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="deeplab_v3_resnet50 has 16, 8"):
+        build(BuildOptions("deeplab_v3_resnet50", output_stride=4, output=tmp_path), quiet)
+    with pytest.raises(BuildError, match="segnet has 32"):
+        build(BuildOptions("segnet", output_stride=8, output=tmp_path), quiet)
+
+
 def test_files_that_are_not_ours_are_kept(tmp_path: Path, small_options: BuildOptions) -> None:
     mine = tmp_path / "segnet_lite-openvino-fp32-120x90.xml"
     mine.write_text("precious")

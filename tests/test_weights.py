@@ -91,7 +91,7 @@ TRAINED = [name for name in MODELS if registered_weights(name)]
 
 
 def test_the_demo_networks_have_trained_weights() -> None:
-    assert {"segnet", "segnet_lite"} <= set(TRAINED)
+    assert {"segnet", "segnet_lite", "deeplab_v3plus_lite"} <= set(TRAINED)
 
 
 @pytest.mark.parametrize("name", TRAINED)

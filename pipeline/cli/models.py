@@ -26,7 +26,10 @@ def run(options: argparse.Namespace) -> Outcome:
 
 def _row(spec: ModelSpec) -> dict[str, Any]:
     card = weights_card(spec.name)
-    weights = [] if card is None else [{"name": spec.name, "val_miou": card["val"]["miou"]}]
+    weights: list[dict[str, Any]] = []
+    if card is not None:  # the file may be too large for the repository, which then has the card
+        carried = registered_weights(spec.name) is not None
+        weights = [{"name": spec.name, "val_miou": card["val"]["miou"], "carried": carried}]
     return {
         "name": spec.name,
         "paper": f"{spec.paper.authors}, {spec.paper.year}",

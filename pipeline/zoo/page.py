@@ -28,8 +28,8 @@ table, `models NETWORK --receptive-field out.png` draws what one output sees, an
 _COLUMNS = """
 *GMACs*: 10^9 multiply-adds of convolutions and matrix products of one 480x360 picture. *Field*: the
 theoretical receptive field of a central output, in pixels a side; "+ picture" where a pooling over
-the whole picture adds to it. *mIoU*: CamVid val, 11 classes, of the weights that the repository
-carries, in percent.
+the whole picture adds to it. *mIoU*: CamVid val, 11 classes, in percent, of our weights
+(`docs/accuracy.md` has more).
 """
 
 _BUILDS = """\
@@ -42,6 +42,32 @@ of TensorRT in the finished network before it is serialised: planned, since no G
 so its agreement with PyTorch is not measured. *Agreement* is the share of pixels with PyTorch's
 class, on the worst of three drawn frames; networks without weights of their own are built with
 random ones. Seconds are those of the whole build on one busy machine, comparison included.
+"""
+
+_VIEWS = """\
+## What one output sees
+
+The theoretical field is what can reach a central output at all. How much of it does, the gradient
+of that output shows (Luo et al. 2016): it fades from the middle like a bell, and what holds 95 % of
+it is a good deal smaller. Here the trained `segnet_lite` on a drawn street, 404 pixels in theory
+and 225 in practice:
+
+![Theoretical and effective receptive field](receptive-field.jpg)
+
+That gap is the reason for the two ideas that came after FCN. Dilation widens the field without
+pooling: DilatedNet's context module takes the front end from 388 to 916 pixels with 8 thousand
+parameters, at an eighth of the picture's resolution throughout. Pyramid pooling and image-level
+features (PSPNet, DeepLab v3) do not wait for the field to grow: every output gets the mean of the
+whole picture or of its parts.
+
+## Unpooling against convolution
+
+DeconvNet's own figure (Noh et al. 2015, figure 4), here with the trained `segnet`: unpooling puts
+each value back where the encoder found its maximum, so its maps (upper row) carry the outlines of
+this very picture, with holes; the convolutions after it (lower row) fill in what belongs to the
+class. Stages from the deepest to the finest:
+
+![Decoder maps after unpooling and after convolution](activations.jpg)
 """
 
 _CORNERS = """\
@@ -72,7 +98,7 @@ def page(results: Results) -> str:
     parts = [_HEAD, _zoo(), _COLUMNS, _BUILDS, _builds(results), _machine(results)]
     if results.get("pairs"):
         parts += [_PAIRS, *(_pair(pair) for pair in results["pairs"])]
-    parts += [_CORNERS]
+    parts += [_VIEWS, _CORNERS]
     if "corners" in results:
         corners = results["corners"]
         parts.append(

@@ -1,4 +1,4 @@
-"""Frames per second of ``segnet_lite``: the engine alone, and from a file to an overlay video.
+"""Frames per second of the small networks: the engine alone, and from a file to an overlay video.
 
     .venv/bin/pytest benchmarks --benchmark-json=benchmarks.json
 

