@@ -26,24 +26,30 @@ from models.unpooling import MaxPoolPhases, MaxUnpoolPhases, Pooled
 from models.vgg import STAGES, scaled_channels, vgg16_stages
 
 
-class SegNet(nn.Module):
-    """SegNet at ``width`` times the paper's channels.
+class _IndexedEncoderDecoder(nn.Module):
+    """Stages, index-keeping pooling, and back through unpooling and mirrored stages.
 
     Args:
-        classes: number of output channels.
-        width: 1.0 is the paper's network.
+        encoder: stages, each followed by a 2x2 pooling.
+        decoder: as many, deepest first.
+        classifier: behind the last stage.
     """
 
-    def __init__(self, classes: int, width: float = 1.0) -> None:
+    def __init__(
+        self, encoder: nn.ModuleList, decoder: nn.ModuleList, classifier: nn.Conv2d
+    ) -> None:
         super().__init__()
-        self.encoder = vgg16_stages(width)
+        self.encoder = encoder
         self.pool = MaxPoolPhases()
         self.unpool = MaxUnpoolPhases()
-        self.decoder = _decoder_stages(width)
-        self.classifier = nn.Conv2d(scaled_channels(width)[0], classes, 3, padding=1)
+        self.decoder = decoder
+        self.classifier = classifier
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits; H, W >= 32."""
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits.
+
+        H and W are at least 2 to the power of the number of stages.
+        """
         pooled: list[Pooled] = []
         for stage in self.encoder:
             pooled.append(self.pool(stage(x)))
@@ -52,6 +58,22 @@ class SegNet(nn.Module):
             x = stage(self.unpool(x, pooled.pop()))
         logits: Tensor = self.classifier(x)
         return logits
+
+
+class SegNet(_IndexedEncoderDecoder):
+    """SegNet at ``width`` times the paper's channels.
+
+    Args:
+        classes: number of output channels.
+        width: 1.0 is the paper's network.
+    """
+
+    def __init__(self, classes: int, width: float = 1.0) -> None:
+        super().__init__(
+            vgg16_stages(width),
+            _decoder_stages(width),
+            nn.Conv2d(scaled_channels(width)[0], classes, 3, padding=1),
+        )
 
 
 def _decoder_stages(width: float) -> nn.ModuleList:
@@ -75,7 +97,7 @@ def _decoder_stages(width: float) -> nn.ModuleList:
 BASIC_STAGES, BASIC_CHANNELS, BASIC_KERNEL = 4, 64, 7
 
 
-class SegNetBasic(nn.Module):
+class SegNetBasic(_IndexedEncoderDecoder):
     """SegNet-Basic.
 
     Args:
@@ -84,24 +106,12 @@ class SegNetBasic(nn.Module):
     """
 
     def __init__(self, classes: int, channels: int = BASIC_CHANNELS) -> None:
-        super().__init__()
         inputs = [3] + [channels] * (BASIC_STAGES - 1)
-        self.encoder = nn.ModuleList(ConvNormReLU(i, channels, BASIC_KERNEL) for i in inputs)
-        self.pool = MaxPoolPhases()
-        self.unpool = MaxUnpoolPhases()
-        self.decoder = nn.ModuleList(_linear_stage(channels) for _ in range(BASIC_STAGES))
-        self.classifier = nn.Conv2d(channels, classes, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits; H, W >= 16."""
-        pooled: list[Pooled] = []
-        for stage in self.encoder:
-            pooled.append(self.pool(stage(x)))
-            x = pooled[-1].values
-        for stage in self.decoder:
-            x = stage(self.unpool(x, pooled.pop()))
-        logits: Tensor = self.classifier(x)
-        return logits
+        super().__init__(
+            nn.ModuleList(ConvNormReLU(i, channels, BASIC_KERNEL) for i in inputs),
+            nn.ModuleList(_linear_stage(channels) for _ in range(BASIC_STAGES)),
+            nn.Conv2d(channels, classes, 1),
+        )
 
 
 def _linear_stage(channels: int) -> nn.Sequential:

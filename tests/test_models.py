@@ -7,13 +7,11 @@ import sys
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.errors import ModelError, SizeError, WeightsError
 from models.measure import cost_of
 from models.registry import MODELS, build_model, model_spec
-from models.segnet import SegNet
 from models.vgg import TORCHVISION_FEATURES, load_vgg16, vgg16_stages
 
 
@@ -79,27 +77,6 @@ def test_segnet_lite_is_the_same_network_at_a_quarter_of_the_widths() -> None:
     )
     assert [4 * width for width in lite[:-1]] == full[:-1]
     assert lite[-1] == full[-1] == 11
-
-
-def test_segnet_computes_what_pooling_with_indices_computes() -> None:
-    torch.manual_seed(0)
-    network = SegNet(11, width=0.25).eval()
-    x = torch.randn(1, 3, 90, 120)
-    with torch.no_grad():
-        assert torch.equal(network(x), _with_pytorch_indices(network, x))
-
-
-def _with_pytorch_indices(network: SegNet, x: Tensor) -> Tensor:
-    kept = []
-    for stage in network.encoder:
-        x = stage(x)
-        size = x.shape[-2:]
-        x, indices = F.max_pool2d(x, 2, return_indices=True)
-        kept.append((indices, size))
-    for stage in network.decoder:
-        indices, size = kept.pop()
-        x = stage(F.max_unpool2d(x, indices, 2, output_size=size))
-    return network.classifier(x)
 
 
 def test_an_unknown_network_is_named_with_its_nearest_match() -> None:

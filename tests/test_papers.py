@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,7 @@ from models.pspnet import PyramidPooling
 from models.receptive_field import receptive_field
 from models.registry import MODELS, build_model, model_spec
 from models.resnet import ResNet
-from models.segnet import SegNetBasic
+from models.segnet import SegNet, SegNetBasic
 from models.spec import ModelSpec
 from models.unpooling import MaxPoolPhases, Pooled
 from models.upsampling import BilinearUpsampling
@@ -143,10 +144,20 @@ def test_fc6_and_fc7_are_vgg16s_fully_connected_layers(name: str) -> None:
     assert network.fc7.conv.weight.shape == (4096, 4096, 1, 1)
 
 
-@pytest.mark.parametrize("size", [(224, 224), (231, 250)])
-def test_deconvnet_computes_what_pooling_with_indices_computes(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("build", "size"),
+    [
+        (lambda: SegNet(11, width=1 / 4), (90, 120)),
+        (lambda: SegNetBasic(11, channels=4), (45, 61)),
+        (lambda: DeconvNet(11, width=1 / 16), (224, 224)),
+        (lambda: DeconvNet(11, width=1 / 16), (231, 250)),
+    ],
+)
+def test_unpooling_networks_compute_what_pytorchs_indices_compute(
+    build: Callable[[], nn.Module], size: tuple[int, int]
+) -> None:
     torch.manual_seed(0)
-    network = DeconvNet(11, width=1 / 16).eval()
+    network = build().eval()
     x = torch.randn(1, 3, *size)
     with torch.no_grad():
         computed = network(x)
@@ -156,7 +167,8 @@ def test_deconvnet_computes_what_pooling_with_indices_computes(size: tuple[int, 
             full = x.shape[-2:]
             x, indices = F.max_pool2d(x, 2, return_indices=True)
             kept.append((indices, full))
-        x = network.deconv_fc6(network.fc7(network.fc6(x)))
+        if isinstance(network, DeconvNet):
+            x = network.deconv_fc6(network.fc7(network.fc6(x)))
         for stage in network.decoder:
             indices, full = kept.pop()
             x = stage(F.max_unpool2d(x, indices, 2, output_size=full))
@@ -174,24 +186,6 @@ def test_deconvnet_is_the_table_of_its_paper() -> None:
     assert kernels == {(3, 3)}
     with pytest.raises(RuntimeError):  # 223 pixels leave pool5 six rows, fc6 needs seven
         DeconvNet(11, width=1 / 16).eval()(torch.zeros(1, 3, 223, 224))
-
-
-def test_segnet_basic_computes_what_pooling_with_indices_computes() -> None:
-    torch.manual_seed(0)
-    network = SegNetBasic(11, channels=4).eval()
-    x = torch.randn(1, 3, 45, 61)
-    with torch.no_grad():
-        computed = network(x)
-        kept = []
-        for stage in network.encoder:
-            x = stage(x)
-            full = x.shape[-2:]
-            x, indices = F.max_pool2d(x, 2, return_indices=True)
-            kept.append((indices, full))
-        for stage in network.decoder:
-            indices, full = kept.pop()
-            x = stage(F.max_unpool2d(x, indices, 2, output_size=full))
-        assert torch.equal(computed, network.classifier(x))
 
 
 def test_segnet_basic_has_no_relu_and_no_bias_in_its_decoder() -> None:
