@@ -65,6 +65,16 @@ ENCODERS = {
 }
 
 
+def describe_source(encoder: str | None, source: str | None) -> str | None:
+    """Say for a card where an encoder's weights came from; None for random ones."""
+    if source is None or encoder is None:
+        return None
+    published = ENCODERS[encoder]
+    if source == PUBLISHED:
+        return f"{encoder} from {published.url or published.package} ({published.licence})"
+    return f"{encoder} from {Path(source).name}"
+
+
 def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
     """Read the weights of an encoder, in the key names that :data:`ENCODERS` tells, as FP32.
 

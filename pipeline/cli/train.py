@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from calibration.class_file import read_classes
+from models.pretrained import describe_source
 from models.registry import model_spec
 from models.spec import ModelSpec
 from models.weights import TRAINED
@@ -110,7 +111,7 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
     drawn = f", {recipe.synthetic:.0%} synthetic frames" if recipe.synthetic else ""
     return Provenance(
         data=f"{options.data.name}/train{drawn}",
-        pretrained=Path(options.trunk).name if options.trunk else None,
+        pretrained=describe_source(model_spec(options.model).encoder, options.trunk),
         terms=TERMS.get(options.licence, options.licence),
         seed=options.seed,
         notes=options.notes,
