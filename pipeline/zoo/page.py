@@ -38,10 +38,12 @@ _BUILDS = """\
 `scripts/build_zoo.sh` builds every network at 480x360, in FP32 for OpenVINO and in FP16 for
 TensorRT for RTX (target sm86, on a machine without a GPU), reads the engines back and compares with
 PyTorch. Convolutions of OpenVINO are counted in the execution graph, so they are what runs; those
-of TensorRT in the finished network before it is serialised: planned, since no GPU ran it here, and
-so its agreement with PyTorch is not measured. *Agreement* is the share of pixels with PyTorch's
-class, on the worst of three drawn frames; networks without weights of their own are built with
-random ones. Seconds are those of the whole build on one busy machine, comparison included.
+of TensorRT in the finished network before it is serialised: planned, since no GPU ran it here.
+*Agreement* is the share of pixels for which OpenVINO gives PyTorch's class, on the worst of three
+drawn frames; networks without weights of their own are built with random ones. TensorRT's engines
+cannot run here; the tests compute its parsed networks layer by layer at narrow widths and hold
+their logits against PyTorch's. Seconds are those of the whole build on one busy machine, comparison
+included.
 """
 
 _VIEWS = """\
@@ -81,7 +83,7 @@ FC-DenseNet and DeconvNet upsample by transposed convolution, SegNet by unpoolin
 
 ONNX writes the choice into each `Resize` (`coordinate_transformation_mode`: `align_corners` or
 `half_pixel`), OpenVINO and TensorRT implement both by these formulas, and the sizes are constants
-in the graph, so no runtime derives a scale of its own. The parity tests compare OpenVINO's logits
+in the graph, so no runtime derives a scale of its own. The parity tests compare the logits of both
 with PyTorch's at a size that no stride divides, where a wrong choice shows.
 """
 
@@ -102,7 +104,7 @@ def page(results: Results) -> str:
     if "corners" in results:
         corners = results["corners"]
         parts.append(
-            f"Aligning corners inside the trained `{corners['network']}`, which was trained "
+            f"Aligning corners inside the trained `{corners['network']}`, which was trained\n"
             f"without, changes the class of {100 * corners['changed']:.2f} % of the pixels of a "
             "drawn frame.\n"
         )
