@@ -118,7 +118,7 @@ def load_vgg16(stages: nn.ModuleList, state: Mapping[str, Tensor]) -> None:
     Raises:
         WeightsError: a key is missing, left over, or has another shape.
     """
-    remaining = {key: value for key, value in state.items() if key.startswith("features.")}
+    remaining = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     for stage, numbers in zip(stages, TORCHVISION_FEATURES, strict=True):
         for layer, number in zip(cast("nn.Sequential", stage), numbers, strict=True):
             _copy(cast("ConvReLU", layer).conv, f"features.{number}", remaining)

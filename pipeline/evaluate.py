@@ -14,16 +14,16 @@ from calibration.scores import ConfusionMatrix, Scores
 from models.classes import ClassSet
 from pipeline.sessions.base import Session
 
+#: A labelled frame and its class map, (H, W) uint8 as the label.
+Prediction = tuple[Sample, NDArray[np.uint8]]
+
 
 def evaluate(session: Session, samples: Iterable[Sample], classes: ClassSet) -> Scores:
     """Run ``session`` over ``samples`` and score it at the labels' own resolution.
 
     Class maps of another size are resized to the label's (nearest neighbour).
     """
-    matrix = ConfusionMatrix(classes)
-    for sample, predicted in _predictions(session, samples):
-        matrix.add(sample.label, predicted)
-    return matrix.scores()
+    return score(_predictions(session, samples), classes)
 
 
 def evaluate_in_detail(
@@ -36,8 +36,21 @@ def evaluate_in_detail(
         samples: frames of a video in their order, where its steadiness is to mean something.
         classes: what the label values mean.
     """
+    return score_in_detail(_predictions(session, samples), classes)
+
+
+def score(predictions: Iterable[Prediction], classes: ClassSet) -> Scores:
+    """Score class maps at their labels' size, whoever made them."""
+    matrix = ConfusionMatrix(classes)
+    for sample, predicted in predictions:
+        matrix.add(sample.label, predicted)
+    return matrix.scores()
+
+
+def score_in_detail(predictions: Iterable[Prediction], classes: ClassSet) -> tuple[Scores, Detail]:
+    """Score class maps as :func:`score` does, and in detail."""
     matrix, counter = ConfusionMatrix(classes), DetailCounter(classes)
-    for sample, predicted in _predictions(session, samples):
+    for sample, predicted in predictions:
         matrix.add(sample.label, predicted)
         counter.add(sample, predicted)
     return matrix.scores(), counter.scores()
@@ -52,8 +65,6 @@ def fit_to_label(predicted: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDAr
     return resized.astype(np.uint8, copy=False)
 
 
-def _predictions(
-    session: Session, samples: Iterable[Sample]
-) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
+def _predictions(session: Session, samples: Iterable[Sample]) -> Iterator[Prediction]:
     for sample in samples:
         yield sample, fit_to_label(session.run(sample.image[None])[0], sample.label)

@@ -106,6 +106,8 @@ def test_vgg16_weights_load_by_torchvisions_names_and_strictly() -> None:
         load_vgg16(stages, {k: v for k, v in state.items() if k != "features.0.bias"})
     with pytest.raises(WeightsError, match="unknown keys"):
         load_vgg16(stages, state | {"features.30.weight": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="unknown keys such as other"):
+        load_vgg16(stages, state | {"other.weight": torch.zeros(1)})
     with pytest.raises(WeightsError, match="shape"):
         load_vgg16(vgg16_stages(width=0.5), state)
 

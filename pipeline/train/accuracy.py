@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from models.classes import CAMVID
 from models.registry import MODELS
 from models.spec import InputSpec, ModelSpec
 from models.weights import registered_weights, weights_card
+from pipeline.markdown import table
 
 #: Where the page stands.
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
@@ -68,17 +68,17 @@ def page() -> str:
     cards = {name: card for name in MODELS if (card := weights_card(name)) is not None}
     parts = [
         _HEAD,
-        _table(
+        table(
             ("network", "parameters", "paper, test", "ours, val, FP32", "INT8", "", "command"),
             (_row(spec, cards.get(spec.name)) for spec in MODELS.values()),
         ),
         _DETAIL.format(bins=_bins()),
-        _table(
+        table(
             ("network", "boundary F1", *SIZE_BINS, "flips"),
             (_detail_row(name, c["val_detail"]) for name, c in cards.items() if "val_detail" in c),
         ),
         _CLASSES,
-        _table(
+        table(
             ("network", *CAMVID.names),
             (
                 (f"`{name}`", *(_percent(card["val"]["iou"][of]) for of in CAMVID.names))
@@ -134,11 +134,6 @@ def _bins() -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 if __name__ == "__main__":

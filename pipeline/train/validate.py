@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from calibration.dataset import Sample
-from calibration.detail import Detail, DetailCounter
-from calibration.scores import ConfusionMatrix, Scores
+from calibration.detail import Detail
+from calibration.scores import Scores
 from models.spec import ModelSpec
 from pipeline.deploy import Normalise
-from pipeline.evaluate import fit_to_label
+from pipeline.evaluate import Prediction, fit_to_label, score, score_in_detail
 from pipeline.train.batches import network_input
 from pipeline.train.precision import mixed_precision
 
@@ -22,7 +20,7 @@ from pipeline.train.precision import mixed_precision
 @torch.no_grad()
 def predictions(
     network: nn.Module, spec: ModelSpec, samples: Iterable[Sample], amp: bool = False
-) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
+) -> Iterator[Prediction]:
     """Yield every sample with the class map of an eager network, (H, W) uint8 as its label.
 
     The network works at each picture's own size and is in evaluation mode meanwhile.
@@ -46,18 +44,11 @@ def evaluate_network(
     network: nn.Module, spec: ModelSpec, samples: Iterable[Sample], amp: bool = False
 ) -> Scores:
     """Score an eager network at the labels' own resolution."""
-    matrix = ConfusionMatrix(spec.classes)
-    for sample, predicted in predictions(network, spec, samples, amp):
-        matrix.add(sample.label, predicted)
-    return matrix.scores()
+    return score(predictions(network, spec, samples, amp), spec.classes)
 
 
 def evaluate_network_in_detail(
     network: nn.Module, spec: ModelSpec, samples: Iterable[Sample]
 ) -> tuple[Scores, Detail]:
     """Score an eager network in FP32, and what mIoU hides: outlines, small things, flicker."""
-    matrix, counter = ConfusionMatrix(spec.classes), DetailCounter(spec.classes)
-    for sample, predicted in predictions(network, spec, samples):
-        matrix.add(sample.label, predicted)
-        counter.add(sample, predicted)
-    return matrix.scores(), counter.scores()
+    return score_in_detail(predictions(network, spec, samples), spec.classes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from models.registry import MODELS
 from models.spec import ModelSpec
 from models.weights import weights_card
+from pipeline.markdown import table
 from pipeline.zoo.measure import Results
 
 #: Where the page stands.
@@ -112,7 +112,7 @@ def page(results: Results) -> str:
 
 
 def _zoo() -> str:
-    return _table(
+    return table(
         ("network", "paper", "parameters", "GMACs", "output stride", "field", "mIoU"),
         (_zoo_row(spec) for spec in MODELS.values()),
     )
@@ -136,7 +136,7 @@ def _builds(results: Results) -> str:
     for name in MODELS:
         if name in results["networks"]:
             rows.append(_build_row(name, results["networks"][name]))
-    return _table(
+    return table(
         (
             "network",
             "OpenVINO convolutions",
@@ -181,7 +181,7 @@ def _machine(results: Results) -> str:
 
 
 def _pair(pair: dict[str, Any]) -> str:
-    table = _table(
+    rows = table(
         ("", "parameters", "GMACs", "field", "ms"),
         (
             (
@@ -196,9 +196,4 @@ def _pair(pair: dict[str, Any]) -> str:
     )
     first, second = (side["name"] for side in pair["sides"])
     ratio = f"{first} takes {pair['ratio']:.2f} times as long as {second}."
-    return f"**{pair['title']}**\n\n{table}\n{ratio}\n"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return f"**{pair['title']}**\n\n{rows}\n{ratio}\n"
