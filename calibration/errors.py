@@ -7,3 +7,7 @@ from models.errors import RoadsegError
 
 class DataError(RoadsegError):
     """Pictures, labels or a class file that cannot be used as given."""
+
+
+class CalibrationError(RoadsegError):
+    """Frames, ranges or a table that INT8 cannot be built with."""

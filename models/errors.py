@@ -10,6 +10,7 @@ command line prints it as ``error: ...`` and exits with status 1; nothing else i
     ├── WeightsError          models/       weights that are damaged or belong to another network
     ├── SizeError             models/       a picture size that a network cannot take
     ├── DataError             calibration/  pictures, labels, class files
+    ├── CalibrationError      calibration/  frames, ranges or a table for INT8
     └── (pipeline/errors.py)  pipeline/     engines, runtimes, sources, sinks, outputs
 """
 

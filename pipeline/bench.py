@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,13 @@ class Latency:
         return {"p50": self.p50, "p95": self.p95, "p99": self.p99}
 
 
+def latency_of(times: Iterable[float]) -> Latency:
+    """Summarise measured times, in milliseconds, one at least."""
+    taken = list(times)
+    p50, p95, p99 = (float(value) for value in np.percentile(taken, (50, 95, 99)))
+    return Latency(p50, p95, p99, len(taken))
+
+
 def measure_latency(
     session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
 ) -> Latency:
@@ -49,5 +57,4 @@ def measure_latency(
         start = time.perf_counter()
         session.run(frame)
         times.append((time.perf_counter() - start) * 1000)
-    p50, p95, p99 = (float(value) for value in np.percentile(times, (50, 95, 99)))
-    return Latency(p50, p95, p99, len(times))
+    return latency_of(times)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,15 +17,20 @@ from calibration.dataset import open_labelled_folder
 from calibration.synthetic import SyntheticDrive
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.weights import LoadedWeights, load_weights, with_classes_of
+from models.weights import load_weights, with_classes_of
+from pipeline.assemble import assemble
 from pipeline.bench import measure_latency
 from pipeline.compilers import open_compiler
-from pipeline.compilers.base import Compiled, Compiler, Job, Progress
-from pipeline.deploy import FRAME_SIZES, DeploymentGraph
-from pipeline.engine import Engine, Manifest, check_replaceable, describe_file, write_manifest
+from pipeline.compilers.base import Compiler, Job, Progress
+from pipeline.deploy import DeploymentGraph
+from pipeline.engine import Engine, Manifest, check_replaceable, write_manifest
 from pipeline.errors import BuildError, OutputError, RuntimeMissingError
 from pipeline.evaluate import evaluate
+from pipeline.int8.calibrate import Subject
+from pipeline.int8.evidence import with_evidence
+from pipeline.int8.prepare import Request, prepare
 from pipeline.parity import TOLERANCES
+from pipeline.quantised import CapturedGraph
 from pipeline.sessions import SESSIONS, open_session
 from pipeline.sessions.base import Frames, Session
 from pipeline.sessions.eager import EagerSession
@@ -41,7 +46,7 @@ class BuildOptions:
     Attributes:
         model: registry name.
         runtime: name in the compiler table.
-        precision: ``fp32`` or ``fp16``; None for the runtime's default.
+        precision: one of the runtime's; None for its default.
         size: (width, height) of the network; None for that of the weights.
         output_stride: of networks that leave a choice; None for the registered one.
         weights: file, registered name, ``none``, or None for the best registered ones.
@@ -49,6 +54,9 @@ class BuildOptions:
         output: folder for the engine.
         force: replace files that are not ours.
         data: labelled folder on which to measure mIoU after the build.
+        calibration: for ``int8``: table, folder of pictures or video; None for the registered
+            table.
+        max_miou_drop: for ``int8``: largest loss of mIoU on ``data``, 0 to 1; None for the default.
     """
 
     model: str
@@ -61,6 +69,8 @@ class BuildOptions:
     output: Path = Path("engines")
     force: bool = False
     data: Path | None = None
+    calibration: Path | None = None
+    max_miou_drop: float | None = None
 
 
 def build(options: BuildOptions, progress: Progress) -> Engine:
@@ -83,11 +93,19 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
         graph = DeploymentGraph(network, spec.input)
         with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
             job = Job(graph, name, precision, targets, Path(scratch))
-            compiled = compiler.compile(job, progress)
-            draft = _manifest(spec, job, compiler, compiled, weights)
-            manifest = _measured(Engine(draft, job.folder), graph, options, progress)
-            for file in compiled.files:
-                os.replace(file, options.output / file.name)
+            prepared = None
+            if precision == "int8":
+                subject = Subject(spec, weights, CapturedGraph(graph))
+                prepared = prepare(subject, _request(options, compiler, job), progress)
+                job = replace(job, graph=prepared.graph)
+            engine = assemble(job, compiler, spec, weights, progress)
+            manifest = _measured(engine, graph, options, progress)
+            if prepared is not None:
+                table = f"{name}.calibration.json"
+                manifest = with_evidence(manifest, prepared, table)
+                prepared.table.save(options.output / table)
+            for file in engine.manifest.files:
+                os.replace(job.folder / file.name, options.output / file.name)
         write_manifest(options.output, manifest)
     return Engine(manifest, options.output)
 
@@ -144,33 +162,9 @@ def _writable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _manifest(
-    spec: ModelSpec, job: Job, compiler: Compiler, compiled: Compiled, weights: LoadedWeights
-) -> Manifest:
-    smallest, largest = FRAME_SIZES
-    return Manifest(
-        name=job.name,
-        model=spec.name,
-        variant=dict(spec.variant),
-        weights=asdict(weights),
-        classes=spec.classes,
-        input=spec.input,
-        frames={
-            "dtype": "uint8",
-            "layout": "NHWC",
-            "order": "bgr",
-            "batch": 1,
-            "smallest": smallest,
-            "largest": largest,
-        },
-        precision=job.precision,
-        layers=compiled.layers,
-        runtime=compiler.runtime,
-        runtime_version=compiled.runtime_version,
-        targets=job.targets,
-        files=tuple(describe_file(file) for file in compiled.files),
-        settings={"torch": torch.__version__, "resize": "bilinear, half-pixel centres"},
-        warnings=compiled.warnings,
+def _request(options: BuildOptions, compiler: Compiler, job: Job) -> Request:
+    return Request(
+        options.calibration, options.data, options.max_miou_drop, compiler.unsigned, job.folder
     )
 
 
@@ -180,7 +174,7 @@ def _measured(
     """Run the engine where this machine can: agreement with PyTorch, latency, mIoU if asked."""
     manifest = engine.manifest
     if manifest.runtime not in SESSIONS:
-        if options.data is not None:
+        if options.data is not None and manifest.precision != "int8":  # judged before
             raise RuntimeMissingError(
                 f"--data was given, but this machine cannot run {manifest.runtime} engines to "
                 f"measure mIoU; drop --data or build for {', '.join(SESSIONS)}"
@@ -192,7 +186,7 @@ def _measured(
         progress("measuring latency", 0.5)
         frame = _synthetic(manifest.input.width, manifest.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
-        if options.data is not None:
+        if options.data is not None and manifest.precision != "int8":
             progress("measuring mIoU", 0.7)
             samples = open_labelled_folder(options.data, manifest.classes)
             scores = evaluate(session, samples, manifest.classes)

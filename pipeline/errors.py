@@ -5,6 +5,7 @@
     RoadsegError
     ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
     ├── BuildError            a network that a compiler could not turn into an engine
+    │   └── AccuracyError     an INT8 engine that would lose more than it may
     ├── RuntimeMissingError   a runtime or package that this machine does not have
     ├── SourceError           frames that cannot be read
     ├── SinkError             results that cannot be written
@@ -17,6 +18,7 @@ from __future__ import annotations
 from models.errors import ModelError, RoadsegError, SizeError, WeightsError
 
 __all__ = [
+    "AccuracyError",
     "BuildError",
     "EngineError",
     "ModelError",
@@ -37,6 +39,10 @@ class EngineError(RoadsegError):
 
 class BuildError(RoadsegError):
     """A compiler refused the network; the message names the operator or layer."""
+
+
+class AccuracyError(BuildError):
+    """An engine would lose more accuracy than its budget allows; the message has what was tried."""
 
 
 class RuntimeMissingError(RoadsegError):

@@ -18,7 +18,7 @@ from models.spec import InputSpec
 from models.weights import load_weights
 from pipeline.build import BuildOptions, build
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_rtx import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
 from pipeline.deploy import DeploymentGraph
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import BuildError, OutputError, RuntimeMissingError

@@ -20,6 +20,7 @@ from models.atomic import sha256_of
 from pipeline.build import BuildOptions, build
 from pipeline.cli import main
 from pipeline.cli import train as command
+from pipeline.cli.parser import parse_arguments
 from pipeline.errors import OutputError
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.publish import register
@@ -140,6 +141,16 @@ def test_data_that_cannot_be_trained_on_is_one_line(
     damage(data / "train")
     assert message in error_of(capsys, data)
     assert not (data.parent / "run").exists()
+
+
+def test_a_network_is_trained_without_its_teacher_where_that_knows_other_classes(
+    data: Path, classes: Path
+) -> None:
+    options = parse_arguments(["train", "segnet", "--data", str(data)])
+    assert command._recipe(options, command._spec(options)).teacher == "deeplab_v3plus_lite"
+    options.classes = classes
+    alone = command._recipe(options, command._spec(options))
+    assert (alone.teacher, alone.distil) == (None, 0.0)
 
 
 def test_a_run_is_not_trained_over_by_mistake(

@@ -12,7 +12,7 @@ from torch import nn
 
 from models.spec import InputSpec
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_rtx import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
 from pipeline.deploy import DeploymentGraph
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,16 @@ def test_training_lowers_the_loss(tmp_path: Path, samples: list[Sample]) -> None
     stream = batches(samples[:1]).from_step(0)
     losses = [run._step(*next(stream)) for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_a_resumed_run_takes_the_rates_of_the_recipe_that_it_is_given(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
+    trainer(tmp_path).train(batches(samples), samples[:1])
+    slower = trainer(tmp_path, replace(TINY, steps=8, rate=1e-5, encoder_rate=0.5))
+    slower.resume()
+    assert slower.step == TINY.steps
+    assert {group["peak"] for group in slower.optimizer.param_groups} == {1e-5, 5e-6}
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])

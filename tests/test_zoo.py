@@ -26,7 +26,7 @@ from models.weights import load_weights, registered_weights
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_rtx import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
 from pipeline.deploy import DeploymentGraph
 from pipeline.parity import TOLERANCES
 from pipeline.sessions.openvino import compile_for_cpu

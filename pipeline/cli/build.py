@@ -23,6 +23,8 @@ def run(options: argparse.Namespace) -> Outcome:
         output=options.output,
         force=options.force,
         data=options.data,
+        calibration=options.calibration,
+        max_miou_drop=options.max_miou_drop,
     )
     start = time.monotonic()
     with step_bar(quiet=options.json) as progress:

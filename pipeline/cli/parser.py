@@ -20,7 +20,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Build, check and run segmentation engines for road scenes.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_models, _build, _run, _evaluate, _bench, _inspect, _train, _doctor):
+    for add in (_models, _build, _run, _evaluate, _bench, _compare, _inspect, _train, _doctor):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
         command.add_argument("--verbose", action="store_true", help="log what happens")
@@ -63,7 +63,12 @@ def _check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) 
 def _build(commands: _Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
     parser.add_argument("model", metavar="MODEL", help="network, see 'models'")
-    parser.add_argument("--precision", choices=("fp32", "fp16"), help="default: the runtime's")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8", "auto"),
+        help="auto measures what this machine can run and keeps the fastest that is accurate "
+        "enough; default: the runtime's",
+    )
     parser.add_argument(
         "--runtime", choices=tuple(COMPILERS), default="openvino", help="default: %(default)s"
     )
@@ -82,7 +87,19 @@ def _build(commands: _Commands) -> argparse.ArgumentParser:
         help="GPU architectures to build for; default: all that the runtime knows",
     )
     parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|VIDEO|TABLE",
+        help="road scenes for INT8; default: the table of the registered weights",
+    )
+    parser.add_argument(
         "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
+    )
+    parser.add_argument(
+        "--max-miou-drop",
+        type=_points,
+        metavar="POINTS",
+        help="what INT8 may lose on --data, in percentage points; default: 0.5",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
@@ -143,6 +160,29 @@ def _bench(commands: _Commands) -> argparse.ArgumentParser:
         "--frame", type=_size, metavar="WxH", help="size of the frames; default: the network's"
     )
     parser.add_argument("--runs", type=_positive, default=200, metavar="N", help="default: 200")
+    return parser
+
+
+def _compare(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "compare", help="two engines on the same pictures: agreement, mIoU and speed"
+    )
+    parser.add_argument(
+        "engines", type=Path, nargs=2, metavar="ENGINE", help="a, then b: the one in question"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with images/ and labels/, or of pictures alone (then without mIoU)",
+    )
+    parser.add_argument(
+        "--frames", type=_positive, metavar="N", help="N of the pictures, spread evenly"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="draw the frames that differ most into it"
+    )
     return parser
 
 
@@ -219,6 +259,17 @@ def _size(text: str) -> tuple[int, int]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _points(text: str) -> float:
+    """Read percentage points as a share."""
+    try:
+        points = float(text)
+    except ValueError:
+        points = -1.0
+    if not 0 <= points <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of percentage points, 0 to 100")
+    return points / 100
 
 
 def _positive(text: str) -> int:

@@ -80,7 +80,8 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
     if options.steps:
         recipe = replace(recipe, steps=options.steps)
     if spec.classes.names != model_spec(spec.name).classes.names:
-        recipe = replace(recipe, synthetic=0.0)  # the drawn drive knows CamVid's classes only
+        # The drawn drive and the teachers with registered weights know CamVid's classes only.
+        recipe = replace(recipe, synthetic=0.0, teacher=None, distil=0.0)
     return recipe
 
 

@@ -12,6 +12,7 @@ from pipeline.engine import LayerPrecisions
 
 if TYPE_CHECKING:
     from pipeline.deploy import DeploymentGraph
+    from pipeline.quantised import QuantisedGraph
 
 #: Called with (what is being done, share done 0..1) during long steps.
 Progress = Callable[[str, float], None]
@@ -22,14 +23,14 @@ class Job:
     """What to compile.
 
     Attributes:
-        graph: the deployment graph, in eval mode, FP32 weights.
+        graph: the deployment graph, in eval mode, FP32 weights; quantised for ``int8``.
         name: stem of the files to write.
-        precision: ``fp32`` or ``fp16``.
+        precision: one of the compiler's.
         targets: GPU architectures such as ``sm86``; empty for the machine at hand.
         folder: receives the files; a scratch folder that belongs to the build.
     """
 
-    graph: DeploymentGraph
+    graph: DeploymentGraph | QuantisedGraph
     name: str
     precision: str
     targets: tuple[str, ...]
@@ -60,11 +61,13 @@ class Compiler(ABC):
         runtime: name in the compiler table and in manifests.
         suffixes: of the files it writes.
         precisions: that it can build.
+        unsigned: takes unsigned bytes between layers, which INT8 tensors behind a ReLU profit from.
     """
 
     runtime: str
     suffixes: tuple[str, ...]
-    precisions: tuple[str, ...] = ("fp32", "fp16")
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    unsigned: bool = False
 
     @abstractmethod
     def default_precision(self) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import onnx
 import torch
+from onnx import TensorProto, helper
+from torch import nn
 
-from pipeline.deploy import FRAME_SIZES, DeploymentGraph
+from pipeline.deploy import FRAME_SIZES
 from pipeline.errors import BuildError
 
 #: ONNX operator set. 18 is the newest that TensorRT 10.3 (JetPack 6) takes whole.
@@ -21,8 +23,13 @@ OPSET = 18
 INPUT, OUTPUT = "frames", "classes"
 
 
-def export_onnx(graph: DeploymentGraph, path: Path) -> None:
+def export_onnx(graph: nn.Module, path: Path) -> None:
     """Write ``graph`` to ``path``: batch 1, frame height and width free in ``FRAME_SIZES``.
+
+    Args:
+        graph: takes and gives what a deployment graph does, in inference mode; plain, or with Q/DQ
+            pairs from :class:`pipeline.quantised.QuantisedGraph`.
+        path: file to write.
 
     Raises:
         BuildError: the network holds something that torch.export or the ONNX exporter refuses.
@@ -34,7 +41,7 @@ def export_onnx(graph: DeploymentGraph, path: Path) -> None:
     try:
         with _quiet(), torch.no_grad():
             exported = torch.export.export(
-                graph.eval(), (example,), dynamic_shapes=({1: height, 2: width},)
+                graph, (example,), dynamic_shapes=({1: height, 2: width},)
             )
             program = torch.onnx.export(
                 exported,
@@ -54,6 +61,7 @@ def export_onnx(graph: DeploymentGraph, path: Path) -> None:
         raise BuildError("the ONNX exporter returned nothing; update torch and onnxscript")
     proto = program.model_proto
     _name_layers(proto)
+    _cast_before_quantising(proto)
     onnx.save(proto, path)
 
 
@@ -63,12 +71,36 @@ def _name_layers(model: onnx.ModelProto) -> None:
     The names come back in precision reports and profiles; the traces hold source paths of the
     machine that exported.
     """
+    makers = {output: node for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         if node.op_type in {"Conv", "ConvTranspose"}:
-            node.name = node.input[1].removeprefix("network.").removesuffix(".weight")
+            weight = node.input[1]
+            while weight in makers:  # DequantizeLinear, and a Cast behind it
+                weight = makers[weight].input[0]
+            node.name = weight.removeprefix("network.").rpartition(".")[0]
         del node.metadata_props[:]
     for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
+
+
+def _cast_before_quantising(model: onnx.ModelProto) -> None:
+    """Quantise FP16 tensors in FP32, as the operator's definition wants it for FP32 scales.
+
+    Up to operator set 22, QuantizeLinear takes a tensor and a scale of one type.
+    """
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*model.graph.value_info, *model.graph.input)
+    }
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear" and types.get(node.input[0]) == TensorProto.FLOAT16:
+            wide = f"{node.output[0]}_wide"
+            nodes.append(helper.make_node("Cast", [node.input[0]], [wide], to=TensorProto.FLOAT))
+            node.input[0] = wide
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import openvino as ov
+import torch
 
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
 from pipeline.compilers.onnx_export import export_onnx
 from pipeline.errors import BuildError
-from pipeline.sessions.openvino import compile_for_cpu, computes_fp16, executed_convolutions
+from pipeline.sessions.openvino import compile_for_cpu, computes, executed_convolutions
 
 
 class OpenVINOCompiler(Compiler):
@@ -17,6 +18,8 @@ class OpenVINOCompiler(Compiler):
 
     runtime = "openvino"
     suffixes = (".xml", ".bin")
+    precisions = ("fp32", "fp16", "bf16", "int8")
+    unsigned = True
 
     def default_precision(self) -> str:
         # Native FP16 exists on few CPUs, and where it does it was not faster than FP32 in our
@@ -34,21 +37,27 @@ class OpenVINOCompiler(Compiler):
     def compile(self, job: Job, progress: Progress) -> Compiled:
         progress("exporting to ONNX", 0.0)
         onnx = job.folder / "graph.onnx"
-        export_onnx(job.graph, onnx)
+        export_onnx(job.graph.with_dtype(torch.float32), onnx)
         progress("converting to OpenVINO", 0.6)
         xml = _save_ir(onnx, job)
         progress("reading the engine back", 0.8)
         convolutions = executed_convolutions(compile_for_cpu(xml, job.precision))
         progress("compiled", 1.0)
-        warnings: tuple[str, ...] = ()
-        if job.precision == "fp16" and not computes_fp16():
-            warnings = (
-                "FP16 was asked for, but this CPU has no FP16 arithmetic: weights are stored in "
-                "FP16 and computed in FP32",
-            )
+        warnings = _substitutions(job.precision)
         return Compiled(
             (xml, xml.with_suffix(".bin")), convolutions, str(ov.get_version()), warnings
         )
+
+
+def _substitutions(precision: str) -> tuple[str, ...]:
+    """Say what this CPU computes instead of a precision that it does not have."""
+    if precision in {"fp16", "bf16"} and not computes(precision):
+        stored = "stored in FP16 and " if precision == "fp16" else ""
+        return (
+            f"{precision.upper()} was asked for, but this CPU has no {precision.upper()} "
+            f"arithmetic: weights are {stored}computed in FP32",
+        )
+    return ()
 
 
 def _save_ir(onnx: Path, job: Job) -> Path:

@@ -7,7 +7,6 @@ are those of the graph, and nothing is lowered behind anybody's back.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import tensorrt_rtx as trt
@@ -15,8 +14,12 @@ import torch
 
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
 from pipeline.compilers.onnx_export import INPUT, export_onnx
-from pipeline.deploy import FRAME_SIZES, DeploymentGraph
-from pipeline.engine import LayerPrecisions
+from pipeline.compilers.tensorrt_network import (
+    CollectingLogger,
+    parse_network,
+    planned_convolutions,
+)
+from pipeline.deploy import FRAME_SIZES
 from pipeline.errors import BuildError
 
 #: Architectures that this TensorRT for RTX can target, ``sm75`` to ``sm121``.
@@ -29,12 +32,15 @@ TARGETS = {
 #: Frame size that the engine is tuned for; every size in ``FRAME_SIZES`` works.
 TUNED_FRAME = (720, 1280)
 
-_PRECISIONS = {
-    trt.DataType.FLOAT: "fp32",
-    trt.DataType.HALF: "fp16",
-    trt.DataType.BF16: "bf16",
-    trt.DataType.INT8: "int8",
-}
+
+_NOT_RUN = (
+    "built without running it: no GPU took part, so latency and accuracy on the targets were not "
+    "measured"
+)
+_WEIGHT_ONLY = (
+    "TensorRT for RTX computes Q/DQ convolutions in FP16: its INT8 is for weight-only matrix "
+    "products; expect no speed from INT8 here, it pays on Jetson and on CPUs"
+)
 
 
 class TensorRTRTXCompiler(Compiler):
@@ -58,7 +64,9 @@ class TensorRTRTXCompiler(Compiler):
     def compile(self, job: Job, progress: Progress) -> Compiled:
         progress("exporting to ONNX", 0.0)
         onnx = job.folder / "graph.onnx"
-        export_onnx(_typed(job), onnx)
+        # A strongly typed network computes in the types that its graph has.
+        dtype = torch.float32 if job.precision == "fp32" else torch.float16
+        export_onnx(job.graph.with_dtype(dtype), onnx)
         progress("parsing", 0.3)
         logger = CollectingLogger()
         builder = trt.Builder(logger)
@@ -79,48 +87,8 @@ class TensorRTRTXCompiler(Compiler):
             (engine,),
             layers,
             str(trt.__version__),
-            (
-                "built without running it: no GPU took part, so latency and accuracy on the "
-                "targets were not measured",
-            ),
+            (_NOT_RUN, _WEIGHT_ONLY) if job.precision == "int8" else (_NOT_RUN,),
         )
-
-
-def _typed(job: Job) -> DeploymentGraph:
-    """Put the graph into the precision that the strongly typed network shall have."""
-    return job.graph.with_dtype(torch.float16) if job.precision == "fp16" else job.graph
-
-
-def parse_network(builder: Any, onnx: Path, logger: CollectingLogger) -> Any:
-    """Read an ONNX file into a strongly typed network.
-
-    Raises:
-        BuildError: the parser refuses it; its own first reason is quoted.
-    """
-    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(flags)
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(onnx)):
-        reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        raise BuildError(
-            f"TensorRT's ONNX parser refused the network ({'; '.join(reasons[:2])}); rewrite the "
-            "operation that it names"
-        )
-    return network
-
-
-def planned_convolutions(network: Any) -> LayerPrecisions:
-    """List the convolutions of a strongly typed network with the type that each computes in."""
-    kinds = {trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION}
-    layers = (network.get_layer(i) for i in range(network.num_layers))
-    return LayerPrecisions(
-        "network",
-        {
-            layer.name: _PRECISIONS.get(layer.get_output(0).dtype, str(layer.get_output(0).dtype))
-            for layer in layers
-            if layer.type in kinds
-        },
-    )
 
 
 def _configure(builder: Any, job: Job, monitor: _Monitor) -> Any:
@@ -136,23 +104,6 @@ def _configure(builder: Any, job: Job, monitor: _Monitor) -> Any:
     )
     config.add_optimization_profile(profile)
     return config
-
-
-class CollectingLogger(trt.ILogger):  # type: ignore[misc]  # the bindings carry no types
-    """Keeps TensorRT's errors for our own message instead of printing them."""
-
-    def __init__(self) -> None:
-        trt.ILogger.__init__(self)  # a pybind11 trampoline crashes without
-        self.errors: list[str] = []
-
-    def log(self, severity: Any, message: str) -> None:
-        """Receive one line from TensorRT."""
-        if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-            self.errors.append(message)
-
-    def last_error(self) -> str:
-        """Return the newest error in one line."""
-        return self.errors[-1].strip().splitlines()[0] if self.errors else "no reason given"
 
 
 class _Monitor(trt.IProgressMonitor):  # type: ignore[misc]

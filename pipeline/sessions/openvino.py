@@ -13,12 +13,14 @@ from pipeline.sessions.base import Capabilities, ClassMaps, Frames, Session, Ten
 
 #: OpenVINO's names of precisions, and ours.
 _NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
-_HINTS = {"fp32": "f32", "fp16": "f16"}
+#: What is not INT8 in an INT8 engine is computed in FP32.
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 
 
-def computes_fp16() -> bool:
-    """Whether this CPU has FP16 arithmetic; without it OpenVINO computes FP16 as FP32."""
-    return "FP16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def computes(precision: str) -> bool:
+    """Whether this CPU has arithmetic of ``precision``; without, OpenVINO computes in FP32."""
+    known: list[str] = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return precision.upper() in known
 
 
 def compile_for_cpu(xml: Path, precision: str, threads: int = 0) -> ov.CompiledModel:
@@ -29,13 +31,13 @@ def compile_for_cpu(xml: Path, precision: str, threads: int = 0) -> ov.CompiledM
 
     Args:
         xml: the ``.xml`` file, its ``.bin`` beside it.
-        precision: ``fp32`` or ``fp16``; the latter falls to FP32 on CPUs without FP16.
+        precision: that of the engine; FP16 and BF16 fall to FP32 on CPUs without them.
         threads: inference threads, 0 for OpenVINO's choice.
 
     Raises:
         EngineError: OpenVINO cannot read or compile it.
     """
-    hint = _HINTS[precision] if precision != "fp16" or computes_fp16() else "f32"
+    hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
     settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)

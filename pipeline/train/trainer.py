@@ -31,6 +31,7 @@ from pipeline.train.checkpoint import (
     set_random_state,
 )
 from pipeline.train.curves import write_curves
+from pipeline.train.distil import divergence, load_teacher
 from pipeline.train.loss import SegmentationLoss
 from pipeline.train.optimiser import parameter_groups, rate_at
 from pipeline.train.precision import mixed_precision
@@ -95,6 +96,7 @@ class Trainer:
         self.average = copy.deepcopy(network).requires_grad_(False).eval()
         # After the copy: the average has no second head.
         self.auxiliary = deep_supervision(network, len(spec.classes), recipe.auxiliary)
+        self.teacher = load_teacher(recipe, spec, self.device, settings.amp)
         groups = parameter_groups(network, recipe, self.auxiliary)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
         self.log = RunLog(settings.folder / "log.jsonl")
@@ -131,7 +133,10 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             if self.auxiliary is not None:
                 self.auxiliary.load_state_dict(state["auxiliary"])
+            planned = [group["peak"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
+            for group, peak in zip(self.optimizer.param_groups, planned, strict=True):
+                group["peak"] = peak  # the recipe's of today, which is the one that is recorded
             self.step, self.best = state["step"], state["best"]
             self.seconds = state["seconds"]
         except (KeyError, RuntimeError, ValueError) as error:
@@ -206,7 +211,8 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(self.step, self.recipe)
-        x = network_input(images.to(self.device), self.normalise)
+        frames = images.to(self.device)
+        x = network_input(frames, self.normalise)
         with mixed_precision(self.device, self.settings.amp):
             logits = self.network(x)
             second = self.auxiliary and self.auxiliary((x.shape[-2], x.shape[-1]))
@@ -214,6 +220,10 @@ class Trainer:
         loss = self.loss(logits.float(), labels)
         if second is not None:
             loss = loss + self.recipe.auxiliary * self.loss(second.float(), labels)
+        if self.teacher is not None:
+            taught = self.teacher.logits(frames)
+            far = divergence(logits.float(), taught, self.recipe.temperature, self.loss.weights)
+            loss = loss + self.recipe.distil * far
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(

@@ -71,10 +71,30 @@ def captioned(image: Image, notes: Sequence[Note]) -> Image:
     return np.vstack([image, panel])
 
 
+def legend(entries: Sequence[Note], width: int) -> Image:
+    """Return a panel of ``width`` with short notes in as many columns as it has room for."""
+    before = _MARGIN + _SWATCH + _MARGIN
+    column = before + max((_text_width(entry.text) for entry in entries), default=0) + _MARGIN
+    columns = max(1, (width - _MARGIN) // column)
+    rows = -(-len(entries) // columns)
+    panel = np.full((_MARGIN + _LINE * rows, width, 3), PAPER, np.uint8)
+    for i, entry in enumerate(entries):
+        left, top = i % columns * column, i // columns * _LINE
+        if entry.colour is not None:
+            box = (left + _MARGIN, top + (_LINE - _SWATCH) // 2, _SWATCH, _SWATCH)
+            cv2.rectangle(panel, box, entry.colour, cv2.FILLED)
+        write(panel, entry.text, left + before, top + _LINE - 6)
+    return panel
+
+
 def titled(image: Image, title: str) -> Image:
-    """Return ``image`` with one line above it."""
+    """Return ``image`` with one line above it; a title that is too long ends in dots."""
     head = np.full((_LINE + 6, image.shape[1], 3), PAPER, np.uint8)
-    write(head, title, 4, _LINE - 2)
+    room, shown = image.shape[1] - 8, title
+    while _text_width(shown) > room and len(title) > 1:
+        title = title[:-1]
+        shown = f"{title}..."
+    write(head, shown, 4, _LINE - 2)
     return np.vstack([head, image])
 
 
@@ -82,11 +102,15 @@ def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and cv2.getTextSize(longer, _FONT, _TEXT_SCALE, 1)[0][0] > width:
+        if lines[-1] and _text_width(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
     return lines
+
+
+def _text_width(text: str) -> int:
+    return int(cv2.getTextSize(text, _FONT, _TEXT_SCALE, 1)[0][0])
 
 
 def check_png(path: Path) -> None:

@@ -1,0 +1,267 @@
+"""The calibration table: ranges of every INT8 site, and what they were measured on.
+
+A table is data, in one JSON file that can be read and committed. Ranges hold for one network with
+one set of weights, one graph and one preprocessing; ``CalibrationTable.check`` compares these
+before a table is used, since INT8 with another network's ranges is wrong without looking wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal
+
+from calibration.errors import CalibrationError
+from models.atomic import atomic_path
+
+#: Raised when a key changes its meaning; tables of another format are refused.
+FORMAT_VERSION = 1
+
+_KIND = "roadseg-calibration"
+
+#: Significant digits of every number. More say nothing about a range, and fill the file.
+_DIGITS = 6
+
+#: Digits of a hash, which errors shorten.
+_SHA256 = 64
+
+_REMEDY = "calibrate again with --calibration DIR|VIDEO"
+
+#: What must agree and what to do where it does not, causes first: another size makes another graph
+#: too, and the size is what the user knows.
+_COMPARED: Mapping[str, str] = {
+    "model": "use the table of this network",
+    "preprocessing": "build with the preprocessing of the table",
+    "weights": "use the table of these weights",
+    "graph": "the network's code or its export has changed",
+}
+
+Dtype = Literal["int8", "uint8"]
+_DTYPES: tuple[Dtype, ...] = ("int8", "uint8")
+#: Method -> type -> number.
+PerMethod = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One quantised tensor, as it was on the calibration frames.
+
+    Attributes:
+        minimum, maximum: smallest and largest value.
+        thresholds: method -> ``int8`` and ``uint8`` -> largest magnitude kept.
+        clipped: the same keys -> share of values beyond it, 0 to 1.
+    """
+
+    minimum: float
+    maximum: float
+    thresholds: PerMethod
+    clipped: PerMethod
+
+    def __post_init__(self) -> None:
+        for name in ("minimum", "maximum", "thresholds", "clipped"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+
+
+@dataclass(frozen=True)
+class CalibrationTable:
+    """Ranges and choices of one network; numbers are rounded to six digits when it is made.
+
+    So a table that was just measured and the same one read from its file build the same engine.
+
+    Attributes:
+        model: registry name of the network.
+        fingerprint: ``frames`` (SHA-256), ``frame_count`` and ``source`` say what it was measured
+            on; ``preprocessing`` (the input spec's fields), ``weights`` and ``graph`` (SHA-256)
+            what it holds for.
+        sites: by name.
+        method: that the network uses; None before one was chosen.
+        methods: site -> method, where a tensor needs another one.
+        high_precision: layers that stay in floating point.
+        measured: what the choices rest on, such as the agreement with FP32 per method.
+    """
+
+    model: str
+    fingerprint: Mapping[str, Any]
+    sites: Mapping[str, Site]
+    method: str | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
+    high_precision: tuple[str, ...] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("fingerprint", "methods", "measured"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
+        object.__setattr__(self, "sites", dict(self.sites))
+
+    def threshold_of(self, site: str, dtype: Dtype) -> float:
+        """Largest magnitude that the chosen method keeps at a site.
+
+        Raises:
+            CalibrationError: a site that was not calibrated, no method chosen, or ``uint8`` for a
+                site with negative values, which it would cut off.
+        """
+        found = self.sites.get(site)
+        if found is None:
+            raise CalibrationError(
+                f"the calibration table of {self.model} has no site {site!r} among its "
+                f"{len(self.sites)}; it is of another graph, {_REMEDY}"
+            )
+        if dtype == "uint8" and found.minimum < 0:
+            raise CalibrationError(
+                f"site {site} of {self.model} has values down to {found.minimum:g}, expected none "
+                "below 0 for uint8; quantise it as int8"
+            )
+        method = self.methods.get(site, self.method)
+        if method is None:
+            raise CalibrationError(
+                f"the calibration table of {self.model} names no method for site {site}, expected "
+                f"one of {', '.join(found.thresholds)}; it was never finished, {_REMEDY}"
+            )
+        return found.thresholds[method][dtype]
+
+    def check(self, expected: Mapping[str, Any]) -> None:
+        """Compare with what is about to be built; the frames may be any.
+
+        Args:
+            expected: ``model``, ``preprocessing``, ``weights`` and ``graph``; what is left out is
+                not compared.
+
+        Raises:
+            CalibrationError: they differ; names the first field, preprocessing before hashes.
+        """
+        recorded = {**self.fingerprint, "model": self.model}
+        for key in (key for key in _COMPARED if key in expected):
+            difference = _first_difference(key, recorded.get(key), _plain(expected[key]))
+            if difference:
+                where, ours, theirs = difference
+                raise CalibrationError(
+                    f"calibration table of {self.model}: {where} is {_short(ours)}, this build has "
+                    f"{_short(theirs)}; {self._remedy(where)} or {_REMEDY}"
+                )
+
+    def _remedy(self, where: str) -> str:
+        if where in {"preprocessing.width", "preprocessing.height"}:
+            given = self.fingerprint["preprocessing"]
+            return f"build with --size {given.get('width')}x{given.get('height')}"
+        return _COMPARED[where.partition(".")[0]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the table as plain JSON values."""
+        return {"kind": _KIND, "format_version": FORMAT_VERSION, **asdict(self)}
+
+    def save(self, path: Path) -> None:
+        """Write the table atomically: sorted keys, a line for each site, so that changes read."""
+        document = self.to_json()
+        sites = _lines(document.pop("sites"), indent=2)
+        lines = f'{_lines(document, indent=1)},\n "sites": {{\n{sites}\n }}'
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+
+
+def load_table(path: Path) -> CalibrationTable:
+    """Read a table and check that what it says is possible.
+
+    Raises:
+        CalibrationError: missing, damaged, something else, or of another format.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CalibrationError(
+            f"calibration table {path} cannot be read ({reason}); expected JSON that a build "
+            f"wrote, {_REMEDY}"
+        ) from error
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise CalibrationError(
+            f"{path} is no calibration table, expected an object of kind {_KIND!r}; give the table "
+            "that a build wrote, a folder of pictures or a video"
+        )
+    if document.get("format_version") != FORMAT_VERSION:
+        raise CalibrationError(
+            f"calibration table {path} has format {document.get('format_version')}, expected "
+            f"{FORMAT_VERSION}; {_REMEDY}"
+        )
+    fields = {key: what for key, what in document.items() if key not in {"kind", "format_version"}}
+    try:
+        fields["sites"] = {name: Site(**site) for name, site in fields["sites"].items()}
+        fields["high_precision"] = tuple(fields["high_precision"])
+        table = CalibrationTable(**fields)
+        _check(table)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever JSON can hold
+        raise CalibrationError(
+            f"calibration table {path} misses or misstates a field ({type(error).__name__}: "
+            f"{error}); it is damaged, {_REMEDY}"
+        ) from error
+    return table
+
+
+def _check(table: CalibrationTable) -> None:
+    """Raise ValueError where a table that was read says something impossible."""
+    for name in ("fingerprint", "methods", "measured"):
+        if not isinstance(getattr(table, name), Mapping):
+            raise ValueError(f"{name} is no object")
+    for name, site in table.sites.items():
+        if not (math.isfinite(site.maximum - site.minimum) and site.minimum <= site.maximum):
+            raise ValueError(f"site {name} reaches from {site.minimum} to {site.maximum}")
+        if site.thresholds.keys() != site.clipped.keys():
+            raise ValueError(f"site {name} has thresholds and clipped shares of other methods")
+        for method, dtype in ((method, dtype) for method in site.thresholds for dtype in _DTYPES):
+            reach, share = site.thresholds[method][dtype], site.clipped[method][dtype]
+            if not (0 < reach < math.inf and 0 <= share <= 1):
+                raise ValueError(
+                    f"site {name}, {method}, {dtype}: threshold {reach}, clips {share}"
+                )
+        chosen = table.methods.get(name, table.method)
+        if chosen is not None and chosen not in site.thresholds:
+            raise ValueError(f"site {name} has no threshold of method {chosen}")
+    strange = sorted(table.methods.keys() - table.sites.keys())
+    if strange:
+        raise ValueError(f"a method is given for {strange[0]}, which is no site")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON would give it back, numbers rounded."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):  # numpy's numbers too
+        return float(f"{float(value):.{_DIGITS}g}")
+    raise TypeError(f"a {type(value).__name__} has no place in a table")
+
+
+def _first_difference(where: str, ours: Any, theirs: Any) -> tuple[str, Any, Any] | None:
+    """Where two values differ first, down into mappings, and the two values there."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        for key in (*theirs, *(key for key in ours if key not in theirs)):
+            found = _first_difference(f"{where}.{key}", ours.get(key), theirs.get(key))
+            if found:
+                return found
+        return None
+    return None if ours == theirs else (where, ours, theirs)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "not recorded"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{text[:12]}..." if len(text) == _SHA256 else text
+
+
+def _lines(values: Mapping[str, Any], indent: int) -> str:
+    """Return a JSON object's entries, one a line, sorted by key, without its braces."""
+    entries = (
+        f"{' ' * indent}{json.dumps(key)}: "
+        f"{json.dumps(values[key], sort_keys=True, separators=(',', ':'), allow_nan=False)}"
+        for key in sorted(values)
+    )
+    return ",\n".join(entries)

@@ -1,0 +1,67 @@
+"""What the manifest of an INT8 engine says about its calibration and its accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pipeline.engine import Manifest
+from pipeline.int8.gate import Attempt
+from pipeline.int8.prepare import JUDGE, Prepared
+
+
+def with_evidence(manifest: Manifest, prepared: Prepared, table_file: str) -> Manifest:
+    """Return ``manifest`` with how it was calibrated, and what INT8 costs and gains.
+
+    Args:
+        manifest: of the built engine.
+        prepared: what was built.
+        table_file: name of the calibration table beside the engine.
+    """
+    table, placement = prepared.table, prepared.graph.placement
+    calibration = {
+        "table": table_file,
+        **table.fingerprint,
+        "method": table.method,
+        "methods": dict(table.methods),
+        "measured": dict(table.measured),
+        "high_precision": list(table.high_precision),
+        "kept": {one.name: one.reason for one in placement.convolutions if one.reason},
+    }
+    accuracy = {**(manifest.accuracy or {}), **_accuracy(prepared)}
+    return replace(
+        manifest,
+        calibration=calibration,
+        accuracy=accuracy or None,
+        warnings=(*manifest.warnings, *prepared.warnings),
+    )
+
+
+def _accuracy(prepared: Prepared) -> dict[str, Any]:
+    comparison = prepared.comparison
+    if comparison is None:
+        return {}
+    figures: dict[str, Any] = {
+        "frames": comparison.frames,
+        "judged_on": f"{JUDGE}, the same Q/DQ graph",
+        "pixel_agreement": comparison.pixel_agreement,
+        "attempts": [_attempt(attempt) for attempt in prepared.attempts],
+    }
+    if comparison.scores is not None:
+        before, after = comparison.scores
+        figures |= {"miou": after.miou, "miou_fp32": before.miou, "iou": after.iou}
+        figures["iou_fp32"] = before.iou
+    if comparison.speed is not None:
+        figures["speedup"] = comparison.speed.speedup
+    if prepared.sensitivity:
+        figures["sensitivity"] = {one.name: one.gain for one in prepared.sensitivity}
+    return figures
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "method": attempt.table.method,
+        "high_precision": list(attempt.table.high_precision),
+        "pixel_agreement": attempt.comparison.pixel_agreement,
+        "miou_drop": attempt.comparison.miou_drop,
+    }

@@ -1,0 +1,121 @@
+"""The accuracy gate: an INT8 engine holds its budget, gets help until it does, or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from calibration.table import CalibrationTable
+from pipeline.compare import Comparison
+from pipeline.errors import AccuracyError
+from pipeline.int8.sensitivity import Sensitivity
+from pipeline.markdown import table as text_table
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What INT8 may lose.
+
+    Attributes:
+        miou_drop: largest loss of mIoU against FP32, from 0 to 1; where frames have labels.
+        agreement: smallest share of pixels with FP32's class; where they have none.
+    """
+
+    miou_drop: float = 0.005
+    agreement: float = 0.98
+
+    def holds(self, comparison: Comparison) -> bool:
+        """Whether an engine compared with FP32 is good enough."""
+        drop = comparison.miou_drop
+        if drop is None:
+            return comparison.pixel_agreement >= self.agreement
+        return drop <= self.miou_drop
+
+    def loss(self, comparison: Comparison) -> float:
+        """What a comparison lost, the smaller the better."""
+        drop = comparison.miou_drop
+        return 1 - comparison.pixel_agreement if drop is None else drop
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One table, with its method and its layers in high precision, and what came of it."""
+
+    table: CalibrationTable
+    comparison: Comparison
+
+
+#: Builds a table's choice and compares it with FP32 on the judge's frames.
+Judge = Callable[[CalibrationTable], Comparison]
+
+
+def settle(
+    table: CalibrationTable,
+    judge: Judge,
+    budget: Budget,
+    rank: Callable[[CalibrationTable], Sequence[Sensitivity]],
+) -> list[Attempt]:
+    """Return all attempts; the last one holds the budget.
+
+    Tried in order: the table as it is; the other methods, best first by what calibration measured;
+    then the best of these with ever more of its most sensitive layers in high precision.
+
+    Raises:
+        AccuracyError: nothing held the budget; the message has the table of attempts.
+    """
+    attempts: list[Attempt] = []
+    for candidate in _candidates(table, attempts, budget, rank):
+        attempts.append(Attempt(candidate, judge(candidate)))
+        if budget.holds(attempts[-1].comparison):
+            return attempts
+    raise AccuracyError(_failure(attempts, budget))
+
+
+def _candidates(
+    table: CalibrationTable,
+    attempts: Sequence[Attempt],
+    budget: Budget,
+    rank: Callable[[CalibrationTable], Sequence[Sensitivity]],
+) -> Iterator[CalibrationTable]:
+    yield table
+    measured = table.measured.get("agreement_by_method", {})
+    for method in sorted(measured, key=lambda name: -measured[name]):
+        if method != table.method:
+            yield replace(table, method=method)
+    best = min(attempts, key=lambda attempt: budget.loss(attempt.comparison)).table
+    ranked = [block.layers for block in rank(best) if block.gain > 0]
+    for count, layers in enumerate(accumulate(ranked), start=1):
+        if count & (count - 1) == 0 or count == len(ranked):  # 1, 2, 4, 8 ... and all
+            yield replace(best, high_precision=(*best.high_precision, *layers))
+
+
+def _failure(attempts: Sequence[Attempt], budget: Budget) -> str:
+    labelled = attempts[0].comparison.miou_drop is not None
+    expected = (
+        f"a loss of at most {100 * budget.miou_drop:.2f} points of mIoU"
+        if labelled
+        else f"at least {budget.agreement:.0%} of pixels as in FP32"
+    )
+    best = min(budget.loss(attempt.comparison) for attempt in attempts)
+    reached = f"{100 * best:.2f} points" if labelled else f"{1 - best:.2%}"
+    return (
+        f"INT8 reached {reached} at best, expected {expected}; calibrate on other frames, "
+        f"allow more with --max-miou-drop, or fine-tune with 'train --qat'\n{describe(attempts)}"
+    )
+
+
+def describe(attempts: Sequence[Attempt]) -> str:
+    """Return a table of attempts for people."""
+    rows = []
+    for attempt in attempts:
+        drop = attempt.comparison.miou_drop
+        rows.append(
+            (
+                str(attempt.table.method),
+                str(len(attempt.table.high_precision)),
+                f"{attempt.comparison.pixel_agreement:.2%}",
+                "-" if drop is None else f"{100 * drop:.2f}",
+            )
+        )
+    return text_table(("method", "layers kept", "agreement", "mIoU lost"), rows)

@@ -1,0 +1,197 @@
+"""From a network to the quantised graph that may be built: ranges, gate, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.errors import DataError
+from calibration.frames import CalibrationFrames
+from calibration.table import CalibrationTable
+from pipeline.assemble import assemble
+from pipeline.compare import Comparison, Picture, compare_sessions
+from pipeline.compilers import open_compiler
+from pipeline.compilers.base import Job, Progress
+from pipeline.deploy import DeploymentGraph
+from pipeline.frame import Frame, Image
+from pipeline.int8.calibrate import JUDGED_FRAMES, Subject
+from pipeline.int8.gate import Attempt, Budget, settle
+from pipeline.int8.sensitivity import Sensitivity, rank_layers
+from pipeline.int8.tables import open_table
+from pipeline.pictures import has_labels, open_pictures, spread
+from pipeline.quantised import QuantisedGraph
+from pipeline.sessions import open_session
+from pipeline.sessions.base import Session
+
+#: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere.
+JUDGE = "openvino"
+#: Frames of the calibration on which agreement is judged where there are no others.
+JUDGED_OF_CALIBRATION = 32
+#: Frames with the largest disagreement that the evidence keeps.
+KEPT_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of INT8.
+
+    Attributes:
+        calibration: table, folder of pictures or video; None for the registered table.
+        data: labelled folder, or pictures, to judge on; None for the calibration's frames.
+        max_miou_drop: largest loss of mIoU, 0 to 1; None for the default.
+        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
+        folder: scratch folder for engines that are only judged.
+    """
+
+    calibration: Path | None
+    data: Path | None
+    max_miou_drop: float | None
+    unsigned: bool
+    folder: Path
+
+    @property
+    def budget(self) -> Budget:
+        """What may be lost."""
+        return Budget() if self.max_miou_drop is None else Budget(miou_drop=self.max_miou_drop)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A quantised graph that passed.
+
+    Attributes:
+        graph: to be built.
+        table: its ranges and choices.
+        attempts: what was judged, the accepted one last; empty where there was nothing to judge on.
+        sensitivity: of layers, where it had to be asked; most sensitive first.
+        warnings: what the user should know.
+    """
+
+    graph: QuantisedGraph
+    table: CalibrationTable
+    attempts: tuple[Attempt, ...]
+    sensitivity: tuple[Sensitivity, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """FP32 against what was accepted."""
+        return self.attempts[-1].comparison if self.attempts else None
+
+
+def prepare(subject: Subject, request: Request, progress: Progress) -> Prepared:
+    """Find ranges for ``subject``, and with them layers in high precision, that hold the budget.
+
+    Raises:
+        CalibrationError: no ranges to be had.
+        DataError: mIoU is asked for and the pictures have no labels.
+        AccuracyError: the budget cannot be held.
+    """
+    if request.max_miou_drop is not None and not (request.data and has_labels(request.data)):
+        raise DataError(
+            "--max-miou-drop needs labelled pictures to measure mIoU on, "
+            f"{request.data or 'no --data'} was given; pass --data with a folder that holds "
+            "images/ and labels/"
+        )
+    table, frames = open_table(subject, request.calibration, progress)
+    judged = _JudgedFrames(subject, request.data, frames)
+    warnings = frames.warnings if frames is not None else ()
+    attempts: list[Attempt] = []
+    ranked: list[Sensitivity] = []
+    if judged.available:
+
+        def rank(best: CalibrationTable) -> list[Sensitivity]:
+            ranked.extend(rank_layers(subject, best, judged.sample(), progress))
+            return ranked
+
+        with _Judge(subject, request, judged, progress) as judge:
+            attempts = settle(table, judge, request.budget, rank)
+        table = attempts[-1].table
+    else:
+        warnings += (
+            "accuracy was not measured: random weights, or neither --data nor pictures to "
+            "calibrate with; what the table's frames gave stands under calibration",
+        )
+    graph = subject.quantised(table, request.unsigned)
+    return Prepared(graph, table, tuple(attempts), tuple(ranked), warnings)
+
+
+class _JudgedFrames:
+    """The frames on which FP32 and INT8 are compared, as often as needed."""
+
+    def __init__(
+        self, subject: Subject, data: Path | None, frames: CalibrationFrames | None
+    ) -> None:
+        self._classes = subject.spec.classes
+        self._data = data
+        self._frames = frames
+        # Random weights have no accuracy to lose.
+        trained = subject.weights.sha256 is not None
+        self.available = trained and (data is not None or frames is not None)
+
+    def __iter__(self) -> Iterator[Picture]:
+        if self._data is not None:
+            return iter(open_pictures(self._data, self._classes).pictures)
+        return self._of_calibration(JUDGED_OF_CALIBRATION)
+
+    def sample(self) -> list[Image]:
+        """Return a few of them, for what runs the network again and again."""
+        if self._data is not None:
+            pictures: Iterable[Picture] = open_pictures(
+                self._data, self._classes, JUDGED_FRAMES
+            ).pictures
+        else:
+            pictures = self._of_calibration(JUDGED_FRAMES)
+        return [picture.image for picture in pictures]
+
+    def _of_calibration(self, count: int) -> Iterator[Picture]:
+        assert self._frames is not None
+        wanted = set(spread(range(len(self._frames)), count))
+        for index, image in enumerate(self._frames):
+            if index in wanted:
+                yield Frame(image, index, 0.0, self._frames.names[index])
+
+
+class _Judge:
+    """Compares engines of the runtime that runs here with the FP32 engine of the same graph."""
+
+    def __init__(
+        self, subject: Subject, request: Request, frames: _JudgedFrames, progress: Progress
+    ) -> None:
+        self._subject = subject
+        self._request = request
+        self._frames = frames
+        self._progress = progress
+        self._count = 0
+
+    def __enter__(self) -> Callable[[CalibrationTable], Comparison]:
+        self._compiler = open_compiler(JUDGE)
+        self._truth = self._open(self._subject.captured.graph, "fp32")
+        return self._compare
+
+    def __exit__(self, *_: object) -> None:
+        self._truth.close()
+
+    def _compare(self, table: CalibrationTable) -> Comparison:
+        self._count += 1
+        kept = len(table.high_precision)
+        what = f"judging {table.method}" + (f", {kept} layers kept" if kept else "")
+        self._progress(what, 0.0)
+        graph = self._subject.quantised(table, self._request.unsigned)
+        with self._open(graph, "int8") as session:
+            self._progress(what, 0.5)
+            return compare_sessions(
+                self._truth,
+                session,
+                self._frames,
+                self._subject.spec.classes,
+                keep=KEPT_FRAMES,
+            )
+
+    def _open(self, graph: DeploymentGraph | QuantisedGraph, precision: str) -> Session:
+        name = f"judged-{precision}-{self._count}"
+        job = Job(graph, name, precision, (), self._request.folder)
+        spec, weights = self._subject.spec, self._subject.weights
+        engine = assemble(job, self._compiler, spec, weights, self._progress)
+        return open_session(engine)
