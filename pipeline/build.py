@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
     precision = _precision(options.precision, compiler)
     targets = compiler.check_targets(options.targets)
     name = engine_name(spec, options.runtime, precision)
-    with _writable(options.output):
+    with writable(options.output):
         check_replaceable(options.output, name, compiler.suffixes, options.force)
         torch.manual_seed(0)  # '--weights none' is the same network every time
         network = build_model(spec)
@@ -99,15 +100,26 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
                 prepared = prepare(subject, _request(options, compiler, job), progress)
                 job = replace(job, graph=prepared.graph)
             engine = assemble(job, compiler, spec, weights, progress)
-            manifest = _measured(engine, graph, options, progress)
+            engine = replace(engine, manifest=_measured(engine, graph, options, progress))
             if prepared is not None:
-                table = f"{name}.calibration.json"
-                manifest = with_evidence(manifest, prepared, table)
-                prepared.table.save(options.output / table)
-            for file in engine.manifest.files:
-                os.replace(job.folder / file.name, options.output / file.name)
-        write_manifest(options.output, manifest)
-    return Engine(manifest, options.output)
+                engine = replace(engine, manifest=with_evidence(engine, prepared))
+            return publish(engine, options.output)
+
+
+def publish(engine: Engine, output: Path) -> Engine:
+    """Move an engine, and what its build left beside it, to ``output``; the manifest comes last.
+
+    Everything called ``NAME.*`` in the engine's folder belongs to it.
+    """
+    manifest = engine.manifest
+    for path in sorted(engine.folder.glob(f"{manifest.name}.*")):
+        target = output / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        if path.name != f"{manifest.name}.json":
+            os.replace(path, target)
+    write_manifest(output, manifest)
+    return Engine(manifest, output)
 
 
 def engine_name(spec: ModelSpec, runtime: str, precision: str) -> str:
@@ -150,7 +162,7 @@ def _precision(asked: str | None, compiler: Compiler) -> str:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def writable(folder: Path) -> Iterator[None]:
     """Make the output folder, and turn every failure to write there into one line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +196,7 @@ def _measured(
         progress("comparing with PyTorch", 0.0)
         accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
         progress("measuring latency", 0.5)
-        frame = _synthetic(manifest.input.width, manifest.input.height, 0)
+        frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
         if options.data is not None and manifest.precision != "int8":
             progress("measuring mIoU", 0.7)
@@ -200,7 +212,7 @@ def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dic
     reference = EagerSession(graph)
     shares = []
     for index in PARITY_FRAMES:
-        frame = _synthetic(manifest.input.width, manifest.input.height, index)
+        frame = drawn_frame(manifest.input.width, manifest.input.height, index)
         shares.append(float(np.mean(session.run(frame) == reference.run(frame))))
     agreement = min(shares)
     broken = TOLERANCES["fp32"].agreement
@@ -213,7 +225,7 @@ def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dic
     return {"frames": len(shares), "pixel_agreement": agreement, "reference": "PyTorch FP32"}
 
 
-def _synthetic(width: int, height: int, index: int) -> Frames:
+def drawn_frame(width: int, height: int, index: int) -> Frames:
     """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
     image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
     return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]

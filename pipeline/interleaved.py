@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,27 @@ class Speed:
             "speedup_of_pairs": dict(zip(("q1", "median", "q3"), self.pair_quartiles, strict=True)),
             "pairs": self.latency[0].runs,
         }
+
+
+def take_turns(sessions: Sequence[Session], batch: Frames, rounds: int) -> list[Latency]:
+    """Time several sessions on one frame, round by round, each round beginning with another one.
+
+    Args:
+        sessions: opened sessions.
+        batch: (1, H, W, 3) uint8.
+        rounds: runs of each that are timed, after a warm-up.
+    """
+    times: list[list[float]] = [[] for _ in sessions]
+    for session in sessions:
+        for _ in range(_WARMUP_FIRST):
+            session.run(batch)
+    for first in range(rounds):
+        for offset in range(len(sessions)):
+            index = (first + offset) % len(sessions)
+            start = time.perf_counter()
+            sessions[index].run(batch)
+            times[index].append((time.perf_counter() - start) * 1000)
+    return [latency_of(taken) for taken in times]
 
 
 class Interleaved:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from pipeline.auto import build_fastest
 from pipeline.build import BuildOptions, build
 from pipeline.cli.outcome import Outcome, percent, step_bar
 from pipeline.engine import Engine
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> Outcome:
     )
     start = time.monotonic()
     with step_bar(quiet=options.json) as progress:
-        engine = build(asked, progress)
+        engine = (build_fastest if asked.precision == "auto" else build)(asked, progress)
     seconds = time.monotonic() - start
     manifest = engine.manifest
     counts = manifest.layers.counts()

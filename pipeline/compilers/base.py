@@ -73,6 +73,10 @@ class Compiler(ABC):
     def default_precision(self) -> str:
         """FP16 where this runtime computes it on this machine or target, else FP32."""
 
+    def computed(self) -> tuple[str, ...]:
+        """Those of ``precisions`` that are computed as such here, and not in another one."""
+        return self.precisions
+
     @abstractmethod
     def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
         """Return the targets to build for, defaults filled in.

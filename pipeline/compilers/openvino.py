@@ -26,6 +26,9 @@ class OpenVINOCompiler(Compiler):
         # measurements (docs/decisions/003): FP32 is what runs alike everywhere.
         return "fp32"
 
+    def computed(self) -> tuple[str, ...]:
+        return tuple(precision for precision in self.precisions if computes(precision))
+
     def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
         if targets:
             raise BuildError(

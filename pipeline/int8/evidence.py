@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pipeline.engine import Manifest
+from pipeline.engine import Engine, Manifest
 from pipeline.int8.gate import Attempt
 from pipeline.int8.prepare import JUDGE, Prepared
 
 
-def with_evidence(manifest: Manifest, prepared: Prepared, table_file: str) -> Manifest:
-    """Return ``manifest`` with how it was calibrated, and what INT8 costs and gains.
+def with_evidence(engine: Engine, prepared: Prepared) -> Manifest:
+    """Write the calibration table beside ``engine``, and return its manifest with the evidence.
+
+    The evidence is how it was calibrated, and what INT8 costs and gains.
 
     Args:
-        manifest: of the built engine.
-        prepared: what was built.
-        table_file: name of the calibration table beside the engine.
+        engine: in the folder of its build.
+        prepared: what it was built from.
     """
+    manifest = engine.manifest
     table, placement = prepared.table, prepared.graph.placement
+    table_file = engine.folder / f"{manifest.name}.calibration.json"
+    table.save(table_file)
     calibration = {
-        "table": table_file,
+        "table": table_file.name,
         **table.fingerprint,
         "method": table.method,
         "methods": dict(table.methods),

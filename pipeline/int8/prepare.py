@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from calibration.errors import DataError
 from calibration.frames import CalibrationFrames
@@ -107,7 +108,7 @@ def prepare(subject: Subject, request: Request, progress: Progress) -> Prepared:
 
         with _Judge(subject, request, judged, progress) as judge:
             attempts = settle(table, judge, request.budget, rank)
-        table = attempts[-1].table
+        table = _with_judgement(attempts[-1])
     else:
         warnings += (
             "accuracy was not measured: random weights, or neither --data nor pictures to "
@@ -115,6 +116,18 @@ def prepare(subject: Subject, request: Request, progress: Progress) -> Prepared:
         )
     graph = subject.quantised(table, request.unsigned)
     return Prepared(graph, table, tuple(attempts), tuple(ranked), warnings)
+
+
+def _with_judgement(accepted: Attempt) -> CalibrationTable:
+    """Write into a table what it was worth, for those who build with it and have no frames."""
+    comparison, table = accepted.comparison, accepted.table
+    judged: dict[str, Any] = {
+        "frames": comparison.frames,
+        "pixel_agreement": comparison.pixel_agreement,
+    }
+    if comparison.scores is not None:
+        judged |= {"miou_fp32": comparison.scores[0].miou, "miou": comparison.scores[1].miou}
+    return replace(table, measured={**table.measured, "judged": judged})
 
 
 class _JudgedFrames:
