@@ -44,6 +44,11 @@ def registered_weights(model: str) -> Path | None:
     return path if path.exists() else None
 
 
+def registered_table(model: str) -> Path:
+    """Where the INT8 calibration table of the registered weights lies, or would lie."""
+    return TRAINED / f"{model}.calibration.json"
+
+
 def weights_card(model: str) -> dict[str, Any] | None:
     """Return the card of the registered weights: data, recipe, scores, licence."""
     path = TRAINED / f"{model}.json"

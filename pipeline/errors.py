@@ -42,7 +42,16 @@ class BuildError(RoadsegError):
 
 
 class AccuracyError(BuildError):
-    """An engine would lose more accuracy than its budget allows; the message has what was tried."""
+    """An engine would lose more accuracy than its budget allows.
+
+    Args:
+        message: what was reached and what was expected, in one line.
+        attempts: table of what was tried, for people.
+    """
+
+    def __init__(self, message: str, attempts: str) -> None:
+        super().__init__(message)
+        self.attempts = attempts
 
 
 class RuntimeMissingError(RoadsegError):

@@ -131,7 +131,11 @@ def test_a_plain_max_unpool_segnet_fails_where_ours_passes(tmp_path: Path) -> No
         ({"weights": "nowhere.safetensors"}, WeightsError, "not found"),
         ({"runtime": "tensorrt-rtx", "targets": ("sm90",)}, BuildError, "unknown GPU architecture"),
         ({"targets": ("sm86",)}, BuildError, "any CPU"),
-        ({"precision": "int8"}, BuildError, "builds fp32, fp16"),
+        (
+            {"runtime": "tensorrt-rtx", "precision": "bf16"},
+            BuildError,
+            "builds fp32, fp16, int8",
+        ),
         ({"runtime": "abacus"}, RuntimeMissingError, "unknown runtime"),
     ],
 )

@@ -14,6 +14,7 @@ from importlib import import_module
 
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
+from pipeline.errors import AccuracyError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,12 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    if not options.verbose:  # importing torchao warns of its CUDA parts and of its own types
+        for name in ("torchao", "torch.utils._pytree"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
     command = import_module(f"pipeline.cli.{options.command}")
     try:
         outcome = command.run(options)
     except RoadsegError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        if isinstance(error, AccuracyError):
+            print(error.attempts, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

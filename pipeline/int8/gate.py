@@ -62,14 +62,14 @@ def settle(
     then the best of these with ever more of its most sensitive layers in high precision.
 
     Raises:
-        AccuracyError: nothing held the budget; the message has the table of attempts.
+        AccuracyError: nothing held the budget; it has the table of attempts.
     """
     attempts: list[Attempt] = []
     for candidate in _candidates(table, attempts, budget, rank):
         attempts.append(Attempt(candidate, judge(candidate)))
         if budget.holds(attempts[-1].comparison):
             return attempts
-    raise AccuracyError(_failure(attempts, budget))
+    raise AccuracyError(_failure(attempts, budget), describe(attempts))
 
 
 def _candidates(
@@ -101,7 +101,7 @@ def _failure(attempts: Sequence[Attempt], budget: Budget) -> str:
     reached = f"{100 * best:.2f} points" if labelled else f"{1 - best:.2%}"
     return (
         f"INT8 reached {reached} at best, expected {expected}; calibrate on other frames, "
-        f"allow more with --max-miou-drop, or fine-tune with 'train --qat'\n{describe(attempts)}"
+        "allow more with --max-miou-drop, or fine-tune with 'train --qat'"
     )
 
 

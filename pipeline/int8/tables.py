@@ -7,14 +7,9 @@ from pathlib import Path
 from calibration.errors import CalibrationError
 from calibration.frames import CalibrationFrames, open_calibration_frames
 from calibration.table import CalibrationTable, load_table
-from models.weights import TRAINED
+from models.weights import registered_table
 from pipeline.compilers.base import Progress
 from pipeline.int8.calibrate import Subject, calibrate
-
-
-def registered_table(model: str) -> Path:
-    """Where the table of a network's registered weights lies, or would lie."""
-    return TRAINED / f"{model}.calibration.json"
 
 
 def open_table(

@@ -10,10 +10,11 @@ from typing import Any
 
 from calibration.boundary import TOLERANCE
 from calibration.regions import SIZE_BINS
+from calibration.table import load_table
 from models.classes import CAMVID
 from models.registry import MODELS
 from models.spec import InputSpec, ModelSpec
-from models.weights import registered_weights, weights_card
+from models.weights import registered_table, registered_weights, weights_card
 from pipeline.markdown import table
 
 #: Where the page stands.
@@ -35,9 +36,12 @@ frames of a drive that also supplies training frames: scores run about ten point
 checkpoint of each run was chosen by val, too.
 
 *FP32* is PyTorch on the weight file as it is published, its convolutions stored as int8 per output
-channel. *INT8* is a quantised engine. A card holds data, recipe, seed, time, hardware and licence
-of its weights; the curves are loss and val mIoU over the steps. Where weights are too large for the
-repository, the card has their SHA-256 and the command is the one that trains them.
+channel. *INT8* is an OpenVINO engine with the registered calibration table, which holds this figure
+(`models/trained/NETWORK.calibration.json`, measured by `scripts/calibrate.sh NETWORK`).
+
+A card holds data, recipe, seed, time, hardware and licence of its weights; the curves are loss and
+val mIoU over the steps. Where weights are too large for the repository, the card has their SHA-256
+and the command is the one that trains them.
 """
 
 _DETAIL = f"""\
@@ -107,10 +111,16 @@ def _row(spec: ModelSpec, card: dict[str, Any] | None) -> tuple[str, ...]:
     return (
         *known,
         _percent(card["val"]["miou"]),
-        _percent(card.get("val_int8", {}).get("miou")),
+        _percent(_int8_miou(spec.name)),
         ", ".join(links),
         f"`{command}`",
     )
+
+
+def _int8_miou(name: str) -> float | None:
+    """What the registered calibration table was judged to give; None without one."""
+    path = registered_table(name)
+    return load_table(path).measured["judged"]["miou"] if path.exists() else None
 
 
 def _detail_row(name: str, detail: dict[str, Any]) -> tuple[str, ...]:
