@@ -25,10 +25,12 @@ _CLASSES = {
     trt.LayerType.CONSTANT: trt.IConstantLayer,
     trt.LayerType.CONVOLUTION: trt.IConvolutionLayer,
     trt.LayerType.DECONVOLUTION: trt.IDeconvolutionLayer,
+    trt.LayerType.DEQUANTIZE: trt.IDequantizeLayer,
     trt.LayerType.ELEMENTWISE: trt.IElementWiseLayer,
     trt.LayerType.GATHER: trt.IGatherLayer,
     trt.LayerType.MATRIX_MULTIPLY: trt.IMatrixMultiplyLayer,
     trt.LayerType.POOLING: trt.IPoolingLayer,
+    trt.LayerType.QUANTIZE: trt.IQuantizeLayer,
     trt.LayerType.REDUCE: trt.IReduceLayer,
     trt.LayerType.RESIZE: trt.IResizeLayer,
     trt.LayerType.SCALE: trt.IScaleLayer,
@@ -42,6 +44,7 @@ _CLASSES = {
 _DTYPES = {
     trt.DataType.FLOAT: torch.float32,
     trt.DataType.HALF: torch.float16,
+    trt.DataType.INT8: torch.int8,
     trt.DataType.INT32: torch.int32,
     trt.DataType.INT64: torch.int64,
     trt.DataType.UINT8: torch.uint8,
@@ -134,6 +137,10 @@ def _constant(layer: Any, operands: list[Tensor]) -> list[Tensor]:
 
 def _filters(layer: Any, operands: list[Tensor], shape: Sequence[int]) -> tuple[Tensor, Any]:
     """Return kernel and bias, from the layer or from its second and third input."""
+    if len(operands) > 1 and operands[0].dtype != operands[1].dtype:
+        raise UnknownLayerError(
+            f"{layer.name}: input {operands[0].dtype}, kernel {operands[1].dtype}"
+        )
     kernel = operands[1].float() if len(operands) > 1 else _weights(layer.kernel, shape)
     if len(operands) > 2 and operands[2] is not None:
         return kernel, operands[2].float()
@@ -161,6 +168,13 @@ def _deconvolution(layer: Any, operands: list[Tensor]) -> list[Tensor]:
     (top, left), (bottom, right) = layer.pre_padding, layer.post_padding
     y = F.conv_transpose2d(x, kernel, bias, tuple(layer.stride_nd), groups=layer.num_groups)
     return [y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]]
+
+
+def _dequantize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
+    levels, scale = _scaled(layer, operands)
+    if levels.dtype != torch.int8:
+        raise UnknownLayerError(f"dequantisation of {levels.dtype} ({layer.name})")
+    return [levels.float() * scale]
 
 
 def _elementwise(layer: Any, operands: list[Tensor]) -> list[Tensor]:
@@ -202,6 +216,30 @@ def _pooling(layer: Any, operands: list[Tensor]) -> list[Tensor]:
             mean = mean / F.avg_pool2d(F.pad(torch.ones_like(x), edges), window, stride)
         return [mean]
     raise UnknownLayerError(f"pooling {layer.type} ({layer.name})")
+
+
+def _quantize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
+    x, scale = _scaled(layer, operands)
+    if layer.to_type != trt.DataType.INT8:
+        raise UnknownLayerError(f"quantisation to {layer.to_type} ({layer.name})")
+    # torch.round takes halves to the even neighbour, as TensorRT and ONNX do.
+    return [(x.float() / scale).round().clamp(-128, 127)]
+
+
+def _scaled(layer: Any, operands: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return a tensor and its scale, which is one number or one per position along the axis."""
+    x, scale = operands[:2]
+    if layer.to_type != layer.get_output(0).dtype:
+        raise UnknownLayerError(f"{layer.name}: {layer.to_type}, yet {layer.get_output(0).dtype}")
+    if scale.dtype != torch.float32:
+        raise UnknownLayerError(f"scale of {scale.dtype} ({layer.name})")
+    if len(operands) > 2 and operands[2].any():
+        raise UnknownLayerError(f"zero point that is not zero ({layer.name})")
+    if scale.ndim == 0:
+        return x, scale
+    shape = [1] * x.ndim
+    shape[layer.axis] = x.shape[layer.axis]
+    return x, scale.reshape(shape)
 
 
 def _reduce(layer: Any, operands: list[Tensor]) -> list[Tensor]:
@@ -322,10 +360,12 @@ _RULES: dict[Any, Callable[[Any, list[Any]], list[Tensor]]] = {
     trt.LayerType.CONSTANT: _constant,
     trt.LayerType.CONVOLUTION: _convolution,
     trt.LayerType.DECONVOLUTION: _deconvolution,
+    trt.LayerType.DEQUANTIZE: _dequantize,
     trt.LayerType.ELEMENTWISE: _elementwise,
     trt.LayerType.GATHER: _gather,
     trt.LayerType.MATRIX_MULTIPLY: _matrix_multiply,
     trt.LayerType.POOLING: _pooling,
+    trt.LayerType.QUANTIZE: _quantize,
     trt.LayerType.REDUCE: _reduce,
     trt.LayerType.RESIZE: _resize,
     trt.LayerType.SCALE: _scale,
