@@ -33,16 +33,19 @@ _RELUS = frozenset(
     }
 )
 RESIZES = frozenset({_aten.upsample_nearest2d.vec, _aten.upsample_bilinear2d.vec})
-#: Operators whose output is a choice or a mean of values of their first argument, or zero.
-_SIGN_KEEPING = RESIZES | {
-    _aten.max_pool2d.default,
-    _aten.avg_pool2d.default,
-    _aten.pad.default,
-    _aten.constant_pad_nd.default,
-    _aten.slice.Tensor,
-    _aten.expand.default,
-    _aten.dropout.default,
-}
+_PADS = frozenset({_aten.pad.default, _aten.constant_pad_nd.default})
+#: Operators whose output is a choice or a mean of values of their first argument, or a constant.
+_SIGN_KEEPING = frozenset(
+    {
+        *RESIZES,
+        *_PADS,
+        _aten.max_pool2d.default,
+        _aten.avg_pool2d.default,
+        _aten.slice.Tensor,
+        _aten.expand.default,
+        _aten.dropout.default,
+    }
+)
 #: Means over the whole picture or over bins of it; bins are matrix products in these networks.
 _POOLINGS_TO_BINS = frozenset(
     {_aten.mean.dim, _aten.adaptive_avg_pool2d.default, _aten.matmul.default}
@@ -196,13 +199,29 @@ def _residuals(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node,
     for node in graph.graph.nodes:
         if node.target not in _ADDITIONS:
             continue
-        first, second = node.args[:2]
-        if not (isinstance(first, Node) and isinstance(second, Node)):
+        branches = [v for v in node.all_input_nodes if v.op == "call_function"]
+        if len(branches) != 2:
             continue
-        if first in quantised and second.target != "get_attr" and second.op == "call_function":
+        first, second = branches
+        # Of two convolutions the branch is the one that the other is computed from, as in
+        # MobileNet's blocks, where the block before ends with a bare convolution.
+        if first in quantised and not _computed_from(second, first):
             yield node, second
-        elif second in quantised and first.op == "call_function":
+        elif second in quantised and not _computed_from(first, second):
             yield node, first
+
+
+def _computed_from(value: Node, source: Node) -> bool:
+    seen: set[Node] = set()
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if node is source:
+            return True
+        if node not in seen:
+            seen.add(node)
+            waiting += node.all_input_nodes
+    return False
 
 
 def _shared_concats(graph: GraphModule, quantised: set[Node]) -> Iterator[Node]:
@@ -217,7 +236,8 @@ def never_negative(value: object) -> bool:
     if not isinstance(value, Node):
         return False
     if value.target in _RELUS:
-        floor = value.args[1] if value.target not in _ZERO_FLOORED else 0
+        given = value.args[1] if len(value.args) > 1 else None  # else -1, or none at all
+        floor = 0 if value.target in _ZERO_FLOORED else given
         return isinstance(floor, int | float) and floor >= 0
     if value.target in CONCATS:
         parts = value.args[0]
@@ -225,6 +245,8 @@ def never_negative(value: object) -> bool:
     if value.target is _aten.where.self:
         # The unpooling form: a value of the smaller map where its index points, else zero.
         return never_negative(value.args[1]) and _is_zero(value.args[2])
+    if value.target in _PADS and any(isinstance(x, int | float) and x < 0 for x in value.args[2:]):
+        return False
     return value.target in _SIGN_KEEPING and never_negative(value.args[0])
 
 

@@ -115,12 +115,16 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
         Inputs that are resized first are quantised before it, so that the resize moves bytes.
         """
         inputs = list(concat.all_input_nodes)
-        shared = SharedQuantizationSpec((inputs[0], concat))
-        first = self._range_of(concat)
-        _mark(concat, {inputs[0]: first, **dict.fromkeys(inputs[1:], shared)}, shared)
-        for value in inputs:
-            if value.target in RESIZES and _ANNOTATION not in value.meta:
-                _mark(value, {value.all_input_nodes[0]: shared})
+        resizes = [v for v in inputs if v.target in RESIZES and _ANNOTATION not in v.meta]
+        edges = [(node.all_input_nodes[0], node) for node in sorted(resizes)]
+        edges += [(value, concat) for value in inputs]
+        # PT2E makes an observer where the graph first comes to a scale: there its range must stand.
+        shared = SharedQuantizationSpec(edges[0])
+        ranges = dict.fromkeys(edges, shared) | {edges[0]: self._range_of(concat)}
+        for (value, node), kind in ranges.items():
+            if node is not concat:
+                _mark(node, {value: kind})
+        _mark(concat, {value: ranges[value, concat] for value in inputs}, shared)
 
 
 def _mark(node: Node, inputs: Mapping[Node, Any], output: Any = None) -> None:
@@ -138,7 +142,7 @@ def set_ranges(prepared: GraphModule, threshold_of: Callable[[str, Dtype], float
         prepared: from ``prepare_pt2e`` with :class:`RoadQuantizer`.
         threshold_of: node name of a tensor in that graph, and ``int8`` or ``uint8`` -> magnitude.
     """
-    modules = dict(prepared.named_modules())
+    modules = dict(prepared.named_modules(remove_duplicate=False))
     for node in prepared.graph.nodes:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, RangeObserver):
@@ -149,7 +153,7 @@ def set_ranges(prepared: GraphModule, threshold_of: Callable[[str, Dtype], float
 
 def observe_weights(prepared: GraphModule) -> None:
     """Measure the weights of a prepared graph, without running the network."""
-    modules = dict(prepared.named_modules())
+    modules = dict(prepared.named_modules(remove_duplicate=False))
     for node in prepared.graph.nodes:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, PerChannelMinMaxObserver):

@@ -30,6 +30,7 @@ from pipeline.evaluate import evaluate
 from pipeline.int8.calibrate import Subject
 from pipeline.int8.evidence import with_evidence
 from pipeline.int8.prepare import Request, prepare
+from pipeline.int8.report import write_report
 from pipeline.parity import TOLERANCES
 from pipeline.quantised import CapturedGraph
 from pipeline.sessions import SESSIONS, open_session
@@ -97,12 +98,14 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
             prepared = None
             if precision == "int8":
                 subject = Subject(spec, weights, CapturedGraph(graph))
-                prepared = prepare(subject, _request(options, compiler, job), progress)
+                request = _request(options, compiler, job)
+                prepared = prepare(subject, request, progress)
                 job = replace(job, graph=prepared.graph)
             engine = assemble(job, compiler, spec, weights, progress)
             engine = replace(engine, manifest=_measured(engine, graph, options, progress))
             if prepared is not None:
                 engine = replace(engine, manifest=with_evidence(engine, prepared))
+                write_report(engine.folder, engine.manifest, prepared, request.budget)
             return publish(engine, options.output)
 
 

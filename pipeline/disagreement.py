@@ -74,6 +74,22 @@ class Disagreement:
     agreement: float
 
 
+@dataclass(frozen=True)
+class Views:
+    """A disagreement as four pictures of one size, (h, w, 3) uint8 BGR.
+
+    Attributes:
+        frame: what both engines saw.
+        differing: the frame in dark grey, with the pixels that differ in ``HIGHLIGHT``.
+        a, b: class colours over the frame.
+    """
+
+    frame: Image
+    differing: Image
+    a: Image
+    b: Image
+
+
 class WorstFrames:
     """Keeps the few frames with the largest disagreement; whole agreement is never kept."""
 
@@ -113,6 +129,13 @@ def largest_changes(counts: NDArray[np.int64], classes: ClassSet, most: int) -> 
     )
 
 
+def changes_in(frame: Disagreement, classes: ClassSet) -> tuple[Change, ...]:
+    """Name the few most frequent pairs of different classes of one frame."""
+    pairs = frame.a.astype(np.int64) * len(classes) + frame.b
+    counts = np.bincount(pairs.ravel(), minlength=len(classes) ** 2)
+    return largest_changes(counts.reshape(len(classes), -1), classes, _CHANGES)
+
+
 def draw_disagreement(frame: Disagreement, classes: ClassSet, names: tuple[str, str]) -> Image:
     """Draw frame, class maps of a and b, and the pixels that differ, with titles and a legend.
 
@@ -124,9 +147,25 @@ def draw_disagreement(frame: Disagreement, classes: ClassSet, names: tuple[str, 
     Returns:
         (H, W, 3) uint8 BGR, about 1000 pixels wide.
     """
+    views, palette = draw_views(frame, classes), Palette(classes)
+    differing = f"{100 * (1 - frame.agreement):.2f} % of pixels differ"
+    tiles = [
+        _tile(views.frame, f"frame {frame.name}"),
+        _tile(views.differing, differing),
+        _tile(views.a, f"a: {names[0]}"),
+        _tile(views.b, f"b: {names[1]}"),
+    ]
+    sheet = _sheet(tiles)
+    shown = np.union1d(frame.a, frame.b).tolist()
+    swatches = [Note(classes.names[index], palette[index]) for index in shown]
+    return np.vstack([captioned(sheet, _notes(frame, classes)), legend(swatches, sheet.shape[1])])
+
+
+def draw_views(frame: Disagreement, classes: ClassSet) -> Views:
+    """Draw frame, class maps of a and b, and the pixels that differ, without any writing."""
     palette = Palette(classes)
     small = _scaled(frame.image, frame.a.shape, cv2.INTER_AREA)
-    maps = [
+    a, b = (
         cv2.addWeighted(
             small,
             1 - _OPACITY,
@@ -135,18 +174,9 @@ def draw_disagreement(frame: Disagreement, classes: ClassSet, names: tuple[str, 
             0,
         )
         for one in (frame.a, frame.b)
-    ]
-    differing = f"{100 * (1 - frame.agreement):.2f} % of pixels differ"
-    tiles = [
-        _tile(small, f"frame {frame.name}"),
-        _tile(_highlighted(small, frame), differing),
-        _tile(np.asarray(maps[0], np.uint8), f"a: {names[0]}"),
-        _tile(np.asarray(maps[1], np.uint8), f"b: {names[1]}"),
-    ]
-    sheet = _sheet(tiles)
-    shown = np.union1d(frame.a, frame.b).tolist()
-    swatches = [Note(classes.names[index], palette[index]) for index in shown]
-    return np.vstack([captioned(sheet, _notes(frame, classes)), legend(swatches, sheet.shape[1])])
+    )
+    highlighted = _highlighted(small, frame)
+    return Views(small, highlighted, np.asarray(a, np.uint8), np.asarray(b, np.uint8))
 
 
 def claim_folder(folder: Path) -> None:
@@ -201,11 +231,9 @@ def _paths(folder: Path) -> list[Path]:
 
 def _notes(frame: Disagreement, classes: ClassSet) -> list[Note]:
     pixels = frame.a.size
-    pairs = frame.a.astype(np.int64) * len(classes) + frame.b
-    counts = np.bincount(pairs.ravel(), minlength=len(classes) ** 2)
-    changes = largest_changes(counts.reshape(len(classes), -1), classes, _CHANGES)
     named = "; ".join(
-        f"{one.a} in a, {one.b} in b: {round(one.share * pixels):,} pixels" for one in changes
+        f"{one.a} in a, {one.b} in b: {round(one.share * pixels):,} pixels"
+        for one in changes_in(frame, classes)
     )
     differing = round(pixels * (1 - frame.agreement))
     spots = " (with a faint spot around each, to be seen)" if _is_sparse(frame) else ""

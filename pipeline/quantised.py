@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import operator
 import warnings
 from collections.abc import Callable, Collection
 from functools import cached_property
@@ -18,6 +19,8 @@ from calibration.placement import CONVOLUTIONS, TRANSPOSED, Placement, convoluti
 from calibration.quantiser import RoadQuantizer, observe_weights, set_ranges
 from calibration.table import Dtype
 from pipeline.deploy import FRAME_SIZES, DeploymentGraph
+
+_aten = torch.ops.aten
 
 #: Name that a convolution's INT8 weights have beside it.
 INT8_WEIGHT = "weight_int8"
@@ -114,7 +117,31 @@ def _capture(graph: DeploymentGraph) -> GraphModule:
         exported = torch.export.export(graph, (example,), dynamic_shapes=({1: height, 2: width},))
         module: GraphModule = exported.module()
         _fuse_conv_bn_(module)
+        _scale_and_shift(module)
     return module
+
+
+def _scale_and_shift(module: GraphModule) -> None:
+    """Write batch norms that stand behind no convolution as a multiplication and an addition.
+
+    While one is left, torchao's conversion searches the graph for patterns of quantisation-aware
+    training, which takes a minute (FC-DenseNet) and finds nothing.
+    """
+    graph = module.graph
+    for norm in graph.find_nodes(op="call_function", target=_aten.batch_norm.default):
+        read = operator.attrgetter(*(str(value.target) for value in norm.args[1:5]))
+        weight, bias, mean, variance = read(module)
+        scale = weight / torch.sqrt(variance + norm.args[7])
+        result = norm.args[0]
+        with graph.inserting_before(norm):
+            for operation, constant in ((_aten.mul, scale), (_aten.add, bias - mean * scale)):
+                name = f"{norm.name}_{operation.__name__}"
+                module.register_buffer(name, constant.detach().view(-1, 1, 1))
+                result = graph.call_function(operation.Tensor, (result, graph.get_attr(name)))
+                result.meta = norm.meta.copy()
+        norm.replace_all_uses_with(result)
+        graph.erase_node(norm)
+    module.recompile()
 
 
 def _convolutions(module: GraphModule) -> list[Node]:

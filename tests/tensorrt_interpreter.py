@@ -235,8 +235,8 @@ def _scaled(layer: Any, operands: list[Tensor]) -> tuple[Tensor, Tensor]:
         raise UnknownLayerError(f"scale of {scale.dtype} ({layer.name})")
     if len(operands) > 2 and operands[2].any():
         raise UnknownLayerError(f"zero point that is not zero ({layer.name})")
-    if scale.ndim == 0:
-        return x, scale
+    if scale.numel() == 1:
+        return x, scale.reshape(())
     shape = [1] * x.ndim
     shape[layer.axis] = x.shape[layer.axis]
     return x, scale.reshape(shape)

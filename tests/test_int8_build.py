@@ -106,6 +106,13 @@ def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engi
     assert any("128 calibration frames asked" in warning for warning in manifest.warnings)
 
 
+def test_a_report_lies_beside_the_engine(engine: Engine) -> None:
+    name = engine.manifest.name
+    page = (engine.folder / f"{name}.report.html").read_text(encoding="utf-8")
+    assert "encoder.0.0.conv" in page
+    assert len(list((engine.folder / f"{name}.report").glob("*.png"))) == 5
+
+
 def test_its_own_table_builds_the_same_engine_again(engine: Engine, options: BuildOptions) -> None:
     table = engine.folder / str(load_engine(engine.path).manifest.calibration["table"])  # type: ignore[index]
     again = replace(options, calibration=table, data=None, max_miou_drop=None)

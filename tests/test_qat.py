@@ -21,7 +21,7 @@ from calibration.synthetic import SyntheticDrive
 from calibration.table import Dtype, load_table
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.weights import encode, registered_table
+from models.weights import encode
 from pipeline.build import BuildOptions, build
 from pipeline.cli import main
 from pipeline.deploy import DeploymentGraph
@@ -148,7 +148,7 @@ def test_of_a_network_with_concatenations_it_computes_nearly_that() -> None:
     assert case.placement.concats
     simulated, quantised = case.logits(case.simulated()), case.quantised_logits()
     exact = case.logits(case.network)
-    assert relative(simulated, quantised) < 0.8 * relative(exact, quantised)
+    assert relative(simulated, quantised) < 0.6 * relative(exact, quantised)
 
 
 def test_readers_of_one_tensor_have_its_range_and_parts_of_a_concatenation_the_largest() -> None:
@@ -307,9 +307,8 @@ def error_of(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> 
 def test_without_ranges_one_line_says_how_to_get_them(
     error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in ("qat", "run"):
-        path = f"pipeline.train.{module}.registered_table"
-        monkeypatch.setattr(path, lambda model: tmp_path / f"{model}.json", raising=False)
+    path = "pipeline.train.qat.registered_table"
+    monkeypatch.setattr(path, lambda model: tmp_path / f"{model}.json")
     message = error_of("--qat")
     assert "segnet_lite, which has no calibration table" in message
     assert "pass --calibration" in message
@@ -322,8 +321,12 @@ def test_options_that_do_not_fit_together_are_refused(error_of: ErrorOf) -> None
 
 
 def test_the_command_fine_tunes_and_the_result_builds_in_int8(
-    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    spec = model_spec("segnet_lite")
+    small = replace(spec, input=replace(spec.input, width=SIZE[0], height=SIZE[1]))
+    for module in ("cli.train", "train.run"):  # the registered size takes minutes to calibrate
+        monkeypatch.setattr(f"pipeline.{module}.model_spec", lambda name: small)
     folder = tmp_path / "run"
     given = ("--qat", "--calibration", str(data / "train"), "--steps", "1")
     assert fine_tune(data, folder, *given) == 0
@@ -340,6 +343,7 @@ def test_the_command_fine_tunes_and_the_result_builds_in_int8(
         size=SIZE,
         weights=str(folder / card["file"]),
         calibration=data / "train",
+        data=data / "val",
         max_miou_drop=100.0,
         output=tmp_path / "engines",
     )
@@ -347,4 +351,3 @@ def test_the_command_fine_tunes_and_the_result_builds_in_int8(
     assert engine.manifest.layers.counts()["int8"] > 5
     table = load_table(tmp_path / "engines" / f"{engine.manifest.name}.calibration.json")
     assert table.fingerprint["weights"] == card["sha256"]
-    assert registered_table("segnet_lite").name == "segnet_lite.calibration.json"

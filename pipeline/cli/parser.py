@@ -204,7 +204,8 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         help="encoder weights to start from (models/pretrained.py lists what fits); "
         "default: random ones",
     )
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL")
+    _fine_tuning(parser)
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL[-qat]")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--force", action="store_true", help="start again in a folder that holds a run"
@@ -235,6 +236,21 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "may be too large for a repository",
     )
     return parser
+
+
+def _fine_tuning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--qat", action="store_true", help="fine-tune trained weights for INT8: a few epochs"
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="with --qat, what to start from; default: the registered"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|VIDEO|TABLE.json",
+        help="with --qat, their INT8 ranges; default: the registered table",
+    )
 
 
 def _doctor(commands: _Commands) -> argparse.ArgumentParser:

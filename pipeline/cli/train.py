@@ -13,44 +13,49 @@ from typing import Any
 import torch
 
 from calibration.class_file import read_classes
+from calibration.dataset import list_pictures
+from models.atomic import sha256_of
 from models.pretrained import describe_source
 from models.registry import model_spec
 from models.spec import ModelSpec
-from models.weights import TRAINED
+from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, percent
 from pipeline.errors import TrainingError
 from pipeline.interrupt import stop_on_signal
 from pipeline.train.publish import TERMS, Provenance, publish, register
-from pipeline.train.recipe import RECIPES, Recipe
-from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
+from pipeline.train.recipe import RECIPES, Recipe, qat_recipe
+from pipeline.train.run import FineTuning, TrainingData, bfloat16_is_fast, train_model
 from pipeline.train.samples import load_validation_samples
 from pipeline.train.trainer import RunSettings, Trainer
 
 #: Options that decide what a run computes, in the order in which a card names them.
-_DECISIVE = ("data", "trunk", "classes", "steps", "seed")
+_DECISIVE = ("qat", "weights", "calibration", "data", "trunk", "classes", "steps", "seed")
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Train, or go on with a run; then write the best weights and their card."""
+    _check_fine_tuning(options)
     spec = _spec(options)
     recipe = _recipe(options, spec)
-    folder = options.folder or Path("runs") / spec.name
+    folder = options.folder or Path("runs") / f"{spec.name}{'-qat' if options.qat else ''}"
     _check_folder(folder, options)
     bar = sys.stderr.isatty() and not (options.json or options.verbose)
     if not bar:  # without one, the rows of the log say how far the run is
         logging.getLogger("pipeline.train").setLevel(logging.INFO)
     if options.threads:
         torch.set_num_threads(options.threads)
+    provenance = _provenance(options, recipe)
     data = TrainingData(options.data / "train", options.data / "val", options.trunk, spec.classes)
     with stop_on_signal() as stop:
-        settings = RunSettings(
-            folder, seed=options.seed, amp=bfloat16_is_fast(), bar=bar, stop=stop
-        )
-        trainer = train_model(spec.name, data, recipe, settings, options.resume)
+        # Rounding to bfloat16's 8 bits would drown the rounding that --qat trains against.
+        amp = bfloat16_is_fast() and not options.qat
+        settings = RunSettings(folder, seed=options.seed, amp=amp, bar=bar, stop=stop)
+        tuning = FineTuning(options.weights, options.calibration) if options.qat else None
+        trainer = train_model(spec.name, data, recipe, settings, options.resume, tuning)
     if not trainer.finished:
         return _stopped(trainer)
     validation = load_validation_samples(data.val, spec)
-    card = publish(spec, folder / "best.pt", validation, _provenance(options, recipe), folder)
+    card = publish(spec, folder / "best.pt", validation, provenance, folder)
     if options.publish:
         register(spec.name, folder, TRAINED, weights=options.publish == "weights")
     early = "" if trainer.step == recipe.steps else f", ended early at step {trainer.step}"
@@ -77,12 +82,28 @@ def _spec(options: argparse.Namespace) -> ModelSpec:
 
 def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
     recipe = RECIPES.get(spec.name, Recipe())
+    if options.qat:
+        recipe = qat_recipe(recipe, len(list_pictures(options.data / "train")))
     if options.steps:
         recipe = replace(recipe, steps=options.steps)
     if spec.classes.names != model_spec(spec.name).classes.names:
         # The drawn drive and the teachers with registered weights know CamVid's classes only.
         recipe = replace(recipe, synthetic=0.0, teacher=None, distil=0.0)
     return recipe
+
+
+def _check_fine_tuning(options: argparse.Namespace) -> None:
+    if options.qat and options.trunk is not None:
+        raise TrainingError(
+            f"--qat was given with --trunk {options.trunk}, expected weights of the whole network; "
+            "pass --weights FILE, or neither for the registered ones"
+        )
+    for name in ("weights", "calibration"):
+        if getattr(options, name) is not None and not options.qat:
+            raise TrainingError(
+                f"--{name} was given without --qat, which alone starts from trained weights; add "
+                "--qat, or name encoder weights with --trunk"
+            )
 
 
 def _check_folder(folder: Path, options: argparse.Namespace) -> None:
@@ -112,7 +133,7 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
     drawn = f", {recipe.synthetic:.0%} synthetic frames" if recipe.synthetic else ""
     return Provenance(
         data=f"{options.data.name}/train{drawn}",
-        pretrained=describe_source(model_spec(options.model).encoder, options.trunk),
+        pretrained=_origin(options),
         terms=TERMS.get(options.licence, options.licence),
         seed=options.seed,
         notes=options.notes,
@@ -120,12 +141,23 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
     )
 
 
+def _origin(options: argparse.Namespace) -> str | None:
+    if not options.qat:
+        return describe_source(model_spec(options.model).encoder, options.trunk)
+    path = Path(options.weights) if options.weights else registered_weights(options.model)
+    if path is None or not path.is_file():  # the run itself says what is wrong
+        return options.weights and str(options.weights)
+    return f"trained weights {path.name}, SHA-256 {sha256_of(path)}"
+
+
 def _command(options: argparse.Namespace) -> str:
     """Write the command that trains the same again, without a folder of this machine."""
     words = ["python -m pipeline train", options.model]
     for name in _DECISIVE:
         value = getattr(options, name)
-        if value is not None:
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None and value is not False:
             is_path = isinstance(value, Path) or os.sep in str(value)
             words.append(f"--{name} {_portable(Path(value)) if is_path else value}")
     return " ".join(words)

@@ -38,3 +38,14 @@ def fit_batch_norms(stages: nn.ModuleList, pictures: Iterable[Tensor]) -> None:
             norm.bias.copy_(mean)
             activations = [torch.relu(x) for x in before]
         activations = [torch.max_pool2d(x, 2) for x in activations]
+
+
+def freeze_batch_norms(network: nn.Module) -> None:
+    """Let batch norms use their running statistics in training too, and leave those as they are.
+
+    An engine has them folded into its weights: with a batch's own statistics, fine-tuning for it
+    would be fine-tuning for another function.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,26 @@ def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[
         )
     found: dict[str, Any] = state
     return found
+
+
+def check_same_run(path: Path, state: Mapping[str, Any], seed: int, qat: bool) -> None:
+    """Check that a run can go on from a checkpoint as it is asked to.
+
+    Raises:
+        WeightsError: another seed, or only one of the two fine-tunes for INT8.
+    """
+    theirs = state.get("seed", seed)  # the first checkpoints did not record it
+    if theirs != seed:
+        raise WeightsError(
+            f"checkpoint {path} was trained with --seed {theirs}, {seed} was "
+            f"given; pass --seed {theirs}, or choose another --folder"
+        )
+    if state.get("recipe", {}).get("qat", False) != qat:
+        raise WeightsError(
+            f"checkpoint {path} was trained {'without' if qat else 'with'} --qat, expected one "
+            f"{'with' if qat else 'without'} it; choose another --folder, or "
+            f"{'drop' if qat else 'add'} --qat"
+        )
 
 
 def random_state() -> dict[str, Tensor]:

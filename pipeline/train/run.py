@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibration.dataset import Sample
 from calibration.synthetic import SyntheticDrive
@@ -17,6 +17,7 @@ from models.classes import ClassSet
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from pipeline.deploy import Normalise
+from pipeline.progress import step_bar
 from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.recipe import Recipe
@@ -46,10 +47,34 @@ class TrainingData:
     classes: ClassSet | None = None
 
 
+@dataclass(frozen=True)
+class FineTuning:
+    """What quantisation-aware fine-tuning starts from.
+
+    Attributes:
+        weights: a file, or a source as for ``models.weights.load_weights``; None for the registered
+            ones.
+        calibration: their ranges, as a table, or a folder or video to measure them on; None for
+            the registered table.
+    """
+
+    weights: str | None = None
+    calibration: Path | None = None
+
+
 def train_model(
-    name: str, data: TrainingData, recipe: Recipe, settings: RunSettings, resume: bool
+    name: str,
+    data: TrainingData,
+    recipe: Recipe,
+    settings: RunSettings,
+    resume: bool,
+    tuning: FineTuning | None = None,
 ) -> Trainer:
-    """Train network ``name``; checkpoints and log go to ``settings.folder``."""
+    """Train network ``name``; checkpoints and log go to ``settings.folder``.
+
+    With ``tuning`` its trained weights are fine-tuned for INT8; ``recipe`` must be made for that
+    (see :func:`pipeline.train.recipe.qat_recipe`).
+    """
     spec = model_spec(name)
     spec = replace(spec, classes=data.classes or spec.classes)
     torch.manual_seed(settings.seed)
@@ -63,6 +88,8 @@ def train_model(
         normalise = Normalise(spec.input)
         inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
         start_from_published(network, spec, data.trunk, inputs)
+    if tuning is not None:
+        _simulate(network, spec, tuning, settings.bar)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(spec, network, recipe, settings, class_weights(samples, spec.classes, recipe))
@@ -71,6 +98,15 @@ def train_model(
         log.info("resumed at step %d", trainer.step)
     trainer.train(_batches(samples, spec, recipe, settings.seed), validation)
     return trainer
+
+
+def _simulate(network: nn.Module, spec: ModelSpec, tuning: FineTuning, bar: bool) -> None:
+    from pipeline.train.qat import start_fine_tuning  # needs torchao; other training does not
+
+    with step_bar(0, 100, bar) as show:
+        start_fine_tuning(
+            network, spec, tuning, lambda words, share: show(round(100 * share), words)
+        )
 
 
 def _batches(samples: Sequence[Sample], spec: ModelSpec, recipe: Recipe, seed: int) -> Batches:

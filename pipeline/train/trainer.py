@@ -24,7 +24,9 @@ from pipeline.errors import TrainingError, WeightsError
 from pipeline.progress import step_bar
 from pipeline.train.auxiliary import deep_supervision
 from pipeline.train.batches import Batches, network_input
+from pipeline.train.batchnorm import freeze_batch_norms
 from pipeline.train.checkpoint import (
+    check_same_run,
     load_checkpoint,
     random_state,
     save_checkpoint,
@@ -101,7 +103,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
         self.log = RunLog(settings.folder / "log.jsonl")
         self.step = 0
-        self.validated = 0  # the step of the last validation
+        # The step of the last validation. Good weights must be beaten to be replaced.
+        self.validated = -1 if recipe.qat else 0
         self.best = -1.0  # so that the first validation always leaves a best.pt
         self.stale = 0  # validations since the best one
         self.seconds = 0.0
@@ -118,16 +121,11 @@ class Trainer:
         """Continue from the folder's checkpoint.
 
         Raises:
-            WeightsError: it is damaged, or of another network, class set or seed.
+            WeightsError: it is damaged, or of another network, class set, seed or purpose.
         """
         path = self.settings.folder / "checkpoint.pt"
         state = load_checkpoint(path, self.spec.name, self.spec.classes)
-        seed = state.get("seed", self.settings.seed)  # the first checkpoints did not record it
-        if seed != self.settings.seed:
-            raise WeightsError(
-                f"checkpoint {path} was trained with --seed {seed}, {self.settings.seed} was "
-                f"given; pass --seed {seed}, or choose another --folder"
-            )
+        check_same_run(path, state, self.settings.seed, self.recipe.qat)
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -185,6 +183,8 @@ class Trainer:
                 (self.settings.folder / name).unlink(missing_ok=True)
             self.save()
         self.network.train()
+        if self.recipe.qat:
+            freeze_batch_norms(self.network)
         with step_bar(self.step, self.recipe.steps, self.settings.bar) as show:
             self._show = show
             self._validate_if_due(validation)  # where the run was interrupted in the middle of it

@@ -1,0 +1,131 @@
+"""Quantisation-aware fine-tuning: INT8 is simulated in the network itself while it trains.
+
+The simulation follows what the quantiser will do: the same placement, the same ranges, the same
+weight levels. It stands on the ``nn.Module`` and not on an exported graph, so that what comes out
+is an ordinary weight file, calibrated and built like any other. Rounding has no useful gradient;
+it passes straight through where a value was not clipped (Jacob et al. 2018, section 3).
+
+Batch norms are folded into the convolutions when an engine is built, here they are still apart.
+That makes no difference for the weights: folding multiplies each output channel by one number,
+and a scale per output channel moves with it. Should the number be negative, the levels change
+sign, and since they are -127..127, without -128, they stay the same levels.
+
+Not simulated are residual branches, which the engine quantises too, and the order of resizing and
+rounding before a concatenation.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calibration.errors import CalibrationError
+from calibration.placement import RESIZES, Placement
+from models.spec import ModelSpec
+from models.weights import load_weights, registered_table
+from pipeline.compilers.base import Progress
+from pipeline.deploy import DeploymentGraph
+from pipeline.int8.calibrate import Subject
+from pipeline.int8.tables import open_table
+from pipeline.quantised import CapturedGraph, Thresholds
+from pipeline.train.run import FineTuning
+
+#: The smallest scale that the quantiser's weight observer gives, for filters of zeros.
+_SMALLEST = torch.finfo(torch.float32).eps
+
+
+def start_fine_tuning(
+    network: nn.Module, spec: ModelSpec, tuning: FineTuning, progress: Progress
+) -> None:
+    """Fill ``network`` with trained weights, and let it compute as its INT8 engine would.
+
+    Args:
+        network: built from ``spec``, on the CPU.
+        spec: its registry row.
+        tuning: which weights, and where their ranges come from.
+        progress: told about a calibration.
+
+    Raises:
+        CalibrationError: no ranges, or those of something else.
+        DataError: pictures to calibrate on that cannot be used.
+        WeightsError: no weights, or of another network.
+    """
+    weights = load_weights(network, spec, tuning.weights)
+    if tuning.calibration is None and not registered_table(spec.name).exists():
+        raise CalibrationError(
+            f"--qat was asked for {spec.name}, which has no calibration table in the repository, "
+            "and no --calibration was given; pass --calibration with a folder of road pictures, a "
+            "video or a table"
+        )
+    captured = CapturedGraph(DeploymentGraph(copy.deepcopy(network), spec.input))
+    table, _ = open_table(Subject(spec, weights, captured), tuning.calibration, progress)
+    simulate_int8(network, captured.placement(table.high_precision), table.threshold_of)
+
+
+def simulate_int8(network: nn.Module, placement: Placement, thresholds: Thresholds) -> None:
+    """Round inputs and weights of the convolutions that ``placement`` puts in INT8, in place.
+
+    Parameters and state dict keep their names and their full precision.
+
+    Args:
+        network: whose exported graph ``placement`` was made for.
+        placement: which convolutions.
+        thresholds: ranges of the tensors that they read.
+    """
+    for name, threshold in input_thresholds(placement, thresholds).items():
+        convolution = network.get_submodule(name)
+        simulation = _Simulation(threshold)
+        convolution.register_forward_pre_hook(simulation.before)
+        convolution.register_forward_hook(simulation.after, always_call=True)
+
+
+def input_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, float]:
+    """Return, for each INT8 convolution, the largest magnitude that its input keeps.
+
+    Convolutions that read one tensor share its range, and all parts of a concatenation share the
+    largest of theirs.
+    """
+    names = placement.tensors
+    found = {}
+    for convolution, node in placement.nodes.items():
+        tensor = node.all_input_nodes[0]
+        on_one_scale = [tensor]
+        if tensor in placement.concats:
+            parts = tensor.all_input_nodes
+            on_one_scale += parts
+            on_one_scale += [part.all_input_nodes[0] for part in parts if part.target in RESIZES]
+        found[convolution] = max(thresholds(names[value], "int8") for value in on_one_scale)
+    return found
+
+
+def rounded_weight(weight: Tensor) -> Tensor:
+    """Round (O, I, kh, kw) to 255 levels per output channel; the gradient passes through."""
+    scale = (weight.detach().abs().amax((1, 2, 3)) / 127).clamp_min(_SMALLEST)
+    zero = torch.zeros_like(scale, dtype=torch.int32)
+    rounded: Tensor = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
+    return rounded
+
+
+class _Simulation:
+    """The hooks of one convolution.
+
+    For the time of a forward pass the rounded weight covers the parameter: an attribute of the
+    object is found before a parameter of the same name, which itself is not touched.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.scale = threshold / 127
+
+    def before(self, convolution: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Return the rounded input, and cover the weight."""
+        weight = convolution.get_parameter("weight")
+        object.__setattr__(convolution, "weight", rounded_weight(weight))
+        rounded: Tensor = torch.fake_quantize_per_tensor_affine(inputs[0], self.scale, 0, -128, 127)
+        return rounded
+
+    def after(self, convolution: nn.Module, _inputs: Any, _output: Any) -> None:
+        """Uncover the weight, also where the forward pass failed."""
+        convolution.__dict__.pop("weight", None)

@@ -1,0 +1,487 @@
+"""The report of an INT8 build, read back from its HTML."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.fx import Graph, GraphModule
+
+from calibration.placement import Convolution
+from calibration.scores import Scores
+from calibration.table import CalibrationTable, Site
+from models.classes import ClassSet
+from models.spec import InputSpec
+from pipeline.bench import latency_of
+from pipeline.compare import Comparison, FrameAgreement
+from pipeline.deploy import DeploymentGraph
+from pipeline.disagreement import Change, Disagreement
+from pipeline.engine import EngineFile, LayerPrecisions, Manifest
+from pipeline.int8.figures import LogAxis, axis_of, tensor_rows
+from pipeline.int8.gate import Attempt, Budget
+from pipeline.int8.prepare import Prepared
+from pipeline.int8.report import write_report
+from pipeline.int8.scales import TensorScale, scales_of
+from pipeline.int8.sensitivity import Sensitivity
+from pipeline.int8.verdict import percent, points
+from pipeline.interleaved import Speed
+from pipeline.quantised import CapturedGraph, QuantisedGraph
+
+CLASSES = ClassSet(("Sky", "Road", "Car"), ((128, 128, 128), (128, 64, 128), (64, 0, 128)))
+HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
+VOID = {"meta", "img", "link", "br", "hr", "input", "base"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """A parsed report: every start tag, the rows of every table, the text of every section."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    sections: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, list[list[str]]] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+    section: str = "head"
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag == "section":
+            self.section = given["aria-labelledby"] or ""
+        if tag == "tr":
+            self.tables.setdefault(self.section, []).append([])
+        if tag in {"td", "th"}:
+            self.tables[self.section][-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "section":
+            self.section = "head"
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open:
+            return
+        text = " ".join(data.split())
+        self.sections[self.section] = f"{self.sections.get(self.section, '')} {text}".strip()
+        if text and {"td", "th"} & set(self.open):
+            row = self.tables[self.section][-1]
+            row[-1] = f"{row[-1]} {text}".strip()
+
+    def row(self, section: str, name: str) -> list[str]:
+        """Return the row of a section's table that begins with ``name``."""
+        return next(row for row in self.tables[section] if row[0] == name)
+
+
+def read(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    return page
+
+
+def quantised(tensors: dict[str, float], convolutions: tuple[Convolution, ...]) -> Any:
+    """Stand in for a quantised graph: int8 tensors, by name, with their scales."""
+    graph = Graph()
+    names = {}
+    for tensor, scale in tensors.items():
+        value = graph.placeholder("x")
+        names[value] = tensor
+        quantise = torch.ops.quantized_decomposed.quantize_per_tensor.default
+        graph.call_function(quantise, (value, scale, 0, -128, 127, torch.int8))
+    graph.output(())
+    placement = SimpleNamespace(tensors=names, convolutions=convolutions)
+    module = GraphModule(nn.Module(), graph)
+    return SimpleNamespace(placement=placement, with_dtype=lambda dtype: module)
+
+
+def site(largest: float, kept: float, clipped: float) -> Site:
+    return Site(
+        0.0,
+        largest,
+        {"mse": {"int8": kept, "uint8": kept}},
+        {"mse": {"int8": clipped, "uint8": clipped}},
+    )
+
+
+def table(**changes: Any) -> CalibrationTable:
+    fingerprint = {
+        "frames": "f" * 64,
+        "frame_count": 128,
+        "source": "drive",
+        "preprocessing": {"width": 48, "height": 32, "order": "bgr", "mean": [0], "std": [1]},
+        "weights": "w" * 64,
+        "graph": "9" * 64,
+    }
+    start = CalibrationTable(
+        "segnet",
+        fingerprint,
+        {"mid": site(100.0, 12.7, 0.00025)},
+        "mse",
+        measured={"agreement_by_method": {"minmax": 0.97, "mse": 0.99}, "frames": 8},
+    )
+    return replace(start, **changes)
+
+
+def disagreement(name: str, wrong: int) -> Disagreement:
+    """Return a frame of 48x32 on which ``wrong`` pixels of road became car."""
+    image = np.random.default_rng(wrong).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    a = np.ones((32, 48), np.uint8)
+    b = a.copy()
+    b.ravel()[:wrong] = 2
+    return Disagreement(name, image, a, b, 1 - wrong / a.size)
+
+
+def compared(scores: bool = True, **changes: Any) -> Comparison:
+    before = Scores(0.60, 0.9, {"Sky": 0.9, "Road": 0.5, "Car": 0.4}, 12)
+    after = Scores(0.5967, 0.89, {"Sky": 0.91, "Road": 0.495, "Car": 0.385}, 12)
+    start = Comparison(
+        frames=12,
+        pixel_agreement=0.9876,
+        agreement={"Sky": 0.999, "Road": 0.98, "Car": None},
+        worst_frame=FrameAgreement("b.png", 0.9),
+        changes=(Change("Road", "Car", 0.0123),),
+        scores=(before, after) if scores else None,
+        speed=Speed((latency_of([50.0, 50.0]), latency_of([20.0, 20.0])), (2.4, 2.5, 2.6)),
+        kept=(disagreement("b.png", 154), disagreement("a.png", 15)),
+    )
+    return replace(start, **changes)
+
+
+def prepared(*attempts: Attempt, **changes: Any) -> Prepared:
+    decided = (
+        Convolution("stem", False, "first convolution: the picture's full range enters here"),
+        Convolution("mid", True),
+        Convolution("last", False, "asked for"),
+    )
+    chosen = attempts[-1].table if attempts else table()
+    start = Prepared(quantised({"mid": 0.1}, decided), chosen, attempts, (), ())
+    return replace(start, **changes)
+
+
+def manifest(**changes: Any) -> Manifest:
+    start = Manifest(
+        name="segnet-openvino-int8",
+        model="segnet",
+        variant={},
+        weights={"name": "segnet", "sha256": "w" * 64},
+        classes=CLASSES,
+        input=InputSpec(48, 32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr"),
+        frames={},
+        precision="int8",
+        layers=LayerPrecisions("engine", {"stem": "fp32", "mid": "int8", "last": "fp32"}),
+        runtime="openvino",
+        runtime_version="2026.4.0",
+        targets=(),
+        files=(EngineFile("segnet-openvino-int8.xml", 1234, "e" * 64),),
+        settings={"torch": "2.13.0"},
+        warnings=("few frames",),
+    )
+    return replace(start, **changes)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    """A build that held its budget at the second attempt, with labels and speed."""
+    attempts = (
+        Attempt(table(method="mse"), compared(pixel_agreement=0.9)),
+        Attempt(table(), compared()),
+    )
+    return read(write_report(tmp_path, manifest(), prepared(*attempts), Budget()))
+
+
+def test_the_verdict_is_one_sentence_with_all_that_was_measured(page: Page) -> None:
+    head = page.sections["head"]
+    assert "Budget held" in head
+    assert "1 of 3 convolutions run in INT8, 2 in FP32" in head
+    assert "mIoU 60.00 → 59.67 (0.33 points lost) on 12 labelled frames" in head
+    assert "98.76 % of pixels keep FP32's class" in head
+    assert "2.50 times as fast as FP32" in head
+    assert "the budget of 0.50 points of mIoU was held at attempt 2." in head
+    assert "few frames" in page.sections["warnings"]
+
+
+def test_classes_stand_with_the_largest_loss_first(page: Page) -> None:
+    names = [row[0] for row in page.tables["accuracy"][1:]]
+    assert names == ["Car", "Road", "Sky", "mIoU", "Pixel accuracy"]
+    assert page.row("accuracy", "Car") == [
+        "Car",
+        "40.00",
+        "38.50",
+        "",
+        "\N{MINUS SIGN}1.50",
+        "",
+        "\N{EN DASH}",
+    ]
+    assert page.row("accuracy", "Sky") == ["Sky", "90.00", "91.00", "", "+1.00", "", "99.90"]
+    assert page.row("accuracy", "mIoU")[1:5] == ["60.00", "59.67", "", "\N{MINUS SIGN}0.33"]
+    assert "Road to Car 1.230 %" in page.sections["accuracy"]
+
+
+def test_the_precision_histogram_counts_and_gives_reasons(page: Page) -> None:
+    counts = [row[:3] for row in page.tables["precision"][1:]]
+    assert counts == [["INT8", "1", "33 %"], ["FP16", "0", "0 %"], ["FP32", "2", "67 %"]]
+    said = page.sections["precision"]
+    assert "Executed: read back from the finished engine." in said
+    assert "first convolution: the picture's full range enters here: stem (FP32)" in said
+    assert "by the accuracy gate: last (FP32)" in said
+
+
+def test_methods_attempts_and_scales_are_those_of_the_build(page: Page) -> None:
+    assert [row[:3] for row in page.tables["methods"][1:]] == [
+        ["mse (used)", "99.00 %", "1.00 %"],
+        ["minmax", "97.00 %", "3.00 %"],
+    ]
+    assert page.tables["attempts"][1:] == [
+        ["1", "mse", "0", "90.00 %", "0.33", "missed"],
+        ["2", "mse", "0", "98.76 %", "0.33", "held"],
+    ]
+    assert page.tables["scales"][1:] == [
+        ["mid", "int8", "0", "100", "12.7", "0.1", "0.025 %", ""],
+    ]
+    assert "at most 0.50 points of mIoU lost" in page.sections["attempts"]
+
+
+def test_provenance_names_frames_preprocessing_hashes_and_versions(page: Page) -> None:
+    said = page.sections["provenance"]
+    for known in ("128 from drive", "48 x 32, bgr", "f" * 64, "w" * 64, "9" * 64, "e" * 64):
+        assert known in said
+    assert "openvino 2026.4.0" in said
+    assert "torch 2.13.0" in said
+
+
+def test_frames_are_inside_the_page_with_words_for_those_who_cannot_see_them(page: Page) -> None:
+    images = [given for tag, given in page.tags if tag == "img"]
+    assert len(images) == 8
+    for given in images:
+        head, _, data = str(given["src"]).partition("base64,")
+        assert head == "data:image/jpeg;"
+        shape = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), 1).shape
+        assert shape == (int(given["height"] or 0), int(given["width"] or 0), 3)
+    assert images[1]["alt"] == "Where FP32 and INT8 differ, frame b.png"
+    assert "1. b.png: 10.03 % of pixels differ" in page.sections["frames"]
+
+
+def test_pictures_lie_beside_the_page_as_png(tmp_path: Path) -> None:
+    path = write_report(tmp_path, manifest(), prepared(Attempt(table(), compared())))
+    assert path == tmp_path / "segnet-openvino-int8.report.html"
+    pictures = sorted((tmp_path / "segnet-openvino-int8.report").iterdir())
+    assert [one.name for one in pictures] == ["difference-1.png", "difference-2.png"]
+    assert all(cv2.imread(str(one)).shape[1] > 900 for one in pictures)
+
+
+def test_nothing_is_fetched_and_nothing_can_run(page: Page) -> None:
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    for tag, given in page.tags:
+        assert not [name for name in given if name.startswith("on") or name == "style"], tag
+        for name in ("src", "href", "srcset", "xlink:href"):
+            assert re.match(r"data:image/jpeg;|#", given.get(name) or "#"), given[name]
+    policy = next(given for tag, given in page.tags if given.get("http-equiv"))
+    assert str(policy["content"]).startswith("default-src 'none'; img-src data:")
+
+
+def test_the_page_names_no_address(tmp_path: Path) -> None:
+    text = write_report(tmp_path, manifest(), prepared(Attempt(table(), compared()))).read_text()
+    assert not re.search(r"https?://|url\(|@import", re.sub('base64,[^"]*', "", text))
+
+
+def test_names_of_users_stay_text(tmp_path: Path) -> None:
+    chosen = table(
+        sites={HOSTILE: site(1.0, 0.5, 0.1)},
+        fingerprint={"source": HOSTILE},
+        measured={"agreement_by_method": {HOSTILE: 0.5}, "frames": 8},
+    )
+    names = (HOSTILE, "Road", "Car")
+    comparison = compared(
+        agreement=dict.fromkeys(names, 0.5),
+        changes=(Change(HOSTILE, "Road", 0.5),),
+        kept=(replace(disagreement("x", 9), name=HOSTILE),),
+    )
+    decided = (Convolution(HOSTILE, False, HOSTILE),)
+    given = prepared(
+        Attempt(chosen, comparison),
+        graph=quantised({HOSTILE: 0.1}, decided),
+        sensitivity=(Sensitivity(HOSTILE, (HOSTILE,), 0.1),),
+    )
+    described = manifest(
+        model=HOSTILE,
+        classes=replace(CLASSES, names=names),
+        layers=LayerPrecisions("engine", {HOSTILE: "fp32"}),
+        warnings=(HOSTILE,),
+        settings={HOSTILE: HOSTILE},
+    )
+    page = read(write_report(tmp_path, described, given))
+    assert not {"script"} & {tag for tag, _ in page.tags}
+    assert len([1 for tag, _ in page.tags if tag == "img"]) == 4
+    sections = "head warnings accuracy frames precision sensitivity methods scales provenance"
+    for section in sections.split():
+        assert HOSTILE in page.sections[section], section
+
+
+def test_without_labels_agreement_stands_alone_and_miou_is_not_claimed(tmp_path: Path) -> None:
+    given = prepared(Attempt(table(), compared(scores=False, speed=None)))
+    page = read(write_report(tmp_path, manifest(), given, Budget()))
+    head = page.sections["head"]
+    assert "Agreement held, no labels" in head
+    assert "on 12 frames without labels, so mIoU is not known" in head
+    assert "speed against FP32 was not measured" in head
+    assert "at least 98.00 % agreement was held at the first attempt" in head
+    assert page.tables["accuracy"][1:] == [
+        ["Road", "98.00", ""],
+        ["Sky", "99.90", ""],
+        ["Car", "\N{EN DASH}", ""],
+        ["All pixels", "98.76", ""],
+    ]
+    assert page.tables["attempts"][1][4] == "no labels"
+
+
+def test_what_was_not_measured_is_said_not_left_out(tmp_path: Path) -> None:
+    page = read(write_report(tmp_path, manifest(), prepared(table=table(measured={}))))
+    assert "Accuracy not measured" in page.sections["head"]
+    assert "neither accuracy nor speed" in page.sections["head"]
+    assert "Not measured in this build" in page.sections["accuracy"]
+    assert "INT8 was not compared with FP32" in page.sections["frames"]
+    assert "nothing was judged" in page.sections["sensitivity"]
+    assert "does not say how its methods compared" in page.sections["methods"]
+    assert "no budget was checked" in page.sections["attempts"]
+    assert list((tmp_path / "segnet-openvino-int8.report").iterdir()) == []
+
+
+def test_a_table_with_a_past_is_quoted_as_such(tmp_path: Path) -> None:
+    judged = {"frames": 101, "pixel_agreement": 0.9845, "miou_fp32": 0.56, "miou": 0.5604}
+    given = prepared(table=table(measured={"judged": judged}))
+    head = read(write_report(tmp_path, manifest(), given)).sections["head"]
+    assert "When its table was made, on 101 frames" in head
+    assert "98.45 % agreement with FP32, mIoU 56.00 → 56.04" in head
+
+
+def test_planned_layers_and_an_engine_that_was_not_run_are_called_so(tmp_path: Path) -> None:
+    layers = LayerPrecisions("network", {"stem": "fp16", "mid": "int8", "last": "fp16"})
+    described = manifest(runtime="tensorrt-rtx", layers=layers, targets=("sm86",))
+    page = read(write_report(tmp_path, described, prepared(Attempt(table(), compared()))))
+    head = page.sections["head"]
+    assert "1 of 3 convolutions are planned to run in INT8, 2 in FP16" in head
+    assert "tensorrt-rtx engine itself has not been run, and its speed is not known" in head
+    assert "Speed-up on openvino" in head
+    assert "Planned: counted in the network" in page.sections["precision"]
+    assert "sm86" in page.sections["provenance"]
+
+
+def test_sensitive_blocks_are_ranked_and_those_kept_are_marked(tmp_path: Path) -> None:
+    ranked = (Sensitivity("last", ("last",), 0.012), Sensitivity("mid", ("mid", "m2"), -0.001))
+    chosen = table(high_precision=("last",))
+    page = read(
+        write_report(
+            tmp_path, manifest(), prepared(Attempt(chosen, compared()), sensitivity=ranked)
+        )
+    )
+    assert [row[:3] for row in page.tables["sensitivity"][1:]] == [
+        ["last (kept)", "1", "+1.20"],
+        ["mid", "2", "\N{MINUS SIGN}0.10"],
+    ]
+
+
+def test_a_gate_that_held_at_once_needs_no_sensitivity(page: Page) -> None:
+    assert "Not needed" in page.sections["sensitivity"]
+    assert "sensitivity" not in page.tables
+
+
+def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        path = write_report(
+            tmp_path / name, manifest(), prepared(Attempt(table(), compared())), Budget()
+        )
+        pages.append([path.read_bytes(), (path.with_suffix("") / "difference-1.png").read_bytes()])
+    assert pages[0] == pages[1]
+
+
+def test_an_older_report_is_replaced_with_all_its_pictures(tmp_path: Path) -> None:
+    write_report(tmp_path, manifest(), prepared(Attempt(table(), compared())))
+    write_report(tmp_path, manifest(), prepared())
+    assert list((tmp_path / "segnet-openvino-int8.report").iterdir()) == []
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+class Joined(nn.Module):
+    """Two branches of different range on one scale, with a first and a last convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.left = nn.Conv2d(4, 4, 3, padding=1)
+        self.joint = nn.Conv2d(8, 4, 3, padding=1)
+        self.last = nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        y = torch.relu(self.left(x))
+        return self.last(torch.relu(self.joint(torch.cat([x, y], 1))))
+
+
+@pytest.fixture(scope="module")
+def captured() -> CapturedGraph:
+    spec = InputSpec(48, 32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr")
+    return CapturedGraph(DeploymentGraph(Joined().eval(), spec))
+
+
+@pytest.mark.parametrize(
+    ("unsigned", "dtype", "steps"), [(False, "int8", 127), (True, "uint8", 255)]
+)
+def test_scales_are_read_from_the_graph_where_the_wider_of_two_wins(
+    captured: CapturedGraph, unsigned: bool, dtype: str, steps: int
+) -> None:
+    ranges = {"left": 1.0, "joint": 2.0, "joint.concat.1": 4.0}
+    graph = QuantisedGraph(captured, lambda name, _: ranges[name], (), unsigned)
+    scales = {one.tensor: one for one in scales_of(graph)}
+    assert scales.keys() == {"left", "joint", "joint.concat.1"}
+    assert {one.dtype for one in scales.values()} == {dtype}
+    assert scales["joint"].threshold == pytest.approx(4.0)
+    assert scales["joint"].scale == pytest.approx(4.0 / steps)
+
+
+def test_a_tensor_on_a_wider_scale_than_its_own_is_marked_and_clips_nothing_it_keeps() -> None:
+    sites = {"a": site(3.0, 2.0, 0.01), "b": site(3.0, 2.0, 0.01), "c": site(5.0, 2.0, 0.01)}
+    reached = {"a": 2.0, "b": 3.5, "c": 4.0}
+    scales = [TensorScale(name, "int8", reach / 127, reach) for name, reach in reached.items()]
+    rows = tensor_rows(scales, table(sites=sites))
+    assert [(row.widened, row.clipped) for row in rows] == [(False, 0.01), (True, 0), (True, 0.01)]
+    assert axis_of(rows) == LogAxis(0, 1)
+
+
+def axis_places() -> Iterator[tuple[float, float]]:
+    yield from ((0.01, 0.0), (0.1, 0.0), (1.0, 50.0), (10.0, 100.0), (99.0, 100.0), (0.0, 0.0))
+
+
+@pytest.mark.parametrize(("value", "place"), list(axis_places()))
+def test_magnitudes_have_their_place_on_the_logarithmic_axis(value: float, place: float) -> None:
+    assert LogAxis(-1, 1).at(value) == place
+
+
+def test_figures_do_not_round_to_more_than_was_reached() -> None:
+    assert percent(1.0) == "100.00 %"
+    assert percent(0.999999) == "99.99 %"
+    assert points(-0.000001) == "0.00"
+    assert points(0.0025) == "+0.25"
