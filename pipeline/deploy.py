@@ -64,8 +64,10 @@ class DeploymentGraph(nn.Module):
         self.size = (spec.height, spec.width)
 
     def with_dtype(self, dtype: torch.dtype) -> DeploymentGraph:
-        """Return a copy in another floating-point type; this graph stays as it is."""
-        return DeploymentGraph(copy.deepcopy(self.network), self.spec, dtype)
+        """Return this graph, or a copy of it in another floating-point type."""
+        if dtype == self.dtype:
+            return self
+        return type(self)(copy.deepcopy(self.network), self.spec, dtype)
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """Resize (bilinear, half-pixel centres, as ``cv2.INTER_LINEAR``) and normalise."""
