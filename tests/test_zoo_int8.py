@@ -22,7 +22,7 @@ import pytest
 import tensorrt_rtx as trt
 import torch
 from tensorrt_interpreter import interpret
-from test_zoo import SPECS, LogitsGraph, convolution_names, narrow
+from test_zoo import LogitsGraph, convolution_names, narrow
 from torch import nn
 from torch.fx import Interpreter, Node
 
@@ -41,6 +41,12 @@ from pipeline.compilers.tensorrt_network import (
 )
 from pipeline.quantised import INT8_WEIGHT, CapturedGraph, QuantisedGraph
 from pipeline.sessions.openvino import compile_for_cpu
+
+#: Every network. Rows of the registry that differ in width alone are one network here.
+_DISTINCT = {
+    (spec.builder, str({**spec.variant, "width": None})): spec for spec in reversed(MODELS.values())
+}
+SPECS = pytest.mark.parametrize("spec", _DISTINCT.values(), ids=lambda spec: spec.name)
 
 #: Networks that are computed as well, at least one of each kind of placement: plain with skips,
 #: unpooling, concatenation, dense blocks, residuals with pyramid pooling, and inverted residuals

@@ -88,7 +88,8 @@ def _drop_casts_around_int8(network: Any) -> None:
             before = maker.get(source.get_input(0).name)
             if before is not None and before.type == trt.LayerType.DEQUANTIZE:
                 before.to_type = source.to_type
-                before.set_input(0, before.get_input(0))  # else the output's type stays as it was
+                # TensorRT keeps a type that the parser has read until an input is set again.
+                before.set_input(0, before.get_input(0))
                 layer.set_input(index, before.get_output(0))
             elif layer.type == trt.LayerType.QUANTIZE and index == 0:
                 layer.set_input(0, source.get_input(0))

@@ -73,7 +73,8 @@ class TensorRow:
         method: that its own range was found with.
         minimum, maximum: smallest and largest value.
         largest: magnitude.
-        clipped: share of its values beyond its own range, 0 to 1.
+        clipped: share of its values beyond its own range, 0 to 1; 0 where the largest lies within
+            half a step of the threshold, which moves it no further than rounding moves others.
         widened: shares the scale of a tensor with a larger range, so that less is clipped.
     """
 
@@ -84,6 +85,11 @@ class TensorRow:
     largest: float
     clipped: float
     widened: bool
+
+    @property
+    def kept(self) -> float:
+        """Threshold as a share of the largest magnitude, 1 where it reaches beyond."""
+        return min(self.scale.threshold / self.largest, 1.0) if self.largest else 1.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,8 @@ def tensor_rows(scales: Iterable[TensorScale], table: CalibrationTable) -> list[
         largest = max(abs(site.minimum), abs(site.maximum))
         # Float32 in the graph, six digits in the table.
         widened = scale.threshold > own * (1 + 1e-5)
-        clipped = 0.0 if scale.threshold >= largest else site.clipped[method][scale.dtype]
+        reached = scale.threshold + scale.scale / 2 >= largest
+        clipped = 0.0 if reached else site.clipped[method][scale.dtype]
         rows.append(TensorRow(scale, method, site.minimum, site.maximum, largest, clipped, widened))
     return rows
 

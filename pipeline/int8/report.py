@@ -39,7 +39,7 @@ from pipeline.int8.gate import Budget
 from pipeline.int8.prepare import Prepared
 from pipeline.int8.provenance import provenance
 from pipeline.int8.scales import scales_of
-from pipeline.int8.verdict import MINUS, budget_of, percent, points, verdict_on
+from pipeline.int8.verdict import MINUS, PERCENT, budget_of, percent, points, verdict_on
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Tensors that the text names as clipped most, or cut deepest.
@@ -111,6 +111,7 @@ def _environment() -> Environment:
         "number": _number,
         "percent": percent,
         "points": points,
+        "power": _power,
         "share": _small_share,
     }
     return environment
@@ -172,7 +173,7 @@ def _scales(prepared: Prepared) -> dict[str, Any]:
         "tensors": rows,
         "axis": axis_of(rows),
         "most_clipped": sorted(clipped, key=lambda row: -row.clipped)[:_NAMED],
-        "deepest": sorted(clipped, key=lambda row: row.scale.threshold / row.largest)[:_NAMED],
+        "deepest": sorted(clipped, key=lambda row: row.kept)[:_NAMED],
     }
 
 
@@ -216,8 +217,12 @@ def _hundredths(share: float | None) -> str:
 
 def _number(value: float) -> str:
     """Write four significant digits; exponents only where zeros would fill the cell."""
-    text = f"{value:.4g}"
-    return text.replace("-", MINUS)
+    return f"{value:.4g}".replace("-", MINUS)
+
+
+def _power(exponent: int) -> str:
+    """Write a power of ten as the number that it is."""
+    return f"{10**exponent:,}" if exponent >= 0 else f"{10.0**exponent:.{-exponent}f}"
 
 
 def _small_share(share: float) -> str:
@@ -225,4 +230,4 @@ def _small_share(share: float) -> str:
     if share == 0:
         return "0"
     text = f"{100 * share:.2g}"
-    return "< 0.0001 %" if "e" in text else f"{text} %"
+    return f"< 0.0001{PERCENT}" if "e" in text else f"{text}{PERCENT}"

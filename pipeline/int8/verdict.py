@@ -10,6 +10,8 @@ from pipeline.int8.gate import Budget
 from pipeline.int8.prepare import JUDGE, Prepared
 
 MINUS = "\N{MINUS SIGN}"
+#: Stays on the line of its number.
+PERCENT = "\N{NO-BREAK SPACE}%"
 ARROW = "\N{RIGHTWARDS ARROW}"
 _VERBS = {"engine": "run", "network": "are planned to run"}
 
@@ -47,7 +49,7 @@ def percent(share: float, digits: int = 2) -> str:
     text = f"{100 * share:.{digits}f}"
     if share < 1 and float(text) >= 100:
         text = f"{100 - 10**-digits:.{digits}f}"
-    return f"{text} %"
+    return f"{text}{PERCENT}"
 
 
 def points(difference: float) -> str:
@@ -65,14 +67,15 @@ def verdict_on(manifest: Manifest, prepared: Prepared, budget: Budget | None) ->
         budget: that it was held against; None where the caller does not say.
     """
     comparison = prepared.comparison
+    elsewhere = "" if manifest.runtime == JUDGE else f" on {JUDGE}"
     parts = [_layers(manifest.layers)]
     if comparison is None:
         parts.append("neither accuracy nor speed against FP32 was measured in this build")
     else:
-        parts += [_accuracy(comparison), _speed(comparison)]
+        parts += [_accuracy(comparison), f"{_speed(comparison)}{elsewhere}"]
         parts.append(f"{_held(comparison, budget)} at {_attempt(len(prepared.attempts))}")
     return Verdict(
-        state=_state(comparison),
+        state=f"{_state(comparison)}{elsewhere if comparison else ''}",
         good=comparison is not None,
         sentence=f"{manifest.model} for {manifest.runtime}: {'; '.join(parts)}.",
         limits=_limits(manifest, prepared),
@@ -181,7 +184,7 @@ def _tiles(comparison: Comparison | None) -> tuple[Tile, ...]:
             Tile(
                 f"Speed-up on {JUDGE}",
                 f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}",
-                f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, in turn",
+                f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn",
             )
         )
     return tuple(found)
