@@ -53,7 +53,9 @@ def test_a_network_with_a_card_alone_is_reproduced_by_training_it(
 
 
 def test_int8_figures_are_those_of_the_registered_tables() -> None:
-    for name in CARDS:
+    tables = [name for name in CARDS if registered_table(name).exists()]
+    assert len(tables) >= 2
+    for name in tables:
         (row,) = (
             line
             for line in page().splitlines()

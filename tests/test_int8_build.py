@@ -14,7 +14,7 @@ from calibration.errors import CalibrationError, DataError
 from calibration.frames import open_calibration_frames
 from calibration.synthetic import SyntheticDrive
 from calibration.table import load_table
-from models.registry import build_model, model_spec
+from models.registry import MODELS, build_model, model_spec
 from models.weights import load_weights, registered_table
 from pipeline.auto import build_fastest
 from pipeline.build import BuildOptions, build
@@ -265,8 +265,8 @@ def test_tensorrt_gets_the_same_placement_and_says_what_it_is_worth(
     assert "openvino" in manifest.accuracy["judged_on"]
 
 
-@pytest.mark.parametrize("model", ["segnet_lite", "deeplab_v3plus_lite", "segnet"])
-def test_registered_weights_come_with_a_table_that_fits(model: str) -> None:
+@pytest.mark.parametrize("model", [name for name in MODELS if registered_table(name).exists()])
+def test_a_registered_table_fits_its_weights_and_holds_the_budget(model: str) -> None:
     spec = model_spec(model)
     network = build_model(spec)
     weights = load_weights(network, spec, None)
