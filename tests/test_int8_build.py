@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from html_page import read
 
 from calibration.errors import CalibrationError, DataError
 from calibration.frames import open_calibration_frames
@@ -108,8 +109,8 @@ def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engi
 
 def test_a_report_lies_beside_the_engine(engine: Engine) -> None:
     name = engine.manifest.name
-    page = (engine.folder / f"{name}.report.html").read_text(encoding="utf-8")
-    assert "encoder.0.0.conv" in page
+    page = read(engine.folder / f"{name}.report.html")
+    assert "encoder.0.0.conv (FP32)" in page.sections["precision"]
     assert len(list((engine.folder / f"{name}.report").glob("*.png"))) == 5
 
 

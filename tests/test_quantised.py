@@ -431,6 +431,15 @@ def test_batch_norms_are_folded_or_written_out_and_change_nothing() -> None:
     assert (half - expected).abs().max() <= 0.02 * expected.std()
 
 
+def test_batch_norms_are_folded_in_fp32_for_fp16_too() -> None:
+    graph = captured(Normed())
+    half = graph.in_type(torch.float16).state_dict()
+    single = graph.module.state_dict()
+    assert half.keys() == single.keys()
+    for name, values in single.items():
+        assert torch.equal(half[name], values.to(half[name].dtype)), name
+
+
 def test_weights_are_int8_per_output_channel_of_the_folded_filter() -> None:
     network = Normed()
     graph = captured(network)
