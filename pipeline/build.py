@@ -21,6 +21,7 @@ from models.spec import ModelSpec
 from models.weights import load_weights, with_classes_of
 from pipeline.assemble import assemble
 from pipeline.bench import measure_latency
+from pipeline.captured import CapturedGraph
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Compiler, Job, Progress
 from pipeline.deploy import DeploymentGraph
@@ -32,7 +33,6 @@ from pipeline.int8.evidence import with_evidence
 from pipeline.int8.prepare import Request, prepare
 from pipeline.int8.report import write_report
 from pipeline.parity import TOLERANCES
-from pipeline.quantised import CapturedGraph
 from pipeline.sessions import SESSIONS, open_session
 from pipeline.sessions.base import Frames, Session
 from pipeline.sessions.eager import EagerSession

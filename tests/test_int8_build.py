@@ -19,13 +19,13 @@ from models.registry import MODELS, build_model, model_spec
 from models.weights import load_weights, registered_table
 from pipeline.auto import build_fastest
 from pipeline.build import BuildOptions, build
+from pipeline.captured import CapturedGraph
 from pipeline.deploy import DeploymentGraph
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import AccuracyError, RuntimeMissingError
 from pipeline.int8.calibrate import Subject, agreement_of, calibrate, class_maps
 from pipeline.int8.gate import Budget
 from pipeline.int8.sensitivity import rank_layers
-from pipeline.quantised import CapturedGraph
 from pipeline.sessions import open_session
 
 FRAMES = 16

@@ -8,11 +8,12 @@ from int8_builds import site, table
 from torch import nn
 
 from models.spec import InputSpec
+from pipeline.captured import CapturedGraph
 from pipeline.deploy import DeploymentGraph
 from pipeline.int8.figures import LogAxis, axis_of, tensor_rows
 from pipeline.int8.scales import TensorScale, scales_of
 from pipeline.int8.verdict import percent, points
-from pipeline.quantised import CapturedGraph, QuantisedGraph
+from pipeline.quantised import QuantisedGraph
 
 
 class Joined(nn.Module):

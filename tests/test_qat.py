@@ -23,9 +23,10 @@ from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.weights import encode
 from pipeline.build import BuildOptions, build
+from pipeline.captured import CapturedGraph
 from pipeline.cli import main
 from pipeline.deploy import DeploymentGraph
-from pipeline.quantised import CapturedGraph, QuantisedGraph
+from pipeline.quantised import QuantisedGraph
 from pipeline.train.augment import Augmentation
 from pipeline.train.batches import Batches
 from pipeline.train.batchnorm import freeze_batch_norms

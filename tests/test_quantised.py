@@ -16,8 +16,9 @@ from calibration.placement import Placement, never_negative
 from models.pooling import adaptive_average_pool
 from models.spec import InputSpec
 from models.unpooling import MaxPoolPhases, MaxUnpoolPhases
+from pipeline.captured import CapturedGraph
 from pipeline.deploy import DeploymentGraph
-from pipeline.quantised import INT8_WEIGHT, CapturedGraph, QuantisedGraph
+from pipeline.quantised import INT8_WEIGHT, QuantisedGraph
 
 _aten, _qdq = torch.ops.aten, torch.ops.quantized_decomposed
 
@@ -427,13 +428,13 @@ def test_batch_norms_are_folded_or_written_out_and_change_nothing() -> None:
     assert not found(op="call_function", target=_aten.batch_norm.default)
     expected = graph(frame)
     torch.testing.assert_close(captured_graph.module(frame), expected, rtol=0, atol=1e-5)
-    half = captured_graph.in_type(torch.float16)(frame).float()
+    half = captured_graph.with_dtype(torch.float16)(frame).float()
     assert (half - expected).abs().max() <= 0.02 * expected.std()
 
 
 def test_batch_norms_are_folded_in_fp32_for_fp16_too() -> None:
     graph = captured(Normed())
-    half = graph.in_type(torch.float16).state_dict()
+    half = graph.with_dtype(torch.float16).state_dict()
     single = graph.module.state_dict()
     assert half.keys() == single.keys()
     for name, values in single.items():

@@ -7,7 +7,6 @@ values, so that no branch is silent.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from calibration.synthetic import SyntheticDrive
 from models.registry import MODELS, build_model
 from models.spec import ModelSpec
 from models.weights import load_weights, registered_weights
+from pipeline.captured import CapturedGraph
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.compilers.onnx_export import export_onnx
@@ -162,8 +162,7 @@ def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: P
     job = Job(graph, "engine", "fp16", (), tmp_path)
     compiled = open_compiler("openvino").compile(job, lambda what, share: None)
     computed = compile_for_cpu(compiled.files[0], "fp16")(frame[None])[0]
-    half = LogitsGraph(copy.deepcopy(network), spec.input, torch.float16)
-    export_onnx(half, tmp_path / "half.onnx")
+    export_onnx(CapturedGraph(graph).with_dtype(torch.float16), tmp_path / "half.onnx")
     for logits in (computed, in_tensorrt(tmp_path / "half.onnx", frame)):
         assert not np.array_equal(logits, expected)
         assert_same(expected, logits, "fp16")

@@ -28,10 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.verbose:  # importing torchao warns of its CUDA parts and of its own types
         for name in ("torchao", "torch.utils._pytree"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
-    command = import_module(f"pipeline.cli.{options.command}")
     try:
-        outcome = command.run(options)
+        # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
+        outcome = import_module(f"pipeline.cli.{options.command}").run(options)
     except RoadsegError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if isinstance(error, AccuracyError):

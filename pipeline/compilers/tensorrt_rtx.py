@@ -11,7 +11,9 @@ from typing import Any
 
 import tensorrt_rtx as trt
 import torch
+from torch import nn
 
+from pipeline.captured import CapturedGraph
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
 from pipeline.compilers.onnx_export import INPUT, export_onnx
 from pipeline.compilers.tensorrt_network import (
@@ -19,7 +21,7 @@ from pipeline.compilers.tensorrt_network import (
     parse_network,
     planned_convolutions,
 )
-from pipeline.deploy import FRAME_SIZES
+from pipeline.deploy import FRAME_SIZES, DeploymentGraph
 from pipeline.errors import BuildError
 
 #: Architectures that this TensorRT for RTX can target, ``sm75`` to ``sm121``.
@@ -64,9 +66,7 @@ class TensorRTRTXCompiler(Compiler):
     def compile(self, job: Job, progress: Progress) -> Compiled:
         progress("exporting to ONNX", 0.0)
         onnx = job.folder / "graph.onnx"
-        # A strongly typed network computes in the types that its graph has.
-        dtype = torch.float32 if job.precision == "fp32" else torch.float16
-        export_onnx(job.graph.with_dtype(dtype), onnx)
+        export_onnx(_typed(job), onnx)
         progress("parsing", 0.3)
         logger = CollectingLogger()
         builder = trt.Builder(logger)
@@ -89,6 +89,15 @@ class TensorRTRTXCompiler(Compiler):
             str(trt.__version__),
             (_NOT_RUN, _WEIGHT_ONLY) if job.precision == "int8" else (_NOT_RUN,),
         )
+
+
+def _typed(job: Job) -> nn.Module:
+    """Graph in the types that it is computed in: a strongly typed network knows no others."""
+    if job.precision == "fp32":
+        return job.graph.with_dtype(torch.float32)
+    if isinstance(job.graph, DeploymentGraph):
+        return CapturedGraph(job.graph).with_dtype(torch.float16)
+    return job.graph.with_dtype(torch.float16)
 
 
 def _configure(builder: Any, job: Job, monitor: _Monitor) -> Any:

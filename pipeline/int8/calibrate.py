@@ -14,9 +14,10 @@ from calibration.histogram import METHODS, ActivationHistogram, clipped_share, t
 from calibration.table import CalibrationTable, Site
 from models.spec import ModelSpec
 from models.weights import LoadedWeights
+from pipeline.captured import CapturedGraph
 from pipeline.compilers.base import Progress
 from pipeline.frame import Image
-from pipeline.quantised import CapturedGraph, QuantisedGraph
+from pipeline.quantised import QuantisedGraph
 
 #: Frames, evenly spaced among those of the calibration, on which methods and layers are compared.
 JUDGED_FRAMES = 8

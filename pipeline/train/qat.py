@@ -26,11 +26,12 @@ from calibration.errors import CalibrationError
 from calibration.placement import RESIZES, Placement
 from models.spec import ModelSpec
 from models.weights import load_weights, registered_table
+from pipeline.captured import CapturedGraph
 from pipeline.compilers.base import Progress
 from pipeline.deploy import DeploymentGraph
 from pipeline.int8.calibrate import Subject
 from pipeline.int8.tables import open_table
-from pipeline.quantised import CapturedGraph, Thresholds
+from pipeline.quantised import Thresholds
 from pipeline.train.run import FineTuning
 
 #: The smallest scale that the quantiser's weight observer gives, for filters of zeros.
