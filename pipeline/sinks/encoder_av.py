@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
 
 import av
 import cv2
@@ -16,14 +15,11 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.frame import Image
 from pipeline.sinks.base import MARK
+from pipeline.sinks.codecs import best_codec
 from pipeline.sinks.encoder import Encoder, VideoFormat
 
 _CLOCK = 90_000
 _KEYFRAME_SECONDS = 1
-
-#: About the time and size of MPEG-4 part 2, in a codec that browsers play.
-_CODEC: Final = "libx264"
-_CODEC_OPTIONS = {"preset": "ultrafast", "crf": "23"}
 
 #: Every packet or fragment goes to the disk at once, so that what is there plays after ``kill -9``:
 #: mkv does so by itself, mp4 is written in fragments, and turned into a plain file at its end.
@@ -42,7 +38,10 @@ class AvEncoder(Encoder):
             self._container = av.open(str(path), "w", options=options)
         self._container.metadata["comment"] = MARK
         rate = Fraction(form.fps).limit_denominator(1001)
-        self._stream = self._container.add_stream(_CODEC, rate=rate, options=_CODEC_OPTIONS)
+        codec = best_codec()
+        stream = self._container.add_stream(codec.name, rate=rate, options=dict(codec.options))
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
         context = self._stream.codec_context
         context.width, context.height = form.width, form.height
         context.pix_fmt = "yuv420p"

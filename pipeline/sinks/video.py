@@ -12,6 +12,7 @@ from pipeline.errors import SinkError
 from pipeline.frame import Image, Result
 from pipeline.sinks.base import MediaTime, OutputFile, Sink, SinkOptions
 from pipeline.sinks.encoder import Encoder, VideoFormat
+from pipeline.sinks.segments import SegmentedVideo
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,11 @@ def matches(text: str) -> bool:
 
 
 def open_video_sink(text: str, options: SinkOptions) -> Sink:
-    """Open a video by its path."""
-    return VideoSink(Path(text).expanduser(), options)
+    """Open a video by its path, or a row of them where segments are asked for."""
+    path = Path(text).expanduser()
+    if options.segment is not None:
+        return SegmentedVideo(path, options, VideoSink)
+    return VideoSink(path, options)
 
 
 class VideoSink(Sink):
