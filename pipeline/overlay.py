@@ -25,10 +25,12 @@ class OverlayOptions:
     Attributes:
         opacity: of the class colours over the picture, 0..1.
         legend: draw class names, colours and shares where the frame is large enough for them.
+        fine_edges: enlarge each class by itself, so that outlines are smooth and not stairs.
     """
 
     opacity: float = 0.5
     legend: bool = True
+    fine_edges: bool = False
 
 
 class Palette:
@@ -52,6 +54,30 @@ def class_shares(classes: ClassMap, count: int) -> NDArray[np.float64]:
     """Share of the picture that each of ``count`` classes covers, 0..1; the rest has no class."""
     pixels = cv2.calcHist([classes], [0], None, [256], [0, 256]).ravel()
     return np.asarray(pixels[:count], dtype=np.float64) / classes.size
+
+
+def enlarge_finely(classes: ClassMap, size: tuple[int, int]) -> ClassMap:
+    """Enlarge a class map along smooth outlines.
+
+    Each class is enlarged linearly as a score from 0 to 255, and the highest score wins, ties go to
+    the lower class.
+
+    Args:
+        classes: (h, w) uint8.
+        size: (width, height) in pixels.
+
+    Returns:
+        (height, width) uint8.
+    """
+    width, height = size
+    best = np.zeros((height, width), np.uint8)
+    enlarged = np.zeros((height, width), np.uint8)
+    present = cv2.calcHist([classes], [0], None, [256], [0, 256]).ravel()
+    for index in np.flatnonzero(present).tolist():
+        score = cv2.resize(cv2.inRange(classes, (index,), (index,)), size)
+        enlarged[cv2.compare(score, best, cv2.CMP_GT) > 0] = index
+        cv2.max(score, best, dst=best)
+    return enlarged
 
 
 class Overlay:
@@ -80,12 +106,15 @@ class Overlay:
             A new (H, W, 3) uint8 BGR picture.
         """
         height, width = image.shape[:2]
-        # Colour first, enlarge second: the look-up then runs on the small map.
-        small = self._palette.colours(classes)
-        # OpenCV reuses the buffer while the frame size stays the same.
-        self._enlarged = cv2.resize(
-            small, (width, height), dst=self._enlarged, interpolation=cv2.INTER_NEAREST
-        )
+        if self._options.fine_edges:
+            self._enlarged = self._palette.colours(enlarge_finely(classes, (width, height)))
+        else:
+            # Colour first, enlarge second: the look-up then runs on the small map.
+            small = self._palette.colours(classes)
+            # OpenCV reuses the buffer while the frame size stays the same.
+            self._enlarged = cv2.resize(
+                small, (width, height), dst=self._enlarged, interpolation=cv2.INTER_NEAREST
+            )
         opacity = self._options.opacity
         blended = cv2.addWeighted(image, 1 - opacity, self._enlarged, opacity, 0)
         drawn = np.asarray(blended, dtype=np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.classes import CAMVID, ClassSet
-from pipeline.overlay import Overlay, OverlayOptions, Palette, class_shares
+from pipeline.overlay import Overlay, OverlayOptions, Palette, class_shares, enlarge_finely
 
 PLAIN = OverlayOptions(opacity=1.0, legend=False)
 
@@ -83,3 +83,29 @@ def test_a_change_of_frame_size_is_followed() -> None:
         fresh = Overlay(CAMVID).draw(frame, classes, class_shares(classes, 11), "x")
         drawn = overlay.draw(frame, classes, class_shares(classes, 11), "x")
         np.testing.assert_array_equal(drawn, fresh)
+
+
+@pytest.mark.parametrize("slope", [0.5, 0.7, 1.3, 2.1])
+def test_fine_edges_follow_a_slanted_outline_more_closely(slope: float) -> None:
+    def halves(height: int, width: int) -> np.ndarray:
+        rows, columns = np.mgrid[:height, :width] + 0.5
+        return np.where(columns > slope * rows, 3, 4).astype(np.uint8)
+
+    small, truth = halves(40, 60), halves(320, 480)
+    coarse = np.repeat(np.repeat(small, 8, axis=0), 8, axis=1)
+    fine = enlarge_finely(small, (480, 320))
+    assert set(np.unique(fine)) == {3, 4}
+    assert np.mean(fine != truth) < 0.8 * np.mean(coarse != truth)
+
+
+def test_fine_edges_at_the_same_size_change_nothing() -> None:
+    classes = np.random.default_rng(0).integers(0, 12, (30, 40), dtype=np.uint8)
+    assert np.array_equal(enlarge_finely(classes, (40, 30)), classes)
+
+
+def test_an_overlay_with_fine_edges_has_the_colours_of_the_classes() -> None:
+    image = np.zeros((64, 96, 3), np.uint8)
+    classes = np.full((8, 12), 3, np.uint8)
+    options = OverlayOptions(opacity=1.0, legend=False, fine_edges=True)
+    drawn = Overlay(CAMVID, options).draw(image, classes, class_shares(classes, 11), "x" * 200)
+    assert (drawn == Palette(CAMVID)[3]).all()
