@@ -18,6 +18,8 @@ import cv2
 from pipeline.compilers import COMPILERS, open_compiler
 from pipeline.errors import RuntimeMissingError
 from pipeline.sessions import SESSIONS, session_class
+from pipeline.sources.devices import Camera, cameras, gstreamer_elements, has_gstreamer
+from pipeline.sources.probe import hardware_decoder
 
 #: Packages whose versions decide what works, by distribution name.
 PACKAGES = (
@@ -66,7 +68,9 @@ def examine() -> Report:
     gpus = _gpus()
     packages = {name: _version(name) for name in PACKAGES}
     runtimes = [_runtime(name, gpus) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
-    return Report(_system(), gpus, packages, _video(), runtimes, _advice(runtimes, gpus))
+    video = _video()
+    advice = [*_advice(runtimes, gpus), *_camera_advice(video["cameras"])]
+    return Report(_system(), gpus, packages, video, runtimes, advice)
 
 
 def _system() -> dict[str, str]:
@@ -132,16 +136,29 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+#: GStreamer's parts that matter: the CSI camera and the decoders of Jetson, NVIDIA, Intel and AMD,
+#: and of small boards.
+_ELEMENTS = (
+    "nvarguscamerasrc",
+    "nvv4l2decoder",
+    "nvh264dec",
+    "vah264dec",
+    "v4l2h264dec",
+    "v4l2slh264dec",
+)
+
+
 def _video() -> dict[str, Any]:
-    """Report what OpenCV can open and show."""
+    """Report what OpenCV can open, decode and show; tried, not assumed."""
     has = cv2.videoio_registry.hasBackend  # listed backends may be plugins that are not there
-    cameras = sorted(str(path) for path in Path("/dev").glob("video[0-9]*"))
     return {
         "opencv": cv2.__version__,
         "ffmpeg": has(cv2.CAP_FFMPEG),
-        "gstreamer": has(cv2.CAP_GSTREAMER),
+        "gstreamer": has_gstreamer(),
+        "gstreamer_elements": gstreamer_elements(_ELEMENTS),
+        "hardware_decoding": hardware_decoder(),
         "v4l2": has(cv2.CAP_V4L2),
-        "cameras": cameras,
+        "cameras": cameras(),
         "display": os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or None,
     }
 
@@ -175,11 +192,18 @@ def _advice(runtimes: list[RuntimeReport], gpus: list[dict[str, str]]) -> list[s
     return advice
 
 
+def _camera_advice(found: list[Camera]) -> list[str]:
+    barred = [camera.device for camera in found if not camera.usable]
+    if not barred:
+        return []
+    return [f"no permission for {', '.join(barred)}: add the user to the group video, log in again"]
+
+
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        value = ", ".join(value)
+        value = ", ".join(map(str, value))
     return str(value) if value else "none"
 
 

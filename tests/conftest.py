@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,29 @@ def road_data() -> Path:
     if os.environ.get("ROADSEG_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def system_part() -> Callable[[str, Sequence[str]], None]:
+    """Skip where a program from the system's packages is missing; called with a name and a probe.
+
+    The probe is a command that succeeds where it is there. ``ROADSEG_REQUIRE_SYSTEM=1`` turns the
+    skip into a failure.
+    """
+
+    def need(name: str, probe: Sequence[str]) -> None:
+        try:
+            found = subprocess.run(probe, capture_output=True, timeout=60).returncode == 0
+        except OSError:
+            found = False
+        if found:
+            return
+        reason = f"{name} is not installed: run scripts/system_packages.sh (Debian or Ubuntu)"
+        if os.environ.get("ROADSEG_REQUIRE_SYSTEM") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return need
 
 
 @pytest.fixture(scope="session")

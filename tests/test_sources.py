@@ -177,42 +177,6 @@ def test_a_url_that_nobody_serves_is_refused_without_its_password() -> None:
         open_source("http://user:secret@127.0.0.1:9/cam")
 
 
-class FakeCapture:
-    """A camera behind OpenCV's interface that goes away after a few frames."""
-
-    def __init__(self, frames: int) -> None:
-        self.left = frames
-
-    def isOpened(self) -> bool:  # noqa: N802
-        return True
-
-    def set(self, propId: int, value: float) -> bool:  # noqa: N803
-        return True
-
-    def get(self, propId: int) -> float:  # noqa: N803
-        return 30.0 if propId == cv2.CAP_PROP_FPS else 0.0
-
-    def grab(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
-
-    def retrieve(self, *_: object) -> tuple[bool, np.ndarray]:
-        return True, picture(1)
-
-    def release(self) -> None:
-        pass
-
-
-def test_a_camera_is_live_and_its_loss_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FakeCapture(4))
-    with open_source("0") as source:
-        assert (source.live, source.fps, source.promised) == (True, 30.0, None)
-        # One frame was taken to see whether the camera gives any.
-        assert [source.read().index for _ in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
-        with pytest.raises(SourceError, match="camera 0 stopped after 3 frames"):
-            source.read()
-
-
 def test_a_synthetic_drive_has_labels_and_the_size_asked_for() -> None:
     with open_source("synthetic:128x96") as source:
         frames = [source.read() for _ in range(2)]

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from calibration.synthetic.camera import View
 from calibration.synthetic.items import Colour, Label
+
+if TYPE_CHECKING:  # only OpenCV from PyPI has it
+    from cv2.typing import MatLike
 
 Points = NDArray[np.float64]
 Point = tuple[float, float]

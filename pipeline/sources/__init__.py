@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.sources import camera, network, pictures, synthetic, video
-from pipeline.sources.base import Source, SourceOptions
+from pipeline.sources import camera, csi, network, pictures, raw, synthetic, video
+from pipeline.sources.base import CameraOptions, Source, SourceOptions
 from pipeline.sources.paced import PacedSource
 
-__all__ = ["SOURCES", "Source", "SourceKind", "SourceOptions", "open_source"]
+__all__ = ["SOURCES", "CameraOptions", "Source", "SourceKind", "SourceOptions", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class SourceKind:
 SOURCES = (
     SourceKind("synthetic", synthetic.matches, synthetic.open_synthetic),
     SourceKind("camera", camera.matches, camera.open_camera),
+    SourceKind("csi", csi.matches, csi.open_csi),
+    SourceKind("stdin", raw.matches, raw.open_stdin),
     SourceKind("network", network.matches, network.open_network),
     SourceKind("pictures", pictures.matches, pictures.open_pictures),
     SourceKind("video", video.matches, video.open_video),
@@ -35,7 +37,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """Open what ``text`` means.
 
     Args:
-        text: camera number, path of a video or picture, directory, pattern, URL, ``synthetic``
+        text: camera number or device file, ``csi`` or ``csi:N``, ``stdin:WxH`` or
+            ``stdin:WxH@FPS``, URL, path of a video or picture, directory, pattern, ``synthetic``
             or ``synthetic:WxH``.
         options: what else the user asked for.
 

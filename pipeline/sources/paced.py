@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ class PacedSource(Source):
         self.problems = inner.problems
         self._interval = 1 / self.fps
         self._started: float | None = None
+        self._closing = threading.Event()
 
     def _read(self) -> Frame | None:
         frame = self._inner.read()
@@ -38,9 +40,13 @@ class PacedSource(Source):
         if self._started is None:
             self._started = now
         elif (early := self._started + frame.index * self._interval - now) > 0:
-            time.sleep(early)
+            self._closing.wait(early)
             now = time.monotonic()
         return replace(frame, captured=now)
+
+    def _interrupt(self) -> None:
+        self._closing.set()
+        self._inner._interrupt()
 
     def _close(self) -> None:
         self._inner.close()

@@ -1,0 +1,190 @@
+"""One connection to a camera: a capture that a thread of its own opens, reads and releases."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
+
+import cv2
+import numpy as np
+
+from pipeline.errors import SourceError
+from pipeline.frame import Image
+
+log = logging.getLogger(__name__)
+
+#: Seconds that the end of the process waits for captures that nobody closed.
+_EXIT_TIMEOUT = 1.0
+
+_living: WeakSet[Connection] = WeakSet()
+
+
+class Capture(Protocol):
+    """What is used of ``cv2.VideoCapture``."""
+
+    def grab(self) -> bool:
+        """Wait for the next frame; False where none comes any more."""
+
+    def retrieve(self) -> tuple[bool, Any]:
+        """Decode the frame that was grabbed."""
+
+    def get(self, propId: int, /) -> float:  # noqa: N803
+        """Return a property, 0 or -1 where it is unknown."""
+
+    def release(self) -> None:
+        """Give the device or the socket back."""
+
+
+class Grabbed(NamedTuple):
+    """A frame of a capture.
+
+    Attributes:
+        image: (H, W, 3) uint8.
+        captured: seconds of ``time.monotonic()`` when it was grabbed, not decoded.
+        overtook: older frames that nobody took before it came.
+    """
+
+    image: Image
+    captured: float
+    overtook: int
+
+
+class Connection:
+    """Read a capture in a thread of its own and keep the newest frame.
+
+    Whoever takes frames never waits for the driver: nobody but that thread touches the capture.
+    A driver that hangs in a read is dropped, and released if it ever returns.
+
+    Args:
+        name: of the source, as it may be shown.
+        open_capture: called in the thread; raises ``SourceError`` where nothing is there.
+        remedy: what to do when no frame comes, for the error line.
+
+    Attributes:
+        fps: frames per second as the capture states it, None where it does not.
+        started: seconds of ``time.monotonic()``.
+        newest: when the last whole frame was grabbed; None before the first.
+        skipped: frames that were none: empty, or of a wrong type.
+        failure: why no frame comes any more; None while frames may come.
+    """
+
+    def __init__(self, name: str, open_capture: Callable[[], Capture], remedy: str) -> None:
+        self.fps: float | None = None
+        self.started = time.monotonic()
+        self.newest: float | None = None
+        self.skipped = 0
+        self.failure: SourceError | None = None
+        self._name = name
+        self._remedy = remedy
+        self._open = open_capture
+        self._slot: Grabbed | None = None
+        self._changed = threading.Condition()
+        self._dropped = threading.Event()
+        # A daemon: a driver that never returns from a read must not keep the process alive.
+        self._thread = threading.Thread(target=self._work, name=f"roadseg-read {name}", daemon=True)
+        _living.add(self)
+        _leave_in_order()
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread still holds the capture."""
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a frame or for the end of frames; whether either is there."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._slot is not None or self.failure is not None, seconds
+            )
+
+    def take(self) -> Grabbed | None:
+        """Return the newest frame, once."""
+        with self._changed:
+            grabbed, self._slot = self._slot, None
+            return grabbed
+
+    def drop(self) -> None:
+        """Want no more frames; the thread releases the capture as soon as it can."""
+        self._dropped.set()
+
+    def join(self, seconds: float) -> bool:
+        """Wait until the capture is released; whether it is."""
+        self._thread.join(seconds)
+        return not self.busy
+
+    def _work(self) -> None:
+        capture = None
+        try:
+            capture = self._open()
+            fps = capture.get(cv2.CAP_PROP_FPS)
+            # A stream without a rate gives 0, NaN or its time base (up to 90000).
+            self.fps = fps if 0 < fps < 1000 else None
+            self._read(capture)
+            self._fail(f"{self._name} delivers no more frames")
+        except SourceError as error:
+            self._fail(error)
+        except cv2.error as error:
+            self._fail(f"OpenCV could not read {self._name} ({error.err})")
+        except Exception as error:
+            log.debug("reading %s broke off", self._name, exc_info=True)
+            self._fail(f"reading {self._name} broke off ({error!r})")
+        finally:
+            if capture is not None:
+                capture.release()
+
+    def _read(self, capture: Capture) -> None:
+        while not self._dropped.is_set() and capture.grab():
+            captured = time.monotonic()
+            image = _usable(capture)
+            with self._changed:
+                if image is None:
+                    self.skipped += 1
+                    continue
+                overtook = 0 if self._slot is None else self._slot.overtook + 1
+                self._slot = Grabbed(image, captured, overtook)
+                self.newest = captured
+                self._changed.notify_all()
+
+    def _fail(self, failure: SourceError | str) -> None:
+        if isinstance(failure, str):
+            failure = SourceError(f"{failure}; {self._remedy}")
+        with self._changed:
+            self.failure = failure
+            self._changed.notify_all()
+
+
+def _usable(capture: Capture) -> Image | None:
+    """Return the frame as (H, W, 3) uint8, None where it is no such thing."""
+    try:
+        arrived, image = capture.retrieve()
+    except cv2.error:
+        return None
+    if not arrived or not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        return None
+    return image if image.ndim == 3 and image.shape[2] == 3 and image.size else None
+
+
+@cache
+def _leave_in_order() -> None:
+    """Have connections end before the interpreter does.
+
+    Python ends a daemon thread inside of whatever it calls; inside of OpenCV's C++ that aborts the
+    process, and its exit status with it.
+    """
+    atexit.register(_drop_all)
+
+
+def _drop_all() -> None:
+    connections = list(_living)
+    for connection in connections:
+        connection.drop()
+    deadline = time.monotonic() + _EXIT_TIMEOUT
+    for connection in connections:
+        connection.join(max(0.0, deadline - time.monotonic()))
