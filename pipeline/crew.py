@@ -27,19 +27,34 @@ class Crew:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
-    def start(self, name: str, work: Callable[[], None]) -> None:
+    def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Run ``work`` in a thread of its own."""
 
         def guarded() -> None:
             try:
                 work()
             except BaseException as error:
-                self._fail(error)
+                self.fail(error)
 
         # Daemons: a driver that never returns from a read must not keep the process alive.
         thread = threading.Thread(target=guarded, name=f"roadseg-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
+
+    def leave(self, thread: threading.Thread) -> None:
+        """Wait for a stuck thread no longer; it is named in the log."""
+        self._threads.remove(thread)
+        log.warning("left behind, still busy: %s", thread.name)
+
+    def fail(self, error: BaseException) -> None:
+        """Stop all; ``error`` is the cause unless there was one before."""
+        with self._lock:
+            if self._cause is None:
+                self._cause = error
+            else:
+                log.debug("also failed", exc_info=error)
+        self.failed.set()
 
     def wait(self, tick: Callable[[], None]) -> None:
         """Wait for all stages, calling ``tick`` a few times a second; raise the first cause.
@@ -52,7 +67,7 @@ class Crew:
                 tick()
                 running[0].join(_TICK)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
         if self.failed.is_set():
             self._give_up_after(time.monotonic() + _PATIENCE)
         if self._cause is not None:
@@ -60,14 +75,6 @@ class Crew:
 
     def _running(self) -> list[threading.Thread]:
         return [thread for thread in self._threads if thread.is_alive()]
-
-    def _fail(self, error: BaseException) -> None:
-        with self._lock:
-            if self._cause is None:
-                self._cause = error
-            else:
-                log.debug("also failed", exc_info=error)
-        self.failed.set()
 
     def _give_up_after(self, deadline: float) -> None:
         for thread in self._threads:

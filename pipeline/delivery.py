@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Literal
 
 from pipeline.frame import Frame
-from pipeline.timing import Rate, RecentRate, Times
+from pipeline.timing import Rate, RecentRate, RecentTimes, Times
 
-_LOOK_AROUND = 0.05
+#: ``open``: another frame is needed. ``later``: perhaps, when those under way are dropped.
+#: ``closed``: none is needed any more.
+Admission = Literal["open", "later", "closed"]
 
 
 class Delivery:
@@ -20,64 +23,70 @@ class Delivery:
     Args:
         sinks: how many sinks get each result.
         limit: shown frames after which no more are admitted; None for no end.
-        failed: set when a stage fails; nothing is admitted after that.
+        bell: set whenever a frame was shown or missed.
 
     Attributes:
         shown, missed: frames so far.
         rate, recent_rate: of shown frames.
-        frame_age: capture to shown.
+        frame_age, recent_frame_age: capture to shown.
     """
 
-    def __init__(self, sinks: int, limit: int | None, failed: threading.Event) -> None:
+    def __init__(self, sinks: int, limit: int | None, bell: threading.Event) -> None:
         self.shown = 0
         self.missed = 0
         self.rate = Rate()
         self.recent_rate = RecentRate()
         self.frame_age = Times()
+        self.recent_frame_age = RecentTimes()
         self._sinks = sinks
         self._limit = limit
-        self._failed = failed
+        self._bell = bell
         self._admitted = 0
-        #: index -> sinks that still have the frame, and whether one has shown it
-        self._under_way: dict[int, tuple[int, bool]] = {}
-        self._settled = threading.Condition()
+        #: index -> sinks that still have the frame, and when the last one so far showed it
+        self._under_way: dict[int, tuple[int, float | None]] = {}
+        self._lock = threading.Lock()
 
-    def admit(self) -> bool:
-        """Wait until another frame may be needed to reach the limit; False when it is reached.
+    @property
+    def admission(self) -> Admission:
+        """Whether another frame is needed to reach the limit.
 
         Frames that are dropped behind inference are made up for, so that exactly ``limit`` are
         shown.
         """
-        with self._settled:
-            while self._limit is not None and self._admitted - self.missed >= self._limit:
-                if self.shown >= self._limit or self._failed.is_set():
-                    return False
-                self._settled.wait(_LOOK_AROUND)
+        with self._lock:
+            if self._limit is None or self._admitted - self.missed < self._limit:
+                return "open"
+            return "closed" if self.shown >= self._limit else "later"
+
+    def admit(self) -> None:
+        """Count a frame that goes into inference."""
+        with self._lock:
             self._admitted += 1
-            return True
 
     def settle(self, frame: Frame, shown: bool) -> None:
         """Say that one sink has shown the frame, or has dropped it."""
-        with self._settled:
-            waiting, before = self._under_way.pop(frame.index, (self._sinks, False))
-            shown = shown or before
+        with self._lock:
+            waiting, moment = self._under_way.pop(frame.index, (self._sinks, None))
+            moment = time.monotonic() if shown else moment
             if waiting > 1:
-                self._under_way[frame.index] = (waiting - 1, shown)
+                self._under_way[frame.index] = (waiting - 1, moment)
                 return
-            self._count(frame, shown)
+            self._count(frame, moment)
 
     def miss(self, frame: Frame) -> None:
         """Say that a frame was dropped before any sink could get it."""
-        with self._settled:
-            self._count(frame, shown=False)
+        with self._lock:
+            self._count(frame, None)
 
-    def _count(self, frame: Frame, shown: bool) -> None:
-        if shown:
-            now = time.monotonic()
+    def _count(self, frame: Frame, moment: float | None) -> None:
+        if moment is None:
+            self.missed += 1
+        else:
             self.shown += 1
+            # Frames settle in another order than they are shown; a rate needs moments that grow.
+            now = time.monotonic()
             self.rate.add(now)
             self.recent_rate.add(now)
-            self.frame_age.add(now - frame.captured)
-        else:
-            self.missed += 1
-        self._settled.notify_all()
+            self.frame_age.add(moment - frame.captured)
+            self.recent_frame_age.add(moment - frame.captured)
+        self._bell.set()

@@ -1,7 +1,7 @@
 """Hand-overs between two threads: a lossless queue for files, a newest-wins mailbox for cameras.
 
-One thread puts, one thread iterates. Both kinds are bounded, and neither can hang: whoever waits
-looks at a shared event that is set when any stage fails.
+One thread puts, one thread iterates or takes. Both kinds are bounded, and neither can hang:
+whoever waits looks at a shared event that is set when any stage fails.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class HandOver(ABC, Generic[T]):
         failed: set by whoever fails, anywhere in the stream.
         capacity: items that may wait.
         on_drop: called, in the thread that caused it, with every item that is never delivered.
+        bell: set whenever something changed, for one thread that watches several hand-overs.
 
     Attributes:
         dropped: items that were put and never delivered, those refused by ``put`` included.
@@ -38,6 +39,7 @@ class HandOver(ABC, Generic[T]):
         failed: threading.Event,
         capacity: int = 1,
         on_drop: Callable[[T], None] | None = None,
+        bell: threading.Event | None = None,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}; at least one item must be able to wait")
@@ -45,6 +47,7 @@ class HandOver(ABC, Generic[T]):
         self._failed = failed
         self._capacity = capacity
         self._on_drop = on_drop
+        self._bell = bell
         self._waiting: deque[T] = deque()
         self._closed = False
         self._changed = threading.Condition()
@@ -56,7 +59,7 @@ class HandOver(ABC, Generic[T]):
             open_ = self._make_room(lost)
             if open_:
                 self._waiting.append(item)
-                self._changed.notify_all()
+                self._tell()
             else:
                 lost.append(item)
             self.dropped += len(lost)
@@ -67,7 +70,7 @@ class HandOver(ABC, Generic[T]):
         """Say that nothing more comes; the consumer ends after what waits."""
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
+            self._tell()
 
     def cancel(self) -> None:
         """Say that nothing more is taken; what waits is dropped and counted."""
@@ -76,8 +79,32 @@ class HandOver(ABC, Generic[T]):
             lost = list(self._waiting)
             self._waiting.clear()
             self.dropped += len(lost)
-            self._changed.notify_all()
+            self._tell()
         self._report(lost)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more is put, or nothing more is taken; something may still wait."""
+        return self._closed
+
+    @property
+    def ended(self) -> bool:
+        """Closed, and nothing waits any more."""
+        with self._changed:
+            return self._closed and not self._waiting
+
+    @property
+    def has_room(self) -> bool:
+        """The next ``put`` will not wait, as long as nobody else puts."""
+        with self._changed:
+            return len(self._waiting) < self._capacity or not self._is_open()
+
+    def take_if(self, accepts: Callable[[T], bool]) -> T | None:
+        """Return the next item if there is one and it is accepted, else None; never waits."""
+        with self._changed:
+            if self._failed.is_set() or not self._waiting or not accepts(self._waiting[0]):
+                return None
+            return self._take()
 
     def __iter__(self) -> Iterator[T]:
         """Yield items in order until the hand-over is closed and empty, or a stage failed."""
@@ -87,13 +114,22 @@ class HandOver(ABC, Generic[T]):
                     self._changed.wait(_LOOK_AROUND)
                 if self._failed.is_set() or not self._waiting:
                     return
-                item = self._waiting.popleft()
-                self._changed.notify_all()
+                item = self._take()
             yield item
 
     @abstractmethod
     def _make_room(self, lost: list[T]) -> bool:
         """Make room for one item, adding what has to go to ``lost``; False if none is taken."""
+
+    def _take(self) -> T:
+        item = self._waiting.popleft()
+        self._tell()
+        return item
+
+    def _tell(self) -> None:
+        self._changed.notify_all()
+        if self._bell is not None and not self._bell.is_set():
+            self._bell.set()
 
     def _is_open(self) -> bool:
         return not (self._closed or self._failed.is_set())
@@ -115,6 +151,11 @@ class LosslessQueue(HandOver[T]):
 
 class Mailbox(HandOver[T]):
     """The newest item wins: the producer never waits, the oldest waiting item is dropped."""
+
+    @property
+    def has_room(self) -> bool:
+        """Always: the newest item takes the place of the oldest."""
+        return True
 
     def _make_room(self, lost: list[T]) -> bool:
         if not self._is_open():

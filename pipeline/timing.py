@@ -6,11 +6,13 @@ Times are kept in seconds inside and given in milliseconds outside.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate
 
 #: Edges of neighbouring bins differ by this factor, so that a bin's centre is within 0.5 % of
@@ -19,6 +21,8 @@ _LOG_GROWTH = math.log(1.01)
 #: One microsecond to about 2.8 hours; what lies outside counts in the first or last bin.
 _SHORTEST = 1e-6
 _BINS = 2320
+
+_PERCENTILES = (50, 95, 99)
 
 Summary = dict[str, float | None]
 
@@ -54,18 +58,60 @@ class Times:
 
     def percentile_ms(self, percent: float) -> float | None:
         """Smallest duration that ``percent`` of all do not exceed, in ms; None without any."""
-        if not self.count:
-            return None
-        rank = max(1, math.ceil(self.count * percent / 100))
-        reached = list(accumulate(self._bins))
-        place = bisect_left(reached, rank)
-        centre = _SHORTEST * math.exp((place + 0.5) * _LOG_GROWTH)
-        return min(max(centre, self._smallest), self._largest) * 1e3
+        return self._percentiles_ms((percent,))[0]
 
     def summary(self) -> Summary:
         """``{"p50", "p95", "p99"}`` in milliseconds, rounded to a microsecond."""
-        values = {f"p{percent}": self.percentile_ms(percent) for percent in (50, 95, 99)}
-        return {name: None if ms is None else round(ms, 3) for name, ms in values.items()}
+        return _summary(self._percentiles_ms(_PERCENTILES))
+
+    def absorb(self, other: Times) -> None:
+        """Count all durations of another distribution too."""
+        self._bins = [mine + theirs for mine, theirs in zip(self._bins, other._bins, strict=True)]
+        self._total += other._total
+        self._smallest = min(self._smallest, other._smallest)
+        self._largest = max(self._largest, other._largest)
+        self.count += other.count
+
+    def _percentiles_ms(self, percents: tuple[float, ...]) -> list[float | None]:
+        reached = list(accumulate(self._bins))
+        if not (count := reached[-1]):
+            return [None] * len(percents)
+        places = [bisect_left(reached, rank_of(percent, count) + 1) for percent in percents]
+        centres = [_SHORTEST * math.exp((place + 0.5) * _LOG_GROWTH) for place in places]
+        return [min(max(centre, self._smallest), self._largest) * 1e3 for centre in centres]
+
+
+class RecentTimes:
+    """The last ``window`` durations: what a display shows. Any thread adds, any thread reads."""
+
+    def __init__(self, window: int = 300) -> None:
+        self._seconds: deque[float] = deque(maxlen=window)
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        """Remember one duration, and forget the oldest."""
+        with self._lock:
+            self._seconds.append(seconds)
+
+    def summary(self) -> Summary:
+        """``{"p50", "p95", "p99"}`` in milliseconds, nearest rank, exact."""
+        with self._lock:
+            known = sorted(self._seconds)
+        if not known:
+            return _summary([None] * len(_PERCENTILES))
+        return _summary([known[rank_of(percent, len(known))] * 1e3 for percent in _PERCENTILES])
+
+
+def rank_of(percent: float, count: int) -> int:
+    """Place, from 0, of a percentile among ``count`` sorted values (nearest rank)."""
+    return max(1, math.ceil(count * percent / 100)) - 1
+
+
+def _summary(values: list[float | None]) -> Summary:
+    return {
+        f"p{percent}": None if ms is None else round(ms, 3)
+        for percent, ms in zip(_PERCENTILES, values, strict=True)
+    }
 
 
 class Rate:
@@ -82,6 +128,13 @@ class Rate:
             self._first = moment
         self._last = moment
         self.count += 1
+
+    def absorb(self, other: Rate) -> None:
+        """Count all events of another rate too."""
+        if other.count:
+            self._first = min(self._first, other._first) if self.count else other._first
+            self._last = max(self._last, other._last)
+            self.count += other.count
 
     @property
     def per_second(self) -> float | None:
@@ -109,22 +162,48 @@ class RecentRate:
         return (len(self._moments) - 1) / span if span > 0 else None
 
 
-class StageTimes:
-    """One distribution per named stage; each stage is timed by one thread."""
+@dataclass(frozen=True)
+class Work:
+    """What a stage did to a frame; moments in seconds of ``time.monotonic()``."""
 
-    def __init__(self) -> None:
+    stage: str
+    frame: int
+    began: float
+    ended: float
+
+
+class StageTimes:
+    """One distribution per named stage; each stage is timed by one thread.
+
+    Args:
+        trace: told of every piece of work, with the index of its frame.
+    """
+
+    def __init__(self, trace: Callable[[Work], None] | None = None) -> None:
         self._times: dict[str, Times] = {}
+        self._trace = trace
 
     @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str, frame: int) -> Iterator[None]:
         """Time the body of a ``with``; a body that raises is not counted."""
-        started = time.monotonic()
+        began = time.monotonic()
         yield
-        self.of(stage).add(time.monotonic() - started)
+        self.add(Work(stage, frame, began, time.monotonic()))
+
+    def add(self, work: Work) -> None:
+        """Count work that the calling thread has done."""
+        self.of(work.stage).add(work.ended - work.began)
+        if self._trace is not None:
+            self._trace(work)
 
     def of(self, stage: str) -> Times:
         """Distribution of ``stage``, empty when it was never timed."""
         return self._times.setdefault(stage, Times())
+
+    def absorb(self, other: StageTimes) -> None:
+        """Count all work of other stages of the same names too."""
+        for stage, times in list(other._times.items()):
+            self.of(stage).absorb(times)
 
     def summary(self) -> dict[str, Summary]:
         """Percentiles of every stage in milliseconds, in the order in which stages began."""

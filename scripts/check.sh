@@ -11,6 +11,7 @@ PYTEST OPTIONS go to pytest, for example: scripts/check.sh -k unpooling
 
   ROADSEG_DATA           folder with road data; the tests that need it are skipped without it
   ROADSEG_REQUIRE_DATA   1: such a skip is a failure (CI sets it)
+  ROADSEG_REQUIRE_SYSTEM 1: a skip for want of scripts/system_packages.sh is a failure, too
 TEXT
     exit 0
 fi

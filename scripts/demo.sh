@@ -13,6 +13,7 @@ Build an engine of NETWORK (default: deeplab_v3plus_lite) for this machine, segm
 write outputs/demo.mp4. The drive is a motorway video in $ROADSEG_DATA, or, without that variable,
 300 frames of the synthetic one. RUN OPTIONS go to `python -m pipeline run`, after the defaults:
   scripts/demo.sh segnet --source my_drive.mp4
+  scripts/demo.sh --realtime --sink http       watch it on a page
 TEXT
     exit 0
 fi

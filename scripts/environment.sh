@@ -118,7 +118,7 @@ rm -f "$stamp"
 : >"$log"
 # setuptools first and from the constraints: the build of the checkout then fetches none of its own.
 pip_install setuptools
-pip_install --no-build-isolation --editable "${root}[build,train,rtx,dev]"
+pip_install --no-build-isolation --editable "${root}[build,page,train,rtx,dev]"
 rm "$unfinished"
 check_opencv
 fingerprint >"$stamp.new"

@@ -123,3 +123,65 @@ def test_a_consumer_that_cancels_releases_a_waiting_producer(failed: threading.E
 def test_a_hand_over_without_room_is_refused(failed: threading.Event) -> None:
     with pytest.raises(ValueError, match="at least one"):
         LosslessQueue(failed, capacity=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_watches_several_takes_without_waiting(
+    kind: type[HandOver[int]], failed: threading.Event
+) -> None:
+    hand_over = kind(failed)
+    assert hand_over.take_if(lambda _item: True) is None
+    hand_over.put(5)
+    assert hand_over.take_if(lambda item: item > 5) is None
+    assert hand_over.take_if(lambda item: item == 5) == 5
+    assert hand_over.take_if(lambda _item: True) is None
+    assert hand_over.dropped == 0
+
+
+def test_a_queue_has_room_until_it_is_full_and_a_mailbox_always(failed: threading.Event) -> None:
+    queue: HandOver[int] = LosslessQueue(failed, capacity=2)
+    mailbox: HandOver[int] = Mailbox(failed)
+    for number in (1, 2):
+        assert queue.has_room
+        queue.put(number)
+        mailbox.put(number)
+    assert not queue.has_room
+    assert mailbox.has_room
+    queue.take_if(lambda _item: True)
+    assert queue.has_room
+    queue.put(3)
+    queue.cancel()
+    assert queue.has_room, "a put that is refused does not wait"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hand_over_has_ended_when_it_is_closed_and_empty(
+    kind: type[HandOver[int]], failed: threading.Event
+) -> None:
+    hand_over = kind(failed)
+    hand_over.put(1)
+    hand_over.close()
+    assert hand_over.closed
+    assert not hand_over.ended
+    hand_over.take_if(lambda _item: True)
+    assert hand_over.ended
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("change", ["put", "take", "close", "cancel"])
+def test_the_bell_rings_at_every_change(
+    kind: type[HandOver[int]], change: str, failed: threading.Event
+) -> None:
+    bell = threading.Event()
+    hand_over = kind(failed, bell=bell)
+    changes = {
+        "put": lambda: hand_over.put(2),
+        "take": lambda: hand_over.take_if(lambda _item: True),
+        "close": hand_over.close,
+        "cancel": hand_over.cancel,
+    }
+    if change == "take":
+        hand_over.put(1)
+    bell.clear()
+    changes[change]()
+    assert bell.is_set()

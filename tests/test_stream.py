@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stream_doubles import Collect, Marks, Numbers, stage_threads
 
 from pipeline.errors import EngineError, SinkError, SourceError
 from pipeline.frame import Frame, Result
@@ -21,77 +22,11 @@ from pipeline.interrupt import stop_on_signal
 from pipeline.sessions.base import ClassMaps, Frames
 from pipeline.sessions.null import NullSession
 from pipeline.sinks import open_sinks
-from pipeline.sinks.base import Sink
 from pipeline.sinks.none import NoneSink
 from pipeline.sources import SourceOptions, open_source
-from pipeline.sources.base import Source
 from pipeline.stream import StreamOptions, run
 
 ROOT = Path(__file__).parent.parent
-
-
-class Numbers(Source):
-    """Small frames whose first pixel is their index; endless unless given a count."""
-
-    def __init__(self, count: int | None = None, live: bool = False, interval: float = 0) -> None:
-        super().__init__("numbers")
-        self.live = live
-        self.index = 0
-        self.closed_by = ""
-        self._count = count
-        self._interval = interval
-
-    def _read(self) -> Frame | None:
-        if self.index == self._count:
-            return None
-        time.sleep(self._interval)
-        image = np.full((48, 64, 3), self.index % 256, np.uint8)
-        self.index += 1
-        return Frame(image, self.index - 1, time.monotonic(), f"{self.index - 1:06d}")
-
-    def _close(self) -> None:
-        self.closed_by = threading.current_thread().name
-
-
-class Marks(NullSession):
-    """Class maps filled with the first pixel of the frame, modulo 11; may be slow."""
-
-    def __init__(self, seconds: float = 0) -> None:
-        super().__init__(32, 24)
-        self._seconds = seconds
-
-    def _run(self, frames: Frames) -> ClassMaps:
-        time.sleep(self._seconds)
-        return super()._run(frames) + (frames[:, :1, :1, 0] % 11)
-
-
-class Collect(Sink):
-    """Keeps what it is given; may be slow, may fail."""
-
-    def __init__(self, seconds: float = 0, fail_at: int | None = None) -> None:
-        super().__init__("collect")
-        self.results: list[Result] = []
-        self.finished = False
-        self._seconds = seconds
-        self._fail_at = fail_at
-
-    def _write(self, result: Result) -> None:
-        time.sleep(self._seconds)
-        if len(self.results) == self._fail_at:
-            raise SinkError("the sink broke")
-        self.results.append(result)
-
-    def _finish(self) -> None:
-        self.finished = True
-
-    @property
-    def indices(self) -> list[int]:
-        return [result.frame.index for result in self.results]
-
-
-def stage_threads() -> list[str]:
-    names = [thread.name for thread in threading.enumerate()]
-    return [name for name in names if name.startswith("roadseg-")]
 
 
 @pytest.fixture(autouse=True)
@@ -217,11 +152,11 @@ def test_a_failing_stage_ends_the_stream_with_the_first_cause(
     sink: Callable[[], Collect],
     error: type[Exception],
 ) -> None:
-    frames, bystander = source(live=live, interval=0.001), Collect()
+    frames, taker = source(live=live, interval=0.001), sink()
     with pytest.raises(error, match="broke"):
-        run(session(), frames, [sink(), bystander])
+        run(session(), frames, [taker])
     assert frames.closed_by == "roadseg-capture"
-    assert bystander.finished or not bystander.results
+    assert taker.finished or not taker.results
 
 
 def test_a_sink_that_cannot_finish_is_a_failure() -> None:

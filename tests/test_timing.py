@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.timing import Rate, RecentRate, StageTimes, Times
+from pipeline.timing import Rate, RecentRate, RecentTimes, StageTimes, Times
 
 
 @pytest.mark.parametrize("percent", [50, 95, 99])
@@ -69,8 +69,40 @@ def test_the_recent_rate_forgets() -> None:
 
 def test_a_stage_that_raises_is_not_timed() -> None:
     stages = StageTimes()
-    with pytest.raises(ZeroDivisionError), stages.measure("infer"):
+    with pytest.raises(ZeroDivisionError), stages.measure("infer", 0):
         _ = 1 / 0
-    with stages.measure("draw"):
+    with stages.measure("draw", 0):
         pass
     assert list(stages.summary()) == ["draw"]
+
+
+def test_recent_times_forget_what_is_long_ago() -> None:
+    times = RecentTimes(window=100)
+    assert times.summary() == {"p50": None, "p95": None, "p99": None}
+    for seconds in (5.0, *(one / 1000 for one in range(1, 101))):
+        times.add(seconds)
+    assert times.summary() == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+
+
+def test_times_of_two_sources_together_are_those_of_all_durations() -> None:
+    one, other, both = Times(), Times(), Times()
+    for value in (0.001, 0.002, 0.009):
+        one.add(value)
+        both.add(value)
+    for value in (0.0005, 0.05):
+        other.add(value)
+        both.add(value)
+    one.absorb(other)
+    assert one.summary() == both.summary()
+    assert (one.count, one.mean_ms) == (both.count, pytest.approx(both.mean_ms))
+
+
+def test_the_rate_of_two_sources_together_counts_all_moments() -> None:
+    one, other, together = Rate(), Rate(), Rate()
+    for moment in (10.0, 11.0):
+        one.add(moment)
+    for moment in (9.0, 12.0, 13.0):
+        other.add(moment)
+    together.absorb(one)
+    together.absorb(other)
+    assert together.per_second == 4 / 4

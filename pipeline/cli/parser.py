@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.run_parser import add_run, check_run
+from pipeline.cli.values import add_engine, names, points, positive, size
 from pipeline.compilers import COMPILERS
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
@@ -20,13 +22,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Build, check and run segmentation engines for road scenes.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_models, _build, _run, _evaluate, _bench, _compare, _inspect, _train, _doctor):
+    for add in (_models, _build, add_run, _evaluate, _bench, _compare, _inspect, _train, _doctor):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
         command.add_argument("--verbose", action="store_true", help="log what happens")
     options = parser.parse_args(arguments)
     if options.command == "models":
         _check_models(parser, options)
+    elif options.command == "run":
+        check_run(parser, options)
     return options
 
 
@@ -72,16 +76,16 @@ def _build(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--runtime", choices=tuple(COMPILERS), default="openvino", help="default: %(default)s"
     )
-    parser.add_argument("--size", type=_size, metavar="WxH", help="size the network works on")
+    parser.add_argument("--size", type=size, metavar="WxH", help="size the network works on")
     parser.add_argument(
-        "--output-stride", type=_positive, metavar="N", help="of networks that leave a choice"
+        "--output-stride", type=positive, metavar="N", help="of networks that leave a choice"
     )
     parser.add_argument(
         "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
     )
     parser.add_argument(
         "--target",
-        type=_names,
+        type=names,
         default=(),
         metavar="sm86,sm89",
         help="GPU architectures to build for; default: all that the runtime knows",
@@ -97,38 +101,12 @@ def _build(commands: _Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--max-miou-drop",
-        type=_points,
+        type=points,
         metavar="POINTS",
         help="what INT8 may lose on --data, in percentage points; default: 0.5",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
-    return parser
-
-
-def _run(commands: _Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        "run", help="segment a video, pictures, a camera or the synthetic drive"
-    )
-    _engine(parser)
-    parser.add_argument(
-        "--source",
-        required=True,
-        metavar="0|PATH|DIR|URL|synthetic",
-        help="camera number, video, picture, folder, stream, or synthetic[:WxH]",
-    )
-    parser.add_argument(
-        "--sink",
-        action="append",
-        default=[],
-        metavar="PATH|none",
-        help="video (.mp4, .mkv), masks (a folder), statistics (.jsonl), none; may be repeated",
-    )
-    parser.add_argument("--frames", type=_positive, metavar="N", help="stop after N frames")
-    parser.add_argument(
-        "--realtime", action="store_true", help="play a file at its own rate, as if live"
     )
     parser.add_argument("--force", action="store_true", help="replace files that are not ours")
     return parser
@@ -155,11 +133,11 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
 
 def _bench(commands: _Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("bench", help="latency and FPS of an engine on this machine")
-    _engine(parser)
+    add_engine(parser)
     parser.add_argument(
-        "--frame", type=_size, metavar="WxH", help="size of the frames; default: the network's"
+        "--frame", type=size, metavar="WxH", help="size of the frames; default: the network's"
     )
-    parser.add_argument("--runs", type=_positive, default=200, metavar="N", help="default: 200")
+    parser.add_argument("--runs", type=positive, default=200, metavar="N", help="default: 200")
     return parser
 
 
@@ -178,7 +156,7 @@ def _compare(commands: _Commands) -> argparse.ArgumentParser:
         help="folder with images/ and labels/, or of pictures alone (then without mIoU)",
     )
     parser.add_argument(
-        "--frames", type=_positive, metavar="N", help="N of the pictures, spread evenly"
+        "--frames", type=positive, metavar="N", help="N of the pictures, spread evenly"
     )
     parser.add_argument(
         "--pictures", type=Path, metavar="DIR", help="draw the frames that differ most into it"
@@ -188,7 +166,7 @@ def _compare(commands: _Commands) -> argparse.ArgumentParser:
 
 def _inspect(commands: _Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("inspect", help="verify an engine and print its manifest")
-    _engine(parser)
+    add_engine(parser)
     return parser
 
 
@@ -217,9 +195,9 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         help="other classes than CamVid's: a line 'NAME [R,G,B]' each, in the order of the labels' "
         "values; one named void is never scored",
     )
-    parser.add_argument("--steps", type=_positive, metavar="N", help="default: the recipe's")
+    parser.add_argument("--steps", type=positive, metavar="N", help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="CPU threads; default: all")
+    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads; default: all")
     parser.add_argument(
         "--licence",
         default="not stated: ask whoever made the data before using these weights",
@@ -257,39 +235,3 @@ def _doctor(commands: _Commands) -> argparse.ArgumentParser:
     return commands.add_parser(
         "doctor", help="what this machine has, and what to install for the rest"
     )
-
-
-def _engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("engine", type=Path, metavar="ENGINE", help="engine file or its manifest")
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(side) for side in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no size, expected WIDTHxHEIGHT such as 480x360"
-        ) from None
-    return width, height
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
-
-
-def _points(text: str) -> float:
-    """Read percentage points as a share."""
-    try:
-        points = float(text)
-    except ValueError:
-        points = -1.0
-    if not 0 <= points <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of percentage points, 0 to 100")
-    return points / 100
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
-    return number

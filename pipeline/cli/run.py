@@ -1,46 +1,112 @@
-"""``run``: frames from a source through an engine to sinks."""
+"""``run``: frames from sources through an engine to sinks."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from models.errors import RoadsegError
+from models.classes import ClassSet
 from pipeline.cli.outcome import Outcome
 from pipeline.interrupt import stop_on_signal
 from pipeline.sessions import open_engine
-from pipeline.sinks import SinkOptions, open_sinks
-from pipeline.sources import SourceOptions, open_source
-from pipeline.stream import StreamOptions
-from pipeline.stream import run as run_stream
+from pipeline.sessions.base import Session
+from pipeline.sinks import SinkOptions, numbered, open_sinks
+from pipeline.sinks.base import MARK, OutputFile
+from pipeline.sources import Source, SourceOptions, open_source
+from pipeline.sources.base import CameraOptions
+from pipeline.stream import Feed, StreamOptions, run_feeds
+from pipeline.trace import Trace
+from pipeline.watch import WatchedSession
+
+if TYPE_CHECKING:
+    from pipeline.page import Page
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Stream until the source ends, ``--frames`` are shown, or a signal stops it."""
-    engine, session = open_engine(options.engine)
-    classes = engine.manifest.classes
-    with session, stop_on_signal() as stop:
-        source = open_source(options.source, SourceOptions(realtime=options.realtime))
-        try:
-            sinks = open_sinks(
-                options.sink or ["none"],
-                SinkOptions(
-                    classes=classes,
-                    source=source.name,
-                    fps=source.fps,
-                    live=source.live,
-                    force=options.force,
-                ),
-            )
-        except RoadsegError:
-            source.close()
-            raise
-        show_bar = sys.stderr.isatty() and not options.json
-        report = run_stream(
+    """Stream until the sources end, ``--frames`` are shown, or a signal stops it."""
+    with ExitStack() as stack:
+        classes, session = _open_engine(options)
+        stack.enter_context(session)
+        stop = stack.enter_context(stop_on_signal())
+        shared = SinkOptions(
+            classes=classes,
+            force=options.force,
+            page=_page(options, stack),
+            segment=options.segment,
+            keep=options.keep,
+        )
+        trace = _trace(options, stack)
+        feeds = _open_feeds(options, shared)
+        if shared.page is not None and "http" in options.sink:
+            print(f"the page is at {shared.page.url}", file=sys.stderr, flush=True)
+        report = run_feeds(
             session,
-            source,
-            sinks,
-            StreamOptions(classes=classes, frames=options.frames, stop=stop, progress=show_bar),
+            feeds,
+            StreamOptions(
+                classes=classes,
+                frames=options.frames,
+                stop=stop,
+                progress=sys.stderr.isatty() and not options.json,
+                trace=trace,
+            ),
         )
     # The outputs are finished; what was lost on the way is still an error.
     return Outcome(report.to_json(), "\n".join(report.lines()), tuple(report.problems))
+
+
+def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
+    if options.watch:
+        watched = WatchedSession(options.engine)
+        return watched.engine.manifest.classes, watched
+    engine, session = open_engine(options.engine)
+    return engine.manifest.classes, session
+
+
+def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:
+    """One page for all cameras; it listens when the first of them needs it."""
+    if not {"http", "window"}.intersection(options.sink):
+        return None
+    from pipeline.page import HttpOptions, Page  # a server is imported only where one is needed
+
+    form = HttpOptions(options.http_host, options.http_port, options.http_token)
+    return stack.enter_context(Page(form))
+
+
+def _trace(options: argparse.Namespace, stack: ExitStack) -> Trace | None:
+    if options.trace is None:
+        return None
+    target = OutputFile(options.trace, options.force)
+    trace = Trace(target.partial, MARK)
+    stack.callback(target.commit)
+    return stack.enter_context(trace)
+
+
+def _open_feeds(options: argparse.Namespace, shared: SinkOptions) -> list[Feed]:
+    """Open all sources and all sinks, or none: what was opened before a failure is closed."""
+    wanted = SourceOptions(
+        realtime=options.realtime,
+        retries=options.retries,
+        camera=CameraOptions(options.camera_size, options.camera_fps, options.camera_format),
+    )
+    texts = options.sink or ["none"]
+    with ExitStack() as opened:
+        feeds: list[Feed] = []
+        for number, text in enumerate(options.source, start=1):
+            source = opened.enter_context(open_source(text, wanted))
+            if source.name in {feed.source.name for feed in feeds}:
+                source.name = f"{source.name} ({number})"
+            several = len(options.source) > 1
+            names = [numbered(text, number) for text in texts] if several else texts
+            sinks = open_sinks(names, _for_source(shared, source))
+            for sink in sinks:
+                opened.callback(sink.close)
+            feeds.append(Feed(source, sinks))
+        opened.pop_all()  # the stream closes them
+        return feeds
+
+
+def _for_source(shared: SinkOptions, source: Source) -> SinkOptions:
+    return replace(shared, source=source.name, fps=source.fps, live=source.live)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,19 @@ _NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 
 
+@cache
+def _core() -> ov.Core:
+    """One for the whole process.
+
+    With a Core per engine, a process crashed when an engine was replaced under load (``--watch``):
+    the Core of the new one was destroyed while other threads computed.
+    """
+    return ov.Core()
+
+
 def computes(precision: str) -> bool:
     """Whether this CPU has arithmetic of ``precision``; without, OpenVINO computes in FP32."""
-    known: list[str] = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    known: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return precision.upper() in known
 
 
@@ -42,7 +53,7 @@ def compile_for_cpu(xml: Path, precision: str, threads: int = 0) -> ov.CompiledM
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
-        core = ov.Core()
+        core = _core()
         return core.compile_model(core.read_model(xml), "CPU", settings)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -67,7 +78,7 @@ def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
 
 def processor_name() -> str:
     """Name the processor that engines run on."""
-    return str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+    return str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def _layer_name(fused: str) -> str:

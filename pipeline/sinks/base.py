@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.classes import CAMVID, ClassSet
 from pipeline.closable import Closable
 from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Frame, Result
+from pipeline.status import StreamStatus
+
+if TYPE_CHECKING:
+    from pipeline.page import Page
 
 #: Stands in every file that a sink writes: how a later run knows its own outputs.
 MARK = "made by roadseg"
@@ -36,6 +42,9 @@ class SinkOptions:
         fps: rate of the source, None where it has none.
         live: times come from the moments of capture, not from index and rate.
         force: files that are not ours may be replaced.
+        page: the server that all cameras share; None for one of its own.
+        segment: seconds after which a video goes on in a new file; None for one file.
+        keep: bytes that all files of a segmented video may take; None for no end.
     """
 
     classes: ClassSet = CAMVID
@@ -43,6 +52,9 @@ class SinkOptions:
     fps: float | None = None
     live: bool = False
     force: bool = False
+    page: Page | None = None
+    segment: float | None = None
+    keep: int | None = None
 
 
 class MediaTime:
@@ -75,23 +87,43 @@ class Sink(Closable):
     Closing finishes the output; an output that took no result, or whose writing failed, is
     removed instead, and what stood there before stays.
 
+    A sink may be slow and may fail: it never hurts the others. A live stream drops what it is too
+    slow for; a file waits for it, unless it ``may_drop``. A write that takes half a minute counts
+    as a failure. After an error from ``write`` it is closed and gets nothing
+    more. A user who closes a window ends the stream: the sink calls ``end_stream``, in any thread,
+    which is like Ctrl-C: what was captured is finished, and the exit status is 0.
+
     Attributes:
         name: kind of sink, as it appears among the stages.
         output: what it leaves behind; None for nothing.
         written: results taken so far.
         wants_overlay, wants_shares: what ``Result`` has to bring.
+        may_drop: only shows: of a file too it gets the newest result, where another sink keeps all.
+        status: what the stream is doing right now, from any thread; None outside of a stream.
+        end_stream: ends the stream; set by the stream before the first result, does nothing before.
     """
 
     wants_overlay = False
     wants_shares = False
+    may_drop = False
 
     def __init__(self, name: str, output: Path | None = None) -> None:
         self.name = name
         self.output = output
         self.written = 0
+        self.status: Callable[[], StreamStatus] | None = None
+        self.end_stream: Callable[[], None] = _nothing
         self._failed = False
         self._closed = False
         self._busy = threading.Lock()
+
+    def attach(self, status: Callable[[], StreamStatus]) -> None:
+        """Learn where to ask what the stream is doing; called once, before the first result.
+
+        Args:
+            status: cheap enough for ten calls a second, from any thread, also after the end.
+        """
+        self.status = status
 
     def write(self, result: Result) -> None:
         """Take one result.
@@ -150,6 +182,10 @@ class Sink(Closable):
     def _discard(self) -> None:
         """Remove what was begun; must not raise."""
         return
+
+
+def _nothing() -> None:
+    """Stand in for what only a stream can do."""
 
 
 class OutputFile:

@@ -1,0 +1,110 @@
+"""Arguments of ``run``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.values import add_engine, amount, count, duration, fourcc, port, positive, size
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_SEVERAL = (
+    "Several sources: each has its own output. out.mp4 becomes out-1.mp4, out-2.mp4 and so on, a "
+    "folder of masks DIR becomes DIR/1, DIR/2, in the order of --source; http is one page with a "
+    "tab per camera."
+)
+
+
+def add_run(commands: _Commands) -> argparse.ArgumentParser:
+    """Add the command ``run``."""
+    parser = commands.add_parser(
+        "run",
+        help="segment videos, pictures, cameras or the synthetic drive",
+        epilog=_SEVERAL,
+    )
+    add_engine(parser)
+    _sources(parser)
+    _sinks(parser)
+    parser.add_argument(
+        "--frames", type=positive, metavar="N", help="stop after N frames of each source"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="load the engine again when its file is replaced"
+    )
+    parser.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what each thread did and when, for ui.perfetto.dev or chrome://tracing",
+    )
+    return parser
+
+
+def check_run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options that mean nothing together."""
+    if options.keep and not options.segment:
+        parser.error("run: --keep removes old segments; give --segment too")
+
+
+def _sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        required=True,
+        action="append",
+        metavar="0|PATH|DIR|URL|synthetic",
+        help="camera number or csi, video, picture, folder, stream (rtsp://, http://), - for raw "
+        "frames on standard input, or synthetic[:WxH]; may be repeated",
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a file at its own rate, as if live"
+    )
+    parser.add_argument(
+        "--retries",
+        type=count,
+        metavar="N",
+        help="connect a lost camera again N times at most; default: for ever",
+    )
+    parser.add_argument("--camera-size", type=size, metavar="WxH", help="asked of a camera")
+    parser.add_argument("--camera-fps", type=positive, metavar="N", help="asked of a camera")
+    parser.add_argument(
+        "--camera-format", type=fourcc, metavar="FOURCC", help="asked of a camera, such as MJPG"
+    )
+
+
+def _sinks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="PATH|window|http|none",
+        help="video (.mp4, .mkv), masks (a folder), statistics (.jsonl), a window, a page (http), "
+        "none; may be repeated",
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument(
+        "--segment",
+        type=duration,
+        metavar="T",
+        help="go on in a new video file after a time such as 10m",
+    )
+    parser.add_argument(
+        "--keep",
+        type=amount,
+        metavar="SIZE",
+        help="with --segment: remove the oldest files when all take more than such as 50GB",
+    )
+    parser.add_argument(
+        "--http-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where the page can be reached; default: %(default)s, this machine only",
+    )
+    parser.add_argument(
+        "--http-port", type=port, default=8080, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--http-token", metavar="TEXT", help="what a visitor of the page has to know"
+    )

@@ -1,0 +1,94 @@
+"""How values of the command line are written, and the argument that most commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.ASCII)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.ASCII)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the argument ENGINE."""
+    parser.add_argument("engine", type=Path, metavar="ENGINE", help="engine file or its manifest")
+
+
+def size(text: str) -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT``."""
+    try:
+        width, height = (int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size, expected WIDTHxHEIGHT such as 480x360"
+        ) from None
+    return width, height
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def points(text: str) -> float:
+    """Read percentage points as a share."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of percentage points, 0 to 100")
+    return value / 100
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return number
+
+
+def count(text: str) -> int:
+    """Read a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Read a TCP port; 0 lets the system choose."""
+    number = int(text) if text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, expected 0 to 65535")
+    return number
+
+
+def duration(text: str) -> float:
+    """Read ``30``, ``30s``, ``10m`` or ``1h`` as seconds."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time, expected such as 30s, 10m or 1h")
+    return seconds
+
+
+def amount(text: str) -> int:
+    """Read ``500MB`` or ``50GB`` (powers of ten) as bytes."""
+    found = _AMOUNT.fullmatch(text.strip().lower())
+    total = int(float(found[1]) * _BYTES[found[2]]) if found else 0
+    if total < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount, expected such as 500MB or 50GB")
+    return total
+
+
+def fourcc(text: str) -> str:
+    """Read the four letters of a picture format, such as ``MJPG``."""
+    if len(text) != 4 or not text.isascii():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no format of a camera, expected four letters such as MJPG or YUYV"
+        )
+    return text.upper()

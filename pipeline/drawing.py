@@ -1,0 +1,40 @@
+"""Results brought into the form that sinks ask for: shares of classes, and a drawn picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.feed import StreamOptions
+from pipeline.frame import Result
+from pipeline.overlay import Overlay, class_shares
+from pipeline.sinks.base import Sink
+from pipeline.timing import StageTimes
+
+
+class Drawing:
+    """Draws what at least one sink wants, and nothing otherwise.
+
+    Args:
+        sinks: asked for ``wants_overlay`` and ``wants_shares``.
+        options: classes and looks.
+        stages: timed here as ``draw``, where there is something to do.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], options: StreamOptions, stages: StageTimes) -> None:
+        draws = any(sink.wants_overlay for sink in sinks)
+        self._overlay = Overlay(options.classes, options.overlay) if draws else None
+        self._counts = draws or any(sink.wants_shares for sink in sinks)
+        self._classes = len(options.classes)
+        self._stages = stages
+
+    def dressed(self, result: Result, status: str) -> Result:
+        """Return the result with its shares, and with a picture where a sink wants one."""
+        if not self._counts:
+            return result
+        with self._stages.measure("draw", result.frame.index):
+            shares = class_shares(result.classes, self._classes)
+            if self._overlay is None:
+                return replace(result, shares=shares)
+            drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
+            return replace(result, shares=shares, overlay=drawn)

@@ -1,0 +1,223 @@
+"""The one thread that speaks to OpenCV's windows, and whether it can.
+
+HighGUI belongs to one thread, whatever the toolkit behind it, and its windows stand still while
+nobody asks for events. So one thread shows the windows of all cameras and keeps asking; sinks hand
+it pictures.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+
+from pipeline.errors import SinkError
+from pipeline.frame import Image
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds that one look for events takes at most.
+_EVENTS_MS = 5
+_ESCAPE = 27
+_PROBE_TIMEOUT = 10.0
+_CLOSE_TIMEOUT = 1.0
+_PROBE = "import cv2; cv2.namedWindow('roadseg', cv2.WINDOW_NORMAL); cv2.destroyAllWindows()"
+
+
+def why_no_window() -> str | None:
+    """Why no window can be opened here, in a few words; None where one can.
+
+    Where the display named by the environment does not answer, Qt ends the whole process. So a
+    process that can be spared tries first.
+    """
+    if sys.platform == "darwin":
+        return "macOS allows windows to the main thread only"
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    if not _has_toolkit():
+        return "this build of OpenCV has no windows"
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_TIMEOUT
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "the display does not answer"
+    return None if probe.returncode == 0 else "the display cannot be opened"
+
+
+def _has_toolkit() -> bool:
+    try:
+        return bool(cv2.currentUIFramework())
+    except (AttributeError, cv2.error):
+        return False
+
+
+class Picture:
+    """A picture on its way to the screen.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+
+    Attributes:
+        seen: set when it is on the screen, or never will be.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.seen = threading.Event()
+
+
+@dataclass(eq=False)
+class Window:
+    """A window as its sink knows it.
+
+    Attributes:
+        title: unique on this screen.
+        closed_by_user: called once.
+        waiting: picture to be shown next.
+        is_open: there is one on the screen.
+        done: nothing more is to be shown.
+        gone: set when it is off the screen.
+    """
+
+    title: str
+    closed_by_user: Callable[[], None]
+    waiting: Picture | None = None
+    is_open: bool = False
+    done: bool = False
+    gone: threading.Event = field(default_factory=threading.Event)
+
+
+class Screen:
+    """All windows of this process, and the thread that shows them.
+
+    The thread stays when the last window has gone: Qt belongs to the thread that used it first,
+    for good. It then waits in Python, where the end of the process may find it.
+    """
+
+    _only: Screen | None = None
+    _only_lock = threading.Lock()
+
+    def __init__(self) -> None:
+        self._windows: list[Window] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._error: str | None = None
+        threading.Thread(target=self._run, name="roadseg-screen", daemon=True).start()
+
+    @classmethod
+    def shared(cls) -> Screen:
+        """Return the one screen of this process: HighGUI knows no more than one."""
+        with cls._only_lock:
+            if cls._only is None:
+                cls._only = cls()
+            return cls._only
+
+    def add(self, title: str, closed_by_user: Callable[[], None]) -> Window:
+        """Add a window; it opens with its first picture. A second of the same title is numbered."""
+        with self._lock:
+            taken = {window.title for window in self._windows}
+            unique, number = title, 2
+            while unique in taken:
+                unique, number = f"{title} ({number})", number + 1
+            window = Window(unique, closed_by_user)
+            self._windows.append(window)
+        return window
+
+    def show(self, window: Window, picture: Picture) -> None:
+        """Show a picture soon; one that still waits is dropped.
+
+        Raises:
+            SinkError: windows do not work any more.
+        """
+        if self._error is not None:
+            raise SinkError(f"the window cannot be shown ({self._error}); use --sink http instead")
+        if window.done:
+            picture.seen.set()
+            return
+        before, window.waiting = window.waiting, picture
+        if before is not None:
+            before.seen.set()
+        self._wake.set()
+
+    def remove(self, window: Window) -> None:
+        """Close a window; returns when it is gone."""
+        window.done = True
+        self._wake.set()
+        if self._error is None:
+            window.gone.wait(_CLOSE_TIMEOUT)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                self._close_done()
+                windows = self._all()
+                if any(window.is_open or window.waiting for window in windows):
+                    self._turn(windows)
+                else:
+                    self._wake.wait()
+        except cv2.error as error:
+            self._error = str(error.err)
+            for window in self._all():
+                _let_go(window)
+
+    def _all(self) -> list[Window]:
+        with self._lock:
+            return list(self._windows)
+
+    def _close_done(self) -> None:
+        for window in [one for one in self._all() if one.done]:
+            if window.is_open:
+                cv2.destroyWindow(window.title)
+                cv2.waitKey(1)  # some toolkits close a window only when asked for events
+            with self._lock:
+                self._windows.remove(window)
+            _let_go(window)
+
+    def _turn(self, windows: list[Window]) -> None:
+        """Show what waits, then look once for keys and closed windows."""
+        shown = []
+        try:
+            for window in windows:
+                picture, window.waiting = window.waiting, None
+                if picture is None or window.done:
+                    continue
+                shown.append(picture)
+                if not window.is_open:
+                    _open(window, picture.image)
+                cv2.imshow(window.title, picture.image)
+            key = cv2.waitKey(_EVENTS_MS) & 0xFF
+        finally:
+            for picture in shown:
+                picture.seen.set()
+        quits = key in {_ESCAPE, ord("q"), ord("Q")}
+        for window in [one for one in windows if one.is_open and not one.done]:
+            if quits or cv2.getWindowProperty(window.title, cv2.WND_PROP_VISIBLE) < 1:
+                window.done = True
+                window.closed_by_user()
+
+
+def _let_go(window: Window) -> None:
+    """Let nobody wait for a window that shows nothing more."""
+    window.gone.set()
+    if window.waiting is not None:
+        window.waiting.seen.set()
+
+
+def _open(window: Window, image: Image) -> None:
+    """Open a window of the picture's size, or as much of it as fits on most screens."""
+    height, width = image.shape[:2]
+    scale = min(1.0, 1280 / width, 800 / height)
+    flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+    cv2.namedWindow(window.title, flags)
+    cv2.resizeWindow(window.title, round(width * scale), round(height * scale))
+    window.is_open = True

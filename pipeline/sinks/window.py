@@ -1,0 +1,70 @@
+"""A window on this machine's screen; the page where there is none."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.errors import SinkError
+from pipeline.frame import Result
+from pipeline.sinks.base import Sink, SinkOptions
+from pipeline.sinks.screen import Picture, Screen, why_no_window
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a result waits to be seen; a system that is slower shows the next one.
+_PATIENCE = 1.0
+
+
+def matches(text: str) -> bool:
+    """The word ``window``."""
+    return text == "window"
+
+
+def open_window(_text: str, options: SinkOptions) -> Sink:
+    """Open a window, or the page where no window can be opened; the log says which and why.
+
+    Raises:
+        RuntimeMissingError, SinkError: no window can be opened, and no page either.
+    """
+    reason = why_no_window()
+    if reason is None:
+        return WindowSink(options, Screen.shared())
+    from pipeline.page import Page
+
+    page = options.page or Page()
+    sink = page.only_sink(options) if options.page is None else page.sink(options)
+    log.warning("no window (%s); the pictures are at %s", reason, page.url)
+    return sink
+
+
+class WindowSink(Sink):
+    """Shows drawn frames. ``q``, Escape or the window's own button end the stream.
+
+    Args:
+        options: the source's name becomes the title.
+        screen: shows the windows of all cameras.
+    """
+
+    wants_overlay = True
+    may_drop = True
+
+    def __init__(self, options: SinkOptions, screen: Screen) -> None:
+        super().__init__("window")
+        self._screen = screen
+        self._window = screen.add(f"Roadseg: {options.source}", self._closed_by_user)
+
+    def close(self) -> None:
+        """Close the window."""
+        super().close()
+        self._screen.remove(self._window)
+
+    def _write(self, result: Result) -> None:
+        if result.overlay is None:
+            raise SinkError("the window was given a result without an overlay")
+        picture = Picture(result.overlay)
+        self._screen.show(self._window, picture)
+        # Shown means seen: the age of a frame counts until it is on the screen.
+        picture.seen.wait(_PATIENCE)
+
+    def _closed_by_user(self) -> None:
+        self.end_stream()
