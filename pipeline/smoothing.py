@@ -15,18 +15,23 @@ class Smoother:
     """Majority of the newest class map and the two before it, pixel by pixel.
 
     Where all three differ the newest wins. What changes is seen one frame later; a class that
-    flashes up for one frame is not seen at all. The first maps after a start, a gap of more than
-    :data:`LONGEST_GAP` or a change of size pass as they are.
+    flashes up for one frame is not seen at all. The first maps after a start, a gap of a live
+    source or a change of size pass as they are.
+
+    Args:
+        live: moments of capture tell of gaps, longer than :data:`LONGEST_GAP`; those of a file only
+            tell how fast it is read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool) -> None:
+        self._live = live
         self._before: list[ClassMap] = []
         self._last = 0.0
 
     def smooth(self, frame: Frame, classes: ClassMap) -> ClassMap:
         """Return the steadied (h, w) uint8 class map of ``frame``; the given one is kept as is."""
         fits = self._before and self._before[-1].shape == classes.shape
-        if not fits or frame.captured - self._last > LONGEST_GAP:
+        if not fits or (self._live and frame.captured - self._last > LONGEST_GAP):
             self._before = []
         self._last = frame.captured
         steadied = classes

@@ -16,7 +16,9 @@ import pytest
 from pipeline.cli import main
 from pipeline.engine import Engine
 from pipeline.errors import SinkError
+from pipeline.sessions.base import Session
 from pipeline.sinks import numbered
+from pipeline.stream import Feed, StreamOptions, StreamReport, run_feeds
 
 Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,22 @@ def test_two_sources_write_their_own_files(
         "synthetic:160x120",
         "synthetic:96x64",
     ]
+
+
+def test_smoothing_and_fine_edges_reach_the_stream(
+    capsys: Captured, small_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[StreamOptions] = []
+
+    def spy(session: Session, feeds: list[Feed], options: StreamOptions) -> StreamReport:
+        asked.append(options)
+        return run_feeds(session, feeds, options)
+
+    monkeypatch.setattr("pipeline.cli.run.run_feeds", spy)
+    run_json(capsys, str(small_engine.path), *SMALL, "--frames", "3", "--smooth", "--fine-edges")
+    run_json(capsys, str(small_engine.path), *SMALL, "--frames", "3")
+    assert [one.smooth for one in asked] == [True, False]
+    assert [one.overlay.fine_edges for one in asked] == [True, False]
 
 
 def test_sources_of_one_name_are_told_apart(capsys: Captured, small_engine: Engine) -> None:

@@ -20,7 +20,7 @@ def frame(moment: float) -> Frame:
 
 
 def smoothed(maps: list[ClassMap], interval: float = 0.04) -> list[ClassMap]:
-    smoother = Smoother()
+    smoother = Smoother(live=True)
     return [smoother.smooth(frame(i * interval), one) for i, one in enumerate(maps)]
 
 
@@ -52,14 +52,22 @@ def test_a_change_is_seen_one_frame_later() -> None:
 
 def test_maps_from_before_a_gap_say_nothing() -> None:
     before, after = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
-    smoother = Smoother()
+    smoother = Smoother(live=True)
     for moment in (0.0, 0.04):
         smoother.smooth(frame(moment), before)
     assert smoother.smooth(frame(0.04 + 1.1 * LONGEST_GAP), after).all()
 
 
+def test_a_file_that_is_read_slowly_has_no_gaps() -> None:
+    before, after = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
+    smoother = Smoother(live=False)
+    for moment in (0.0, 10.0):
+        smoother.smooth(frame(moment), before)
+    assert not smoother.smooth(frame(20.0), after).any()
+
+
 def test_another_size_starts_anew() -> None:
-    smoother = Smoother()
+    smoother = Smoother(live=True)
     for moment in (0.0, 0.04):
         smoother.smooth(frame(moment), np.zeros((2, 2), np.uint8))
     wide = np.ones((2, 3), np.uint8)

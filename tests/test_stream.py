@@ -53,6 +53,21 @@ def test_a_file_gives_every_frame_to_every_sink_in_order() -> None:
     assert [sink.frames for sink in report.sinks] == [60, 60]
 
 
+def test_smoothing_takes_the_majority_of_three_frames_of_one_source() -> None:
+    class Flicker(Marks):
+        """Class 7 in every fifth frame, else 2."""
+
+        def _run(self, frames: Frames) -> ClassMaps:
+            flashes = frames[0, 0, 0, 0] % 5 == 4
+            return np.full((1, 24, 32), 7 if flashes else 2, np.uint8)
+
+    plain, smooth = Collect(), Collect()
+    run(Flicker(), Numbers(20), [plain])
+    run(Flicker(), Numbers(20), [smooth], StreamOptions(smooth=True))
+    assert [int(one.classes[0, 0]) for one in plain.results].count(7) == 4
+    assert {int(one.classes[0, 0]) for one in smooth.results} == {2}
+
+
 def test_a_video_gives_exactly_as_many_masks(tmp_path: Path) -> None:
     write_video(tmp_path / "drive.mp4", 20)
     folder = tmp_path / "masks"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from models.classes import ClassSet
 from pipeline.cli.outcome import Outcome
 from pipeline.interrupt import stop_on_signal
+from pipeline.overlay import OverlayOptions
 from pipeline.sessions import open_engine
 from pipeline.sessions.base import Session
 from pipeline.sinks import SinkOptions, numbered, open_sinks
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> Outcome:
                 stop=stop,
                 progress=sys.stderr.isatty() and not options.json,
                 trace=trace,
+                smooth=options.smooth,
+                overlay=OverlayOptions(fine_edges=options.fine_edges),
             ),
         )
     # The outputs are finished; what was lost on the way is still an error.

@@ -29,6 +29,14 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     _sources(parser)
     _sinks(parser)
     parser.add_argument(
+        "--smooth",
+        action="store_true",
+        help="steady classes over three frames: less flicker, less accurate where things move",
+    )
+    parser.add_argument(
+        "--fine-edges", action="store_true", help="draw outlines of classes without stairs"
+    )
+    parser.add_argument(
         "--frames", type=positive, metavar="N", help="stop after N frames of each source"
     )
     parser.add_argument(

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.crew import Crew
 from pipeline.frame import Frame
 from pipeline.mailbox import HandOver
 from pipeline.sources.base import Source
+from pipeline.stream.crew import Crew
 from pipeline.timing import StageTimes, Work
 
 #: Seconds that a read may still take when no more frames are wanted, before the source is closed

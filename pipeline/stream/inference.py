@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.frame import Frame, Result
-from pipeline.lane import Lane
 from pipeline.sessions.base import Session
+from pipeline.stream.lane import Lane
 
 #: Longest time in seconds until a failure elsewhere is noticed.
 _LOOK_AROUND = 0.05

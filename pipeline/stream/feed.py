@@ -29,6 +29,7 @@ class StreamOptions:
         classes: names and palette of the session's class maps.
         frames: end a source after as many shown frames; None for the whole source.
         overlay: how drawn frames look.
+        smooth: steady class maps over three frames.
         depth: frames that may wait between two stages of a file; a live source has one.
         progress: show a bar on standard error.
         stop: setting it ends the stream, with everything finished that was captured.
@@ -39,6 +40,7 @@ class StreamOptions:
     classes: ClassSet = CAMVID
     frames: int | None = None
     overlay: OverlayOptions = field(default_factory=OverlayOptions)
+    smooth: bool = False
     depth: int = 2
     progress: bool = False
     stop: threading.Event = field(default_factory=threading.Event)

@@ -23,18 +23,16 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pipeline.crew import Crew
 from pipeline.failures import log_failure
-from pipeline.feed import Feed, StreamOptions
-from pipeline.inference import Inference
-from pipeline.lane import Lane, Team
 from pipeline.progress import frame_bar
 from pipeline.report import StreamReport, total
 from pipeline.sessions.base import Session
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import Source
-
-__all__ = ["Feed", "StreamOptions", "StreamReport", "run", "run_feeds"]
+from pipeline.stream.crew import Crew
+from pipeline.stream.feed import Feed, StreamOptions
+from pipeline.stream.inference import Inference
+from pipeline.stream.lane import Lane, Team
 
 
 def run(

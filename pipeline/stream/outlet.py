@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.delivery import Delivery
 from pipeline.errors import SinkError
 from pipeline.failures import in_words
 from pipeline.frame import Frame, Result
@@ -14,6 +13,7 @@ from pipeline.mailbox import HandOver
 from pipeline.report import SinkReport
 from pipeline.sinks.base import Sink
 from pipeline.status import SinkStatus
+from pipeline.stream.delivery import Delivery
 from pipeline.timing import StageTimes
 
 

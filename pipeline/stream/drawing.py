@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.feed import StreamOptions
 from pipeline.frame import Result
 from pipeline.overlay import Overlay, class_shares
 from pipeline.sinks.base import Sink
+from pipeline.stream.feed import StreamOptions
 from pipeline.timing import StageTimes
 
 

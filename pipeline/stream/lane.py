@@ -5,21 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from pipeline.crew import Crew
-from pipeline.delivery import Admission, Delivery
-from pipeline.drawing import Drawing
 from pipeline.failures import in_words, log_failure
-from pipeline.feed import Feed, StreamOptions
 from pipeline.frame import Frame, Result
-from pipeline.intake import Intake
 from pipeline.mailbox import HandOver, LosslessQueue, Mailbox
-from pipeline.outlet import Outlet
 from pipeline.report import Measured, SourceReport
+from pipeline.smoothing import Smoother
 from pipeline.status import StreamStatus
+from pipeline.stream.crew import Crew
+from pipeline.stream.delivery import Admission, Delivery
+from pipeline.stream.drawing import Drawing
+from pipeline.stream.feed import Feed, StreamOptions
+from pipeline.stream.intake import Intake
+from pipeline.stream.outlet import Outlet
 from pipeline.timing import RecentTimes, StageTimes, Times, Work
 
 
@@ -77,6 +78,7 @@ class Lane:
         self._intake = Intake(
             feed.source, self._captured, self._stages, options.frames, options.stop
         )
+        self._smoother = Smoother(feed.source.live) if options.smooth else None
         self._drawing = Drawing(feed.sinks, options, self._stages)
         self._outlets = self._open_outlets(feed)
 
@@ -127,6 +129,9 @@ class Lane:
 
     def accept(self, result: Result, began: float) -> None:
         """Take the class map of a frame that was taken; inference began with it at ``began``."""
+        if self._smoother is not None:
+            classes = self._smoother.smooth(result.frame, result.classes)
+            result = replace(result, classes=classes, finished=time.monotonic())
         self._stages.add(Work("infer", result.frame.index, began, result.finished))
         self._result_age.add(result.finished - result.frame.captured)
         self._recent_result_age.add(result.finished - result.frame.captured)
