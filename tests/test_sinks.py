@@ -286,7 +286,7 @@ def test_a_directory_with_the_name_of_a_video_is_refused(tmp_path: Path) -> None
         open_sink(str(tmp_path / "drive.mp4"))
 
 
-@pytest.mark.parametrize("text", ["drive.avi", "window", "http", ""])
+@pytest.mark.parametrize("text", ["drive.avi", ""])
 def test_what_is_no_sink_is_refused_with_what_is(text: str) -> None:
     with pytest.raises(SinkError, match=r"NAME\.mp4"):
         open_sink(text)

@@ -9,7 +9,8 @@ from source_reader import read
 
 from pipeline.errors import SourceError
 from pipeline.sources import SourceOptions, network, open_source
-from pipeline.sources.network import rtsp_pipeline, without_password
+from pipeline.sources.network import rtsp_pipeline
+from pipeline.urls import without_password
 
 URL = "rtsp://user:secret@camera/1"
 

@@ -89,7 +89,8 @@ def _sinks(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATH|window|http|none",
         help="video (.mp4, .mkv), masks (a folder), statistics (.jsonl), a window, a page (http), "
-        "none; may be repeated",
+        "a network video (rtsp://, udp://), class maps for another process (socket:PATH), none; "
+        "may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="replace files that are not ours")
     parser.add_argument(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RoadsegError, SinkError
-from pipeline.sinks import http, masks, none, statistics, video, window
+from pipeline.sinks import broadcast, http, masks, none, statistics, unix_socket, video, window
 from pipeline.sinks.base import Sink, SinkOptions
 
 __all__ = ["SINKS", "Sink", "SinkKind", "SinkOptions", "numbered", "open_sink", "open_sinks"]
@@ -34,6 +34,10 @@ def _shared(text: str, _number: int) -> str:
     return text
 
 
+def _suffixed(text: str, number: int) -> str:
+    return f"{text}-{number}"
+
+
 def _file(text: str, number: int) -> str:
     path = Path(text)
     return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
@@ -48,6 +52,8 @@ SINKS = (
     SinkKind("window", window.matches, window.open_window, _shared),
     SinkKind("http", http.matches, http.open_http, _shared),
     SinkKind("none", none.matches, none.open_none, _shared),
+    SinkKind("rtsp:// or udp://", broadcast.matches, broadcast.open_broadcast, broadcast.numbered),
+    SinkKind("socket:PATH", unix_socket.matches, unix_socket.open_unix_socket, _suffixed),
     SinkKind("NAME.mp4 or NAME.mkv", video.matches, video.open_video_sink, _file),
     SinkKind("NAME.jsonl or NAME.json", statistics.matches, statistics.open_statistics, _file),
     SinkKind("DIR, masks:DIR or masks-index:DIR", masks.matches, masks.open_masks, _folder),
@@ -58,9 +64,10 @@ def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
     """Open what ``text`` means.
 
     Args:
-        text: ``window``; ``http``, the page; ``none``; a video ``NAME.mp4`` or ``NAME.mkv``;
-            statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in colour (``DIR`` or
-            ``masks:DIR``) or as class indices (``masks-index:DIR``).
+        text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
+            ``udp://``); class maps for other processes (``socket:PATH``); a video ``NAME.mp4`` or
+            ``NAME.mkv``; statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in colour
+            (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
         options: what the sink has to know.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from types import MappingProxyType
@@ -19,10 +19,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder of FFmpeg by name, with options that favour speed."""
+    """An encoder of FFmpeg.
+
+    Attributes:
+        name: FFmpeg's.
+        options: that favour speed.
+        low_delay: further ones that hold no frame back, at the price of larger files.
+    """
 
     name: str
     options: Mapping[str, str]
+    low_delay: Mapping[str, str] = field(default_factory=dict)
 
 
 #: In order of preference. NVIDIA's desktop encoder, the encoder of boards with a V4L2 driver, and
@@ -30,7 +37,11 @@ class Codec:
 CODECS = (
     Codec("h264_nvenc", MappingProxyType({"preset": "p2", "tune": "ll", "cq": "25"})),
     Codec("h264_v4l2m2m", MappingProxyType({})),
-    Codec("libx264", MappingProxyType({"preset": "ultrafast", "crf": "23"})),
+    Codec(
+        "libx264",
+        MappingProxyType({"preset": "ultrafast", "crf": "23"}),
+        MappingProxyType({"tune": "zerolatency"}),
+    ),
 )
 
 

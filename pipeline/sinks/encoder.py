@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from pipeline.frame import Image
 
 
@@ -16,6 +19,11 @@ class VideoFormat:
     width: int
     height: int
     fps: float
+
+    @classmethod
+    def of(cls, size: tuple[int, int], fps: float) -> VideoFormat:
+        """Format for pictures of ``size`` (width, height), once they are made ``even``."""
+        return cls(size[0] + size[0] % 2, size[1] + size[1] % 2, fps)
 
 
 class Encoder(ABC):
@@ -35,3 +43,14 @@ class Encoder(ABC):
     @abstractmethod
     def close(self) -> None:
         """Finish the file."""
+
+
+def even(image: Image, size: tuple[int, int]) -> Image:
+    """Bring a picture to ``size`` (width, height), then both sides to even numbers."""
+    if (image.shape[1], image.shape[0]) != size:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    right, below = size[0] % 2, size[1] % 2
+    if right or below:
+        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        image = np.asarray(padded, dtype=np.uint8)
+    return image

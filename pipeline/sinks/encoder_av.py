@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.frame import Image
@@ -29,20 +30,26 @@ _CONTAINER_OPTIONS = {
 }
 
 
-class AvEncoder(Encoder):
-    """Frames may come at any time: the file keeps the moments of a live source."""
+class AvVideo:
+    """The one video stream of an opened container; every failure to write is an ``OSError``.
 
-    def __init__(self, path: Path, form: VideoFormat) -> None:
-        options = _CONTAINER_OPTIONS[path.suffix.lower()]
-        with _os_errors():
-            self._container = av.open(str(path), "w", options=options)
-        self._container.metadata["comment"] = MARK
+    Args:
+        container: opened for writing; closed with this.
+        form: of the pictures.
+        low_delay: hold no frame back.
+    """
+
+    def __init__(
+        self, container: OutputContainer, form: VideoFormat, low_delay: bool = False
+    ) -> None:
+        self._container = container
         rate = Fraction(form.fps).limit_denominator(1001)
         codec = best_codec()
-        stream = self._container.add_stream(codec.name, rate=rate, options=dict(codec.options))
+        options = {**codec.options, **(codec.low_delay if low_delay else {})}
+        stream = container.add_stream(codec.name, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
-        context = self._stream.codec_context
+        context = stream.codec_context
         context.width, context.height = form.width, form.height
         context.pix_fmt = "yuv420p"
         context.gop_size = max(1, round(form.fps * _KEYFRAME_SECONDS))
@@ -58,20 +65,39 @@ class AvEncoder(Encoder):
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._last = max(self._last + 1, round(seconds * _CLOCK))
         frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
-        with _os_errors():
+        with os_errors():
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds, and the index."""
-        with _os_errors():
+        """Write what the encoder still holds, and the container's end."""
+        with os_errors():
             try:
                 self._container.mux(self._stream.encode(None))
             finally:
                 self._container.close()
 
 
+class AvEncoder(Encoder):
+    """Frames may come at any time: the file keeps the moments of a live source."""
+
+    def __init__(self, path: Path, form: VideoFormat) -> None:
+        options = _CONTAINER_OPTIONS[path.suffix.lower()]
+        with os_errors():
+            container = av.open(str(path), "w", options=options)
+        container.metadata["comment"] = MARK
+        self._video = AvVideo(container, form)
+
+    def add(self, image: Image, seconds: float) -> None:
+        """Encode one picture; moments that do not grow are moved on by one tick."""
+        self._video.add(image, seconds)
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the index."""
+        self._video.close()
+
+
 @contextmanager
-def _os_errors() -> Iterator[None]:
+def os_errors() -> Iterator[None]:
     """Translate FFmpeg's errors."""
     try:
         yield

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from pipeline.errors import SinkError
-from pipeline.frame import Image, Result
+from pipeline.frame import Result
 from pipeline.sinks.base import MediaTime, OutputFile, Sink, SinkOptions
-from pipeline.sinks.encoder import Encoder, VideoFormat
+from pipeline.sinks.encoder import Encoder, VideoFormat, even
 from pipeline.sinks.segments import SegmentedVideo
 
 log = logging.getLogger(__name__)
@@ -55,11 +52,10 @@ class VideoSink(Sink):
             raise SinkError(f"{self.output} was given a result without an overlay")
         image = result.overlay
         if self._encoder is None:
-            height, width = image.shape[:2]
-            self._size = (width, height)
-            form = VideoFormat(width + width % 2, height + height % 2, self._time.fps)
+            self._size = (image.shape[1], image.shape[0])
+            form = VideoFormat.of(self._size, self._time.fps)
             self._encoder = self._encoder_kind(self._target.partial, form)
-        self._encoder.add(_even(image, self._size), self._time.seconds(result.frame))
+        self._encoder.add(even(image, self._size), self._time.seconds(result.frame))
 
     def _finish(self) -> None:
         if self._encoder is not None:
@@ -87,14 +83,3 @@ def _encoder_kind() -> type[Encoder]:
         log.warning("PyAV is not installed: the video will not play in browsers; pip install av")
         return OpenCvEncoder
     return AvEncoder
-
-
-def _even(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to ``size`` (width, height), then both sides to even numbers."""
-    if (image.shape[1], image.shape[0]) != size:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    right, below = size[0] % 2, size[1] % 2
-    if right or below:
-        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        image = np.asarray(padded, dtype=np.uint8)
-    return image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 
 import cv2
 
@@ -13,6 +12,7 @@ from pipeline.sources.base import Source, SourceOptions, quiet_opencv
 from pipeline.sources.connection import Capture
 from pipeline.sources.devices import acceleration_of, gstreamer_elements, has_gstreamer
 from pipeline.sources.reconnect import LiveSource
+from pipeline.urls import without_password
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,6 @@ _FFMPEG_OPENING, _GSTREAMER_OPENING = 10.0, 4.0
 #: frame. OpenCV has no other way to ask for less, and up to 4.6 a look that takes more than a
 #: second spoils its reads. RTSP over TCP is what OpenCV asks for itself, without this.
 _FFMPEG_OPTIONS = "rtsp_flags;prefer_tcp|fpsprobesize;0|analyzeduration;400000"
-
-#: Parts of a path or a query that cheap cameras take their password from.
-_SECRET = re.compile(r"(?i)((?:pass\w*|pwd|psw|secret|token|key|auth|user\w*|login)=)[^&_/;?#]*")
 
 #: From a Jetson's decoder to pixels in the memory of the processor.
 _FROM_JETSON = "nvvidconv ! video/x-raw, format=BGRx ! videoconvert"
@@ -112,12 +109,3 @@ def _checked(capture: cv2.VideoCapture, url: str, name: str) -> Capture:
             f"{name} is a file of {count:.0f} frames and no camera; download it and give its path"
         )
     return capture
-
-
-def without_password(url: str) -> str:
-    """URL as it may be shown: no user, no password, wherever in it they stand."""
-    scheme, rest = url.split("://", 1)
-    before, mark, query = rest.partition("?")
-    # From the last @: a password may hold one itself, or a slash.
-    shown = f"{scheme}://{before.rpartition('@')[2]}{mark}{query}"
-    return _SECRET.sub(r"\1***", shown)
