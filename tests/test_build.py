@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,10 +71,12 @@ def test_the_engine_agrees_with_pytorch_on_frames_of_any_size(
 
 
 def test_building_again_replaces_its_own_files(
-    small_engine: Engine, small_options: BuildOptions
+    small_engine: Engine, small_options: BuildOptions, tmp_path: Path
 ) -> None:
-    again = build(replace(small_options, output=small_engine.folder), quiet)
+    shutil.copytree(small_engine.folder, tmp_path, dirs_exist_ok=True)
+    again = build(replace(small_options, output=tmp_path), quiet)
     assert load_engine(again.path).manifest.files == again.manifest.files
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_an_engine_for_rtx_gpus_is_built_without_one(

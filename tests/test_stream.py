@@ -299,12 +299,18 @@ def test_the_bar_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_sets_the_event_and_handlers_are_put_back(number: int) -> None:
-    before = signal.getsignal(number)
-    with stop_on_signal() as stop:
-        assert not stop.is_set()
-        signal.raise_signal(number)
-        assert stop.is_set()
-    assert signal.getsignal(number) is before
+    def handler(_number: int, _frame: object) -> None:
+        raise AssertionError("the handler before is not the one now")
+
+    before = signal.signal(number, handler)  # nohup ignores SIGHUP, which would stay so
+    try:
+        with stop_on_signal() as stop:
+            assert not stop.is_set()
+            signal.raise_signal(number)
+            assert stop.is_set()
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, before)
 
 
 ENDLESS = """
