@@ -76,6 +76,22 @@ def test_the_oldest_videos_make_room_and_strangers_stay(tmp_path: Path) -> None:
     assert stranger.read_bytes() == b"somebody's own" * 10000
 
 
+def test_recordings_of_other_cameras_in_the_folder_stay(tmp_path: Path) -> None:
+    results = [result(i) for i in range(20)]
+    others = record(tmp_path / "drive-1.mp4", results, SinkOptions(fps=10.0, segment=1.0))
+    record(tmp_path / "drive.mp4", results, SinkOptions(fps=10.0, segment=1.0, keep=1))
+    assert all(other.exists() for other in others)
+
+
+def test_a_name_that_is_a_pattern_is_taken_as_it_is(tmp_path: Path) -> None:
+    results = [result(i) for i in range(20)]
+    options = SinkOptions(fps=10.0, segment=1.0, keep=1)
+    with open_sink(str(tmp_path / "cam[1].mp4"), options) as sink:
+        for one in results:
+            sink.write(one)
+    assert [path.name for path in tmp_path.iterdir()] == ["cam[1]-000001s.mp4"]
+
+
 def test_the_last_encoder_is_taken_where_no_other_works() -> None:
     absent, last = Codec("h264_nowhere", {}), CODECS[-1]
     assert first_working([absent, last]) is last

@@ -77,7 +77,7 @@ class AvVideo:
                 self._container.close()
 
 
-class AvEncoder(Encoder):
+class AvEncoder(AvVideo, Encoder):
     """Frames may come at any time: the file keeps the moments of a live source."""
 
     def __init__(self, path: Path, form: VideoFormat) -> None:
@@ -85,15 +85,7 @@ class AvEncoder(Encoder):
         with os_errors():
             container = av.open(str(path), "w", options=options)
         container.metadata["comment"] = MARK
-        self._video = AvVideo(container, form)
-
-    def add(self, image: Image, seconds: float) -> None:
-        """Encode one picture; moments that do not grow are moved on by one tick."""
-        self._video.add(image, seconds)
-
-    def close(self) -> None:
-        """Write what the encoder still holds, and the index."""
-        self._video.close()
+        super().__init__(container, form)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,10 @@ from pipeline.frame import Frame, Result
 from pipeline.sinks.base import MediaTime, Sink, SinkOptions, is_ours
 
 log = logging.getLogger(__name__)
+
+#: What names of videos have behind NAME: time or position, a frame where those are not enough,
+#: and what a killed run leaves.
+_MARK = r"(\d{8}T\d{6}Z|\d{6,}s)(-\d+)?(\.partial)?"
 
 #: Opens one video of the recording.
 OpenVideo = Callable[[Path, SinkOptions], Sink]
@@ -69,7 +74,10 @@ class SegmentedVideo(Sink):
         """Remove the oldest videos until a new one as large as the largest has room."""
         if self._options.keep is None:
             return
-        videos = sorted(self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}"))
+        # Not by a pattern of the shell: the videos of ``drive-1.mp4`` are none of ``drive.mp4``.
+        stem, suffix = re.escape(self._path.stem), re.escape(self._path.suffix)
+        name = re.compile(rf"{stem}-{_MARK}{suffix}", re.ASCII)
+        videos = sorted(path for path in self._path.parent.iterdir() if name.fullmatch(path.name))
         sizes = {video: video.stat().st_size for video in videos if is_ours(video)}
         room = self._options.keep - max(sizes.values(), default=0)
         while sizes and sum(sizes.values()) > room:
