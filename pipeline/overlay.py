@@ -106,17 +106,9 @@ class Overlay:
             A new (H, W, 3) uint8 BGR picture.
         """
         height, width = image.shape[:2]
-        if self._options.fine_edges:
-            self._enlarged = self._palette.colours(enlarge_finely(classes, (width, height)))
-        else:
-            # Colour first, enlarge second: the look-up then runs on the small map.
-            small = self._palette.colours(classes)
-            # OpenCV reuses the buffer while the frame size stays the same.
-            self._enlarged = cv2.resize(
-                small, (width, height), dst=self._enlarged, interpolation=cv2.INTER_NEAREST
-            )
         opacity = self._options.opacity
-        blended = cv2.addWeighted(image, 1 - opacity, self._enlarged, opacity, 0)
+        coloured = self._coloured(classes, (width, height))
+        blended = cv2.addWeighted(image, 1 - opacity, coloured, opacity, 0)
         drawn = np.asarray(blended, dtype=np.uint8)
         if self._legend_for != (width, height):
             self._legend_for = (width, height)
@@ -125,6 +117,18 @@ class Overlay:
             self._legend.draw(drawn, shares)
         _draw_status(drawn, status)
         return drawn
+
+    def _coloured(self, classes: ClassMap, size: tuple[int, int]) -> cv2.typing.MatLike:
+        """Class colours at the size of the frame."""
+        if self._options.fine_edges:
+            return self._palette.colours(enlarge_finely(classes, size))
+        # Colour first, enlarge second: the look-up then runs on the small map. OpenCV reuses the
+        # buffer while the frame size stays the same.
+        small = self._palette.colours(classes)
+        self._enlarged = cv2.resize(
+            small, size, dst=self._enlarged, interpolation=cv2.INTER_NEAREST
+        )
+        return self._enlarged
 
     def _fitting_legend(self, width: int, height: int) -> _Legend | None:
         if not self._options.legend:
