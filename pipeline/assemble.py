@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-
-import torch
+from importlib import metadata
+from typing import Any
 
 from models.spec import ModelSpec
 from models.weights import LoadedWeights
-from pipeline.compilers.base import Compiler, Job, Progress
-from pipeline.deploy import FRAME_SIZES
-from pipeline.engine import Engine, Manifest, describe_file
+from pipeline.compilers.base import Compiled, Compiler, Job, Progress
+from pipeline.engine import FRAME_SIZES, Engine, Manifest, describe_file
 from pipeline.errors import BuildError
-from pipeline.quantised import QuantisedGraph
 
 
 def assemble(
@@ -27,10 +26,24 @@ def assemble(
     Raises:
         BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
     """
-    compiled = compiler.compile(job, progress)
-    if isinstance(job.graph, QuantisedGraph):
-        check_int8(job.graph.placement.int8, compiled.layers.convolutions, compiler.runtime)
-    smallest, largest = FRAME_SIZES
+    return described(job, compiled(job, compiler, progress), compiler.runtime, spec, weights)
+
+
+def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
+    """Compile ``job``, and hold what was built against what it was to be.
+
+    Raises:
+        BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
+    """
+    result = compiler.compile(job, progress)
+    check_int8(job.int8, result.layers.convolutions, compiler.runtime)
+    return result
+
+
+def described(
+    job: Job, result: Compiled, runtime: str, spec: ModelSpec, weights: LoadedWeights
+) -> Engine:
+    """Return the engine that ``result`` is, with the draft of its manifest."""
     manifest = Manifest(
         name=job.name,
         model=spec.name,
@@ -38,24 +51,41 @@ def assemble(
         weights=asdict(weights),
         classes=spec.classes,
         input=spec.input,
-        frames={
-            "dtype": "uint8",
-            "layout": "NHWC",
-            "order": "bgr",
-            "batch": 1,
-            "smallest": smallest,
-            "largest": largest,
-        },
+        frames=frames_of(job.batch),
         precision=job.precision,
-        layers=compiled.layers,
-        runtime=compiler.runtime,
-        runtime_version=compiled.runtime_version,
+        layers=result.layers,
+        runtime=runtime,
+        runtime_version=result.runtime_version,
         targets=job.targets,
-        files=tuple(describe_file(file) for file in compiled.files),
-        settings={"torch": torch.__version__, "resize": "bilinear, half-pixel centres"},
-        warnings=compiled.warnings,
+        files=tuple(describe_file(file) for file in result.files),
+        built_on=this_machine(),
+        settings={
+            "torch": metadata.version("torch"),
+            "resize": "bilinear, half-pixel centres",
+            **result.settings,
+        },
+        warnings=result.warnings,
     )
     return Engine(manifest, job.folder)
+
+
+def frames_of(batch: tuple[int, int, int]) -> dict[str, Any]:
+    """Return what an engine takes, for its manifest."""
+    smallest, largest = FRAME_SIZES
+    return {
+        "dtype": "uint8",
+        "layout": "NHWC",
+        "order": "bgr",
+        "batch": batch[2],
+        "batch_range": list(batch),
+        "smallest": smallest,
+        "largest": largest,
+    }
+
+
+def this_machine() -> dict[str, str]:
+    """Return what an engine may be tied to, beside its runtime's version."""
+    return {"os": platform.system().lower(), "machine": platform.machine().lower()}
 
 
 def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.build import BuildOptions, build, drawn_frame, publish, writable
+from pipeline.acceptance import drawn_frame
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.compare import Comparison, Picture, compare_sessions
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Progress
@@ -19,7 +21,8 @@ from pipeline.frame import Frame
 from pipeline.int8.gate import Budget
 from pipeline.interleaved import take_turns
 from pipeline.pictures import open_pictures
-from pipeline.sessions import SESSIONS, open_session
+from pipeline.publishing import publish, writable
+from pipeline.sessions import SESSIONS, missing, open_session
 
 #: Frames of the synthetic drive to agree on where no pictures are given.
 DRAWN_FRAMES = range(0, 480, 60)
@@ -32,7 +35,7 @@ ORDER = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Trial:
     """One precision that was tried.
 
     Attributes:
@@ -71,10 +74,12 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         RuntimeMissingError: engines of this runtime cannot be run here, so nothing can be measured.
         RoadsegError: FP32 cannot be built.
     """
-    if options.runtime not in SESSIONS:
+    reason = missing(options.runtime)
+    if reason is not None:
+        able = ", ".join(runtime for runtime in SESSIONS if missing(runtime) is None)
         raise RuntimeMissingError(
             f"--precision auto measures what it builds, and this machine cannot run "
-            f"{options.runtime} engines; name a precision, or build for {', '.join(SESSIONS)}"
+            f"{options.runtime} engines ({reason}); name a precision, or build for {able}"
         )
     compiler = open_compiler(options.runtime)
     asked = [precision for precision in ORDER if precision in compiler.computed()]
@@ -91,13 +96,13 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         assert chosen.engine is not None
         manifest = chosen.engine.manifest
         check_replaceable(options.output, manifest.name, compiler.suffixes, options.force)
-        auto = {"why": why, "tried": [candidate.to_json() for candidate in tried]}
+        auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
         manifest = replace(manifest, settings={**manifest.settings, "auto": auto})
         return publish(replace(chosen.engine, manifest=manifest), options.output)
 
 
-def choose(tried: Sequence[Candidate], budget: Budget) -> tuple[Candidate, str]:
-    """Return the fastest candidate that holds ``budget``, and why it was taken, in one line.
+def choose(tried: Sequence[Trial], budget: Budget) -> tuple[Trial, str]:
+    """Return the fastest trial that holds ``budget``, and why it was taken, in one line.
 
     FP32, the first, always holds it.
     """
@@ -114,9 +119,9 @@ def choose(tried: Sequence[Candidate], budget: Budget) -> tuple[Candidate, str]:
     return best, "; ".join(notes)
 
 
-def _figures(candidate: Candidate) -> str:
-    comparison = candidate.comparison
-    text = f"{candidate.latency_ms:.1f} ms"
+def _figures(trial: Trial) -> str:
+    comparison = trial.comparison
+    text = f"{trial.latency_ms:.1f} ms"
     if comparison is None:
         return text
     if comparison.miou_drop is not None:
@@ -124,23 +129,21 @@ def _figures(candidate: Candidate) -> str:
     return f"{text}, {comparison.pixel_agreement:.2%} of pixels as in FP32"
 
 
-def _built(options: BuildOptions, progress: Progress) -> Candidate:
+def _built(options: BuildOptions, progress: Progress) -> Trial:
     assert options.precision is not None
 
     def report(what: str, share: float) -> None:
         progress(f"{options.precision}: {what}", share)
 
     try:
-        return Candidate(options.precision, build(options, report))
+        return Trial(options.precision, build(options, report))
     except RoadsegError as error:
         if options.precision == ORDER[0]:
             raise
-        return Candidate(options.precision, reason=str(error).splitlines()[0])
+        return Trial(options.precision, reason=str(error).splitlines()[0])
 
 
-def _measured(
-    tried: Sequence[Candidate], options: BuildOptions, progress: Progress
-) -> list[Candidate]:
+def _measured(tried: Sequence[Trial], options: BuildOptions, progress: Progress) -> list[Trial]:
     """Run all engines that were built: latency in turn, then accuracy against the first."""
     with ExitStack() as stack:
         sessions = [

@@ -1,78 +1,37 @@
-"""From a registered network to a verified engine with its manifest."""
+"""From a network to a verified engine with its manifest, or to a bundle for another machine."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
-
 from calibration.dataset import open_labelled_folder
-from calibration.synthetic import SyntheticDrive
-from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.weights import load_weights, with_classes_of
-from pipeline.assemble import assemble
-from pipeline.bench import measure_latency
+from pipeline.acceptance import PARITY_FRAMES, drawn_frame, measured
+from pipeline.assemble import assemble, described
+from pipeline.build_options import BuildOptions
+from pipeline.bundle import describe_bundle, write_bundle
+from pipeline.candidate import Candidate, choose
 from pipeline.captured import CapturedGraph
-from pipeline.compilers import open_compiler
+from pipeline.compilers import default_front_end, open_compiler
 from pipeline.compilers.base import Compiler, Job, Progress
 from pipeline.deploy import DeploymentGraph
-from pipeline.engine import Engine, Manifest, check_replaceable, write_manifest
-from pipeline.errors import BuildError, OutputError, RuntimeMissingError
-from pipeline.evaluate import evaluate
+from pipeline.engine import Engine, check_replaceable
+from pipeline.errors import BuildError
+from pipeline.half import HalfGraph, halve
 from pipeline.int8.calibrate import Subject
 from pipeline.int8.evidence import with_evidence
-from pipeline.int8.prepare import Request, prepare
+from pipeline.int8.prepare import Prepared, Request, prepare
 from pipeline.int8.report import write_report
-from pipeline.parity import TOLERANCES
-from pipeline.sessions import SESSIONS, open_session
-from pipeline.sessions.base import Frames, Session
-from pipeline.sessions.eager import EagerSession
+from pipeline.pictures import spread
+from pipeline.publishing import publish, writable
+from pipeline.sessions.base import Frames
 
-#: Frames of the synthetic drive on which an engine is compared with PyTorch.
-PARITY_FRAMES = (0, 150, 300)
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What to build.
-
-    Attributes:
-        model: registry name.
-        runtime: name in the compiler table.
-        precision: one of the runtime's; None for its default.
-        size: (width, height) of the network; None for that of the weights.
-        output_stride: of networks that leave a choice; None for the registered one.
-        weights: file, registered name, ``none``, or None for the best registered ones.
-        targets: GPU architectures; empty for the runtime's default.
-        output: folder for the engine.
-        force: replace files that are not ours.
-        data: labelled folder on which to measure mIoU after the build.
-        calibration: for ``int8``: table, folder of pictures or video; None for the registered
-            table.
-        max_miou_drop: for ``int8``: largest loss of mIoU on ``data``, 0 to 1; None for the default.
-    """
-
-    model: str
-    runtime: str = "openvino"
-    precision: str | None = None
-    size: tuple[int, int] | None = None
-    output_stride: int | None = None
-    weights: str | None = None
-    targets: tuple[str, ...] = ()
-    output: Path = Path("engines")
-    force: bool = False
-    data: Path | None = None
-    calibration: Path | None = None
-    max_miou_drop: float | None = None
+#: Labelled frames on which it is tried what FP16 cannot hold.
+TRIED_FRAMES = 4
 
 
 def build(options: BuildOptions, progress: Progress) -> Engine:
@@ -81,77 +40,137 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
     Raises:
         RoadsegError: anything a user can cause; nothing is left half-written then.
     """
-    spec = _strided(_sized(model_spec(options.model), options.size), options.output_stride)
-    spec = with_classes_of(spec, options.weights)
+    with _plan(options, progress) as plan:
+        job = plan.job
+        engine = assemble(job, plan.compiler, plan.spec, plan.candidate.weights, progress)
+        manifest = measured(engine, plan.graph, options, progress)
+        engine = plan.with_evidence(replace(engine, manifest=manifest))
+        if options.bundle:
+            write_bundle(engine, _exported(plan), engine.folder)
+        return publish(engine, options.output)
+
+
+def build_bundle(options: BuildOptions, progress: Progress) -> Path:
+    """Leave a bundle and no engine, for a runtime that is not installed here; return its path.
+
+    Raises:
+        RoadsegError: anything a user can cause; nothing is left half-written then.
+    """
+    with _plan(options, progress) as plan:
+        onnx = _exported(plan)
+        draft = described(
+            plan.job,
+            describe_bundle(onnx),
+            plan.compiler.runtime,
+            plan.spec,
+            plan.candidate.weights,
+        )
+        bundle = write_bundle(plan.with_evidence(draft), onnx, plan.job.folder)
+        return bundle.replace(options.output / bundle.name)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be built, its graph ready.
+
+    Attributes:
+        candidate: the network.
+        compiler: of the runtime.
+        graph: in FP32, the truth that engines are held against.
+        job: for the compiler; its folder is a scratch folder where the engine is published.
+        prepared: how INT8 was found, where it is INT8.
+        request: how INT8 was asked for.
+    """
+
+    candidate: Candidate
+    compiler: Compiler
+    graph: DeploymentGraph
+    job: Job
+    prepared: Prepared | None
+    request: Request
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.candidate.spec
+
+    def with_evidence(self, engine: Engine) -> Engine:
+        """Write down how its precision was found; the report of INT8 is put beside it."""
+        if self.prepared is not None:
+            engine = replace(engine, manifest=with_evidence(engine, self.prepared))
+            write_report(engine.folder, engine.manifest, self.prepared, self.request.budget)
+        elif isinstance(self.job.graph, HalfGraph):
+            half = self.job.graph
+            found = {"pixel_agreement": half.agreement, "computed_by": "PyTorch, on the CPU"}
+            accuracy = {**(engine.manifest.accuracy or {}), "fp16_graph": found}
+            manifest = replace(engine.manifest, accuracy=accuracy, high_precision=half.named())
+            engine = replace(engine, manifest=manifest)
+        return engine
+
+
+@contextmanager
+def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
+    """Choose the network and make its graph; the scratch folder goes afterwards."""
+    candidate = choose(options)
     compiler = open_compiler(options.runtime)
     precision = _precision(options.precision, compiler)
+    name = engine_name(candidate, options, precision)
     targets = compiler.check_targets(options.targets)
-    name = engine_name(spec, options.runtime, precision)
     with writable(options.output):
         check_replaceable(options.output, name, compiler.suffixes, options.force)
-        torch.manual_seed(0)  # '--weights none' is the same network every time
-        network = build_model(spec)
-        weights = load_weights(network, spec, options.weights)
-        graph = DeploymentGraph(network, spec.input)
+        graph = DeploymentGraph(candidate.network, candidate.spec.input)
         with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
-            job = Job(graph, name, precision, targets, Path(scratch))
+            job = Job(
+                graph,
+                name,
+                precision,
+                targets,
+                Path(scratch),
+                batch=options.batch,
+                front_end=options.front_end or default_front_end(),
+                builder=options.builder,
+            )
+            request = Request(
+                options.calibration,
+                options.data,
+                options.max_miou_drop,
+                compiler.unsigned,
+                job.folder,
+            )
             prepared = None
             if precision == "int8":
-                subject = Subject(spec, weights, CapturedGraph(graph))
-                request = _request(options, compiler, job)
+                subject = Subject(candidate.spec, candidate.weights, CapturedGraph(graph))
                 prepared = prepare(subject, request, progress)
-                job = replace(job, graph=prepared.graph)
-            engine = assemble(job, compiler, spec, weights, progress)
-            engine = replace(engine, manifest=_measured(engine, graph, options, progress))
-            if prepared is not None:
-                engine = replace(engine, manifest=with_evidence(engine, prepared))
-                write_report(engine.folder, engine.manifest, prepared, request.budget)
-            return publish(engine, options.output)
+                job = replace(job, graph=prepared.graph, int8=prepared.graph.placement.int8)
+            elif precision == "fp16" and compiler.strongly_typed:
+                progress("looking for what FP16 cannot hold", 0.0)
+                frames = _road_frames(options, candidate.spec)
+                job = replace(job, graph=halve(CapturedGraph(graph), frames))
+            yield _Plan(candidate, compiler, graph, job, prepared, request)
 
 
-def publish(engine: Engine, output: Path) -> Engine:
-    """Move an engine, and what its build left beside it, to ``output``; the manifest comes last.
-
-    Everything called ``NAME.*`` in the engine's folder belongs to it.
-    """
-    manifest = engine.manifest
-    for path in sorted(engine.folder.glob(f"{manifest.name}.*")):
-        target = output / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        if path.name != f"{manifest.name}.json":
-            os.replace(path, target)
-    write_manifest(output, manifest)
-    return Engine(manifest, output)
+def _exported(plan: _Plan) -> Path:
+    """Return the ONNX file of the job; the compiler may have left one."""
+    onnx = plan.job.folder / "graph.onnx"
+    if not onnx.exists():
+        plan.compiler.export(plan.job, onnx)
+    return onnx
 
 
-def engine_name(spec: ModelSpec, runtime: str, precision: str) -> str:
+def _road_frames(options: BuildOptions, spec: ModelSpec) -> list[Frames]:
+    """Return labelled frames where there are any, else drawn ones; (1, H, W, 3) each."""
+    if options.data is None:
+        size = (spec.input.width, spec.input.height)
+        return [drawn_frame(*size, index) for index in PARITY_FRAMES]
+    samples = open_labelled_folder(options.data, spec.classes)
+    return [samples[index].image[None] for index in spread(range(len(samples)), TRIED_FRAMES)]
+
+
+def engine_name(candidate: Candidate, options: BuildOptions, precision: str) -> str:
     """Return the stem of an engine's files; what is not as registered is named."""
-    usual = model_spec(spec.name)
-    size = (spec.input.width, spec.input.height)
-    suffix = "" if size == (usual.input.width, usual.input.height) else f"-{size[0]}x{size[1]}"
-    if spec.output_stride != usual.output_stride:
-        suffix += f"-os{spec.output_stride}"
-    return f"{spec.name}-{runtime}-{precision}{suffix}"
-
-
-def _sized(spec: ModelSpec, size: tuple[int, int] | None) -> ModelSpec:
-    if size is None:
-        return spec
-    width, height = size
-    spec.check_size(width, height)
-    return replace(spec, input=replace(spec.input, width=width, height=height))
-
-
-def _strided(spec: ModelSpec, stride: int | None) -> ModelSpec:
-    if stride is None or stride == spec.output_stride:
-        return spec
-    if stride not in spec.output_strides:
-        known = ", ".join(str(known) for known in (spec.output_stride, *spec.output_strides))
-        raise BuildError(
-            f"--output-stride {stride} was given, {spec.name} has {known}; choose among these"
-        )
-    return replace(spec, output_stride=stride, variant={**spec.variant, "output_stride": stride})
+    suffix = candidate.suffix
+    if options.batch != (1, 1, 1):
+        suffix += f"-batch{options.batch[0]}to{options.batch[2]}"
+    return f"{candidate.spec.name}-{options.runtime}-{precision}{suffix}"
 
 
 def _precision(asked: str | None, compiler: Compiler) -> str:
@@ -162,73 +181,3 @@ def _precision(asked: str | None, compiler: Compiler) -> str:
             f"{', '.join(compiler.precisions)}; choose one of these"
         )
     return precision
-
-
-@contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Make the output folder, and turn every failure to write there into one line."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the engine to {folder} ({error.strerror or error}); free some space "
-            "there or choose another folder with --output"
-        ) from error
-
-
-def _request(options: BuildOptions, compiler: Compiler, job: Job) -> Request:
-    return Request(
-        options.calibration, options.data, options.max_miou_drop, compiler.unsigned, job.folder
-    )
-
-
-def _measured(
-    engine: Engine, graph: DeploymentGraph, options: BuildOptions, progress: Progress
-) -> Manifest:
-    """Run the engine where this machine can: agreement with PyTorch, latency, mIoU if asked."""
-    manifest = engine.manifest
-    if manifest.runtime not in SESSIONS:
-        if options.data is not None and manifest.precision != "int8":  # judged before
-            raise RuntimeMissingError(
-                f"--data was given, but this machine cannot run {manifest.runtime} engines to "
-                f"measure mIoU; drop --data or build for {', '.join(SESSIONS)}"
-            )
-        return manifest
-    with open_session(engine) as session:
-        progress("comparing with PyTorch", 0.0)
-        accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
-        progress("measuring latency", 0.5)
-        frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
-        latency = measure_latency(session, frame, seconds=2.0, runs=30)
-        if options.data is not None and manifest.precision != "int8":
-            progress("measuring mIoU", 0.7)
-            samples = open_labelled_folder(options.data, manifest.classes)
-            scores = evaluate(session, samples, manifest.classes)
-            accuracy["miou"] = scores.miou
-            accuracy["frames"] = scores.frames
-        progress("measured", 1.0)
-    return replace(manifest, accuracy=accuracy, latency_ms=latency.to_json())
-
-
-def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dict[str, object]:
-    reference = EagerSession(graph)
-    shares = []
-    for index in PARITY_FRAMES:
-        frame = drawn_frame(manifest.input.width, manifest.input.height, index)
-        shares.append(float(np.mean(session.run(frame) == reference.run(frame))))
-    agreement = min(shares)
-    broken = TOLERANCES["fp32"].agreement
-    if manifest.precision == "fp32" and agreement < broken:
-        raise BuildError(
-            f"the {manifest.runtime} engine agrees with PyTorch on {agreement:.1%} of pixels, "
-            f"expected at least {broken:.0%} in FP32; the runtime miscomputes an operation, "
-            "please report the network and the runtime's version"
-        )
-    return {"frames": len(shares), "pixel_agreement": agreement, "reference": "PyTorch FP32"}
-
-
-def drawn_frame(width: int, height: int, index: int) -> Frames:
-    """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
-    image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
-    return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]

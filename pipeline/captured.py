@@ -19,7 +19,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.utils import _fuse_conv_bn_
 
 from calibration.placement import Placement, convolution_name, place
-from pipeline.deploy import FRAME_SIZES, DeploymentGraph
+from pipeline.deploy import DeploymentGraph, example_frames
 
 _aten = torch.ops.aten
 
@@ -52,25 +52,27 @@ class CapturedGraph:
         lines += [f"{name} {tuple(n.meta['val'].shape)}" for n, name in placement.tensors.items()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def with_dtype(self, dtype: torch.dtype) -> GraphModule:
-        """Return a fresh copy in ``dtype``; its batch norms were folded in FP32 all the same."""
-        if dtype == self.graph.dtype:
+    def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
+        """Return a fresh copy in ``dtype``; its batch norms were folded in FP32 all the same.
+
+        Args:
+            dtype: floating-point type of the copy.
+            free_batch: the copy takes any number of frames, the original takes one.
+        """
+        if dtype == self.graph.dtype and not free_batch:
             with warnings.catch_warnings():  # torch's own pytree types
                 warnings.simplefilter("ignore", FutureWarning)
                 return copy.deepcopy(self.module)
-        module = _capture(self.graph.with_dtype(dtype))
+        module = _capture(self.graph.with_dtype(dtype), free_batch)
         module.load_state_dict(self.module.state_dict())
         return module
 
 
-def _capture(graph: DeploymentGraph) -> GraphModule:
-    # Not the network's own size: an example of equal size could be specialised into the graph.
-    example = torch.zeros((1, 270, 482, 3), dtype=torch.uint8)
-    height = torch.export.Dim("height", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
-    width = torch.export.Dim("width", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
+def _capture(graph: DeploymentGraph, free_batch: bool = False) -> GraphModule:
+    example, free = example_frames(free_batch)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        exported = torch.export.export(graph, (example,), dynamic_shapes=({1: height, 2: width},))
+        exported = torch.export.export(graph, (example,), dynamic_shapes=(free,))
         module: GraphModule = exported.module()
         _fuse_conv_bn_(module)
         _scale_and_shift(module)

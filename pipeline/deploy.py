@@ -7,15 +7,14 @@ cannot disagree about them, and only bytes cross the bus on every runtime.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spec import LARGEST_SIZE, InputSpec
-
-#: Frame heights and widths that an engine takes, in pixels.
-FRAME_SIZES = (64, LARGEST_SIZE)
+from models.spec import InputSpec
+from pipeline.engine import FRAME_SIZES, MOST_FRAMES
 
 
 class Normalise(nn.Module):
@@ -81,3 +80,18 @@ class DeploymentGraph(nn.Module):
         """Segment frames; the class map has the network's size, ties go to the lower class."""
         logits: Tensor = self.network(self.preprocess(frames))
         return logits.argmax(1).to(torch.uint8)
+
+
+def example_frames(free_batch: bool) -> tuple[Tensor, dict[int, Any]]:
+    """Return frames to trace a deployment graph with, and which of their dimensions are free.
+
+    The example has neither the network's own size nor a batch of 1 where that is free: what
+    happens to be equal would be specialised into the graph.
+    """
+    free: dict[int, Any] = {
+        axis: torch.export.Dim(name, min=FRAME_SIZES[0], max=FRAME_SIZES[1])
+        for axis, name in ((1, "height"), (2, "width"))
+    }
+    if free_batch:
+        free[0] = torch.export.Dim("batch", min=1, max=MOST_FRAMES)
+    return torch.zeros((2 if free_batch else 1, 270, 482, 3), dtype=torch.uint8), free

@@ -15,13 +15,21 @@ from typing import Any
 
 from models.atomic import atomic_path, sha256_of
 from models.classes import ClassSet
-from models.spec import InputSpec
+from models.spec import LARGEST_SIZE, InputSpec
 from pipeline.errors import EngineError, OutputError
+
+#: Frame heights and widths that an engine takes, in pixels.
+FRAME_SIZES = (64, LARGEST_SIZE)
+
+#: Frames that one run of an engine may take at most.
+MOST_FRAMES = 64
 
 #: Raised when a key changes its meaning; engines of another format are refused.
 FORMAT_VERSION = 1
 
 _KIND = "roadseg-engine"
+#: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.bundle``).
+BUNDLE = "roadseg-bundle"
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,13 @@ class Manifest:
         precision: the precision asked for.
         layers: precision of each convolution, read back after the build.
         runtime, runtime_version: who built it and runs it.
+        built_on: ``os``, ``machine``, and where a GPU took part ``gpu`` and ``driver``.
         targets: GPU architectures such as ``sm86``; empty on a CPU.
         files: of the engine, in loading order.
         calibration: fingerprint of INT8 calibration, None without.
         accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
         latency_ms: measured at build on the machine that built, None where it cannot run.
+        high_precision: what was kept in FP32 in an FP16 graph, and why.
         settings: whatever else invalidates the engine when it changes.
         warnings: what a user should know before relying on it.
     """
@@ -93,12 +103,14 @@ class Manifest:
     calibration: Mapping[str, Any] | None = None
     accuracy: Mapping[str, Any] | None = None
     latency_ms: Mapping[str, float] | None = None
+    built_on: Mapping[str, str] = field(default_factory=dict)
+    high_precision: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, kind: str = _KIND) -> dict[str, Any]:
         """Return the manifest as plain JSON values, ``layers`` with its counts."""
-        document = {"kind": _KIND, "format_version": FORMAT_VERSION, **asdict(self)}
+        document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
         document["layers"]["counts"] = self.layers.counts()
         return document
 
@@ -146,7 +158,16 @@ def load_engine(path: Path) -> Engine:
             f"engine {path} has no manifest {manifest_path.name} beside it; the build did not "
             "finish or the file was moved alone: build it again"
         )
-    manifest = _parse(_read_document(manifest_path), manifest_path)
+    return read_verified(manifest_path, _KIND)
+
+
+def read_verified(manifest_path: Path, kind: str) -> Engine:
+    """Read a manifest of ``kind``, and verify the files that it names.
+
+    Raises:
+        EngineError: damaged, or of another kind or format; the field or the file is named.
+    """
+    manifest = _parse(_read_document(manifest_path), manifest_path, kind)
     for file in manifest.files:
         _verify(manifest_path.parent / file.name, file)
     return Engine(manifest, manifest_path.parent)
@@ -190,11 +211,11 @@ def _read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _parse(document: dict[str, Any], path: Path) -> Manifest:
-    if document.get("kind") != _KIND or document.get("format_version") != FORMAT_VERSION:
+def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
+    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
         raise EngineError(
             f"manifest {path} is {document.get('kind')!r} format {document.get('format_version')}, "
-            f"expected {_KIND!r} format {FORMAT_VERSION}; build the engine again"
+            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
         )
     fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
     try:

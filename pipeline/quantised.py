@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Collection
 
 import torch
-from torch import nn
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -45,9 +44,9 @@ class QuantisedGraph:
         self._thresholds = thresholds
         self._unsigned = unsigned
 
-    def with_dtype(self, dtype: torch.dtype) -> nn.Module:
+    def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
         """Return the graph for export, what is not INT8 in ``dtype``; scales are FP32."""
-        module = self.captured.with_dtype(dtype)
+        module = self.captured.with_dtype(dtype, free_batch)
         placement = place(module, self.high_precision)
         names = {node.name: name for node, name in placement.tensors.items()}
         with warnings.catch_warnings():

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.engine import Engine
 
 

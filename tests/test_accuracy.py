@@ -12,7 +12,8 @@ from calibration.scores import Scores
 from models.classes import CAMVID
 from models.registry import build_model, model_spec
 from models.weights import load_weights, weights_card
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.deploy import DeploymentGraph
 from pipeline.evaluate import evaluate
 from pipeline.sessions import open_session

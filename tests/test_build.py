@@ -17,9 +17,10 @@ from models.errors import ModelError, SizeError, WeightsError
 from models.registry import build_model, model_spec
 from models.spec import InputSpec
 from models.weights import load_weights
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
 from pipeline.deploy import DeploymentGraph
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import BuildError, OutputError, RuntimeMissingError
@@ -120,10 +121,10 @@ def test_a_plain_max_unpool_segnet_fails_where_ours_passes(tmp_path: Path) -> No
     """This is why ``models.unpooling`` exists."""
     path = tmp_path / "plain.onnx"
     export_onnx(DeploymentGraph(PoolWithIndices(), InputSpec(96, 64)), path)
-    logger = CollectingLogger()
+    logger = collecting_logger(trt)
     builder = trt.Builder(logger)
     with pytest.raises(BuildError, match="MaxPool"):
-        parse_network(builder, path, logger)
+        parse_network(trt, builder, path, logger)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("pipeline.build.os.replace", full)
+    monkeypatch.setattr("pipeline.publishing.os.replace", full)
     with pytest.raises(OutputError, match="No space left"):
         build(replace(small_options, output=tmp_path), quiet)
     assert list(tmp_path.iterdir()) == []

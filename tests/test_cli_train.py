@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from models.atomic import sha256_of
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.cli import main
 from pipeline.cli import train as command
 from pipeline.cli.parser import parse_arguments

@@ -16,7 +16,8 @@ import pytest
 from calibration.dataset import open_labelled_folder
 from calibration.errors import DataError
 from models.classes import CAMVID, ClassSet
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.cli import main
 from pipeline.compare import Comparison, check_same_classes, compare_sessions
 from pipeline.disagreement import HIGHLIGHT, Disagreement, draw_disagreement, write_disagreements

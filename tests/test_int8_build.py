@@ -18,7 +18,8 @@ from calibration.table import load_table
 from models.registry import MODELS, build_model, model_spec
 from models.weights import load_weights, registered_table
 from pipeline.auto import build_fastest
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.captured import CapturedGraph
 from pipeline.deploy import DeploymentGraph
 from pipeline.engine import Engine, load_engine

@@ -11,7 +11,7 @@ import pytest
 from calibration.scores import Scores
 from calibration.table import CalibrationTable, Site
 from pipeline.assemble import check_int8
-from pipeline.auto import Candidate, choose
+from pipeline.auto import Trial, choose
 from pipeline.compare import Comparison, FrameAgreement
 from pipeline.errors import AccuracyError, BuildError
 from pipeline.int8.gate import Budget, settle
@@ -129,16 +129,16 @@ def test_blocks_hold_every_layer_once_and_are_as_many_as_allowed(most: int) -> N
     assert all(name in layer for name, members in blocks.items() for layer in members)
 
 
-def candidate(precision: str, latency: float, comparison: Comparison | None = None) -> Candidate:
-    return Candidate(precision, latency_ms=latency, comparison=comparison)
+def trial(precision: str, latency: float, comparison: Comparison | None = None) -> Trial:
+    return Trial(precision, latency_ms=latency, comparison=comparison)
 
 
 def test_auto_takes_the_fastest_that_is_accurate_enough_and_says_why() -> None:
     tried = [
-        candidate("fp32", 100.0),
-        candidate("bf16", 40.0, compared(0.99, drop=0.001)),
-        candidate("int8", 30.0, compared(0.95, drop=0.02)),
-        Candidate("fp16", reason="no table"),
+        trial("fp32", 100.0),
+        trial("bf16", 40.0, compared(0.99, drop=0.001)),
+        trial("int8", 30.0, compared(0.95, drop=0.02)),
+        Trial("fp16", reason="no table"),
     ]
     best, why = choose(tried, Budget())
     assert best.precision == "bf16"
@@ -150,7 +150,7 @@ def test_auto_takes_the_fastest_that_is_accurate_enough_and_says_why() -> None:
 
 
 def test_auto_keeps_fp32_where_nothing_else_is_accurate() -> None:
-    tried = [candidate("fp32", 100.0), candidate("int8", 1.0, compared(0.5))]
+    tried = [trial("fp32", 100.0), trial("int8", 1.0, compared(0.5))]
     assert choose(tried, Budget())[0].precision == "fp32"
 
 

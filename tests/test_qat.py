@@ -22,7 +22,8 @@ from calibration.table import Dtype, load_table
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.weights import encode
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.captured import CapturedGraph
 from pipeline.cli import main
 from pipeline.deploy import DeploymentGraph

@@ -14,7 +14,7 @@ from torch import nn
 
 from models.spec import InputSpec
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
 from pipeline.deploy import DeploymentGraph
 
 
@@ -40,9 +40,9 @@ def parsed(tmp_path: Path) -> tuple[trt.INetworkDefinition, torch.Tensor, torch.
     with torch.no_grad():
         expected = graph(frame)
     export_onnx(graph, tmp_path / "small.onnx")
-    logger = CollectingLogger()
+    logger = collecting_logger(trt)
     builder = trt.Builder(logger)
-    return parse_network(builder, tmp_path / "small.onnx", logger), frame, expected, builder
+    return parse_network(trt, builder, tmp_path / "small.onnx", logger), frame, expected, builder
 
 
 def test_a_network_read_back_computes_what_pytorch_computes(parsed) -> None:  # type: ignore[no-untyped-def]
@@ -87,7 +87,7 @@ class Hand:
     """A network made by hand: ``x`` goes in, what ``build`` returns comes out."""
 
     def __init__(self, shape: Sequence[int], build: Callable[[Hand, trt.ITensor], object]) -> None:
-        self._builder = trt.Builder(CollectingLogger())
+        self._builder = trt.Builder(collecting_logger(trt))
         flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         self.network = self._builder.create_network(flags)
         self._kept: list[np.ndarray] = []  # TensorRT does not copy constants

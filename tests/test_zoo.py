@@ -26,7 +26,7 @@ from pipeline.captured import CapturedGraph
 from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.compilers.onnx_export import export_onnx
-from pipeline.compilers.tensorrt_network import CollectingLogger, parse_network
+from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
 from pipeline.deploy import DeploymentGraph
 from pipeline.parity import TOLERANCES
 from pipeline.sessions.openvino import compile_for_cpu
@@ -135,9 +135,9 @@ def test_eager_onnx_openvino_and_tensorrt_compute_the_same_in_one_engine(
 
 def in_tensorrt(onnx: Path, frame: np.ndarray) -> np.ndarray:
     """Compute the network that TensorRT's parser makes of a file, without a GPU."""
-    logger = CollectingLogger()
+    logger = collecting_logger(trt)
     builder = trt.Builder(logger)
-    network = parse_network(builder, onnx, logger)
+    network = parse_network(trt, builder, onnx, logger)
     (output,) = interpret(network, frames=torch.from_numpy(frame[None])).values()
     return output.float().numpy()
 

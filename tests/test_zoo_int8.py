@@ -35,7 +35,7 @@ from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.compilers.onnx_export import export_onnx
 from pipeline.compilers.tensorrt_network import (
-    CollectingLogger,
+    collecting_logger,
     layers_of,
     parse_network,
     planned_convolutions,
@@ -128,7 +128,7 @@ class Case:
         export_onnx(self.with_dtype(torch.float32), self._folder / "single.onnx")
         return self._folder / "single.onnx"
 
-    def with_dtype(self, dtype: torch.dtype) -> nn.Module:
+    def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> nn.Module:
         if dtype not in self._modules:
             self._modules[dtype] = self.quantised.with_dtype(dtype)
         return self._modules[dtype]
@@ -158,10 +158,10 @@ class Parsed:
     """A finished TensorRT network with the objects that own it, and who made which tensor."""
 
     def __init__(self, onnx: Path) -> None:
-        self.logger = CollectingLogger()
+        self.logger = collecting_logger(trt)
         self._builder = trt.Builder(self.logger)
-        self.network = parse_network(self._builder, onnx, self.logger)
-        self.layers = list(layers_of(self.network))
+        self.network = parse_network(trt, self._builder, onnx, self.logger)
+        self.layers = list(layers_of(trt, self.network))
         self._makers = {
             layer.get_output(i).name: layer
             for layer in self.layers
@@ -204,7 +204,7 @@ def test_tensorrt_builds_every_network_with_the_planned_q_dq_pairs(
     placement = case.quantised.placement
     assert placement.int8
     parsed = Parsed(case.half)  # building it succeeded
-    found = planned_convolutions(parsed.network).convolutions
+    found = planned_convolutions(trt, parsed.network).convolutions
     assert found == {one.name: "int8" if one.int8 else "fp16" for one in placement.convolutions}
     assert found.keys() == convolution_names(case.network)
     assert tuple(parsed.network.get_output(0).shape)  # every type fits, else there is no shape
@@ -300,7 +300,7 @@ def test_the_fp32_form_in_tensorrt_computes_what_pytorch_computes(
     """Measured: 0 in these, 0.03 in pspnet_resnet101: PyTorch multiplies by 1 / scale."""
     case = case_of(spec)
     parsed = Parsed(case.single)
-    assert planned_convolutions(parsed.network).convolutions == {
+    assert planned_convolutions(trt, parsed.network).convolutions == {
         one.name: "int8" if one.int8 else "fp32" for one in case.quantised.placement.convolutions
     }
     assert_pairs(parsed, case, torch.float32)

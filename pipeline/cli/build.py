@@ -1,45 +1,38 @@
-"""``build``: a network becomes an engine."""
+"""``build``: a network becomes an engine, or a bundle; a bundle becomes an engine."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
+from typing import Any
 
-from pipeline.auto import build_fastest
-from pipeline.build import BuildOptions, build
+from pipeline.bundle import bundle_of
 from pipeline.cli.outcome import Outcome, percent, step_bar
-from pipeline.engine import Engine
+from pipeline.compilers import can_build
+from pipeline.compilers.base import BuilderSettings, Progress
+from pipeline.engine import Engine, Manifest
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Build and report what was built."""
-    asked = BuildOptions(
-        model=options.model,
-        runtime=options.runtime,
-        precision=options.precision,
-        size=options.size,
-        output_stride=options.output_stride,
-        weights=options.weights,
-        targets=options.target,
-        output=options.output,
-        force=options.force,
-        data=options.data,
-        calibration=options.calibration,
-        max_miou_drop=options.max_miou_drop,
-    )
     start = time.monotonic()
     with step_bar(quiet=options.json) as progress:
-        engine = (build_fastest if asked.precision == "auto" else build)(asked, progress)
+        if options.from_bundle:
+            built: Engine | Path = _rebuild(options, progress)
+        else:
+            built = _build(options, progress)
     seconds = time.monotonic() - start
-    manifest = engine.manifest
-    counts = manifest.layers.counts()
+    if isinstance(built, Path):
+        return _bundle_alone(built, options, seconds)
+    manifest = built.manifest
     document = {
-        "engine": str(engine.path),
-        "manifest": str(engine.folder / f"{manifest.name}.json"),
+        "engine": str(built.path),
+        "manifest": str(built.folder / f"{manifest.name}.json"),
         "model": manifest.model,
         "runtime": manifest.runtime,
         "precision": manifest.precision,
-        "layers": counts,
+        "layers": manifest.layers.counts(),
         "layers_source": manifest.layers.source,
         "targets": list(manifest.targets),
         "accuracy": manifest.accuracy,
@@ -48,26 +41,111 @@ def run(options: argparse.Namespace) -> Outcome:
         "warnings": list(manifest.warnings),
         "seconds": round(seconds, 2),
     }
-    return Outcome(document, _text(engine, counts, seconds))
+    text = _text(built, seconds)
+    if options.bundle:
+        bundle = bundle_of(built)
+        document["bundle"] = str(bundle)
+        text += f"\n{_about(bundle)}"
+    return Outcome(document, text)
 
 
-def _text(engine: Engine, counts: dict[str, int], seconds: float) -> str:
+def _settings(options: argparse.Namespace) -> BuilderSettings:
+    return BuilderSettings(
+        workspace=options.workspace,
+        version_compatible=options.version_compatible,
+        hardware_compatible=options.ampere_plus,
+        timing_cache=options.output / "tensorrt-times.cache",
+    )
+
+
+def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
+    # Needs torch, which a machine that builds from bundles does not have.
+    from pipeline.auto import build_fastest
+    from pipeline.build import build, build_bundle
+    from pipeline.build_options import BuildOptions
+
+    asked = BuildOptions(
+        model=options.model,
+        runtime=options.runtime or "openvino",
+        precision=options.precision,
+        size=options.size,
+        batch=options.batch or (1, 1, 1),
+        output_stride=options.output_stride,
+        weights=options.weights,
+        targets=options.target,
+        output=options.output,
+        force=options.force,
+        data=options.data,
+        calibration=options.calibration,
+        max_miou_drop=options.max_miou_drop,
+        front_end=options.front_end,
+        builder=_settings(options),
+        bundle=options.bundle,
+    )
+    if asked.bundle and not can_build(asked.runtime):
+        return build_bundle(asked, progress)
+    return (build_fastest if asked.precision == "auto" else build)(asked, progress)
+
+
+def _rebuild(options: argparse.Namespace, progress: Progress) -> Engine:
+    from pipeline.rebuild import RebuildOptions, rebuild
+
+    asked = RebuildOptions(
+        options.runtime, options.target, options.output, options.force, _settings(options)
+    )
+    return rebuild(Path(options.model), asked, progress)
+
+
+def _bundle_alone(bundle: Path, options: argparse.Namespace, seconds: float) -> Outcome:
+    document: dict[str, Any] = {
+        "engine": None,
+        "bundle": str(bundle),
+        "model": options.model,
+        "runtime": options.runtime,
+        "seconds": round(seconds, 2),
+    }
+    return Outcome(
+        document, f"{_about(bundle)}\n{options.runtime} is not installed here: no engine was built"
+    )
+
+
+def _about(bundle: Path) -> str:
+    return (
+        f"{bundle}  {bundle.stat().st_size / 1e6:.1f} MB; on the other machine: "
+        f"python -m pipeline build {bundle.name}"
+    )
+
+
+def _text(engine: Engine, seconds: float) -> str:
     manifest = engine.manifest
     size = sum(file.bytes for file in manifest.files) / 1e6
     verb = "run in" if manifest.layers.source == "engine" else "are planned in"
-    shares = ", ".join(f"{count} {name.upper()}" for name, count in counts.items() if count)
+    counts = manifest.layers.counts().items()
+    shares = ", ".join(f"{count} {name.upper()}" for name, count in counts if count)
     lines = [
         f"{engine.path}  {size:.1f} MB, built in {seconds:.0f} s",
         f"convolutions {verb}: {shares}",
     ]
     if manifest.targets:
         lines.append(f"targets: {', '.join(manifest.targets)}")
-    if manifest.accuracy is not None:
-        agreement = manifest.accuracy["parity"]["pixel_agreement"]
-        lines.append(f"agrees with PyTorch on {100 * agreement:.2f} % of pixels")
-        if "miou" in manifest.accuracy:
-            lines.append(f"mIoU {percent(manifest.accuracy['miou']).strip()}")
-    if manifest.latency_ms is not None:
-        lines.append(f"latency on this machine: {manifest.latency_ms['p50']:.1f} ms (median)")
+    if manifest.high_precision:
+        lines.append(f"kept in FP32: {', '.join(manifest.high_precision)}")
+    lines += _measurements(manifest)
     lines += [f"warning: {warning}" for warning in manifest.warnings]
     return "\n".join(lines)
+
+
+def _measurements(manifest: Manifest) -> list[str]:
+    lines = []
+    accuracy = manifest.accuracy or {}
+    if "parity" in accuracy:
+        agreement = accuracy["parity"]["pixel_agreement"]
+        lines.append(f"agrees with PyTorch on {100 * agreement:.2f} % of pixels")
+    elif "fp16_graph" in accuracy:
+        agreement = accuracy["fp16_graph"]["pixel_agreement"]
+        lines.append(f"its FP16 graph agrees with FP32 on {100 * agreement:.2f} % of pixels")
+    if "miou" in accuracy:
+        lines.append(f"mIoU {percent(accuracy['miou']).strip()}")
+    if manifest.latency_ms is not None:
+        lines.append(f"latency on this machine: {manifest.latency_ms['p50']:.1f} ms (median)")
+    return lines

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.bench_parser import add_bench
+from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, names, points, positive, size
-from pipeline.compilers import COMPILERS
+from pipeline.cli.values import add_engine, positive
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -22,13 +23,25 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Build, check and run segmentation engines for road scenes.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_models, _build, add_run, _evaluate, _bench, _compare, _inspect, _train, _doctor):
+    for add in (
+        _models,
+        add_build,
+        add_run,
+        _evaluate,
+        add_bench,
+        _compare,
+        _inspect,
+        _train,
+        _doctor,
+    ):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
         command.add_argument("--verbose", action="store_true", help="log what happens")
     options = parser.parse_args(arguments)
     if options.command == "models":
         _check_models(parser, options)
+    elif options.command == "build":
+        check_build(parser, options)
     elif options.command == "run":
         check_run(parser, options)
     return options
@@ -64,54 +77,6 @@ def _check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("models: --picture and --weights need --receptive-field or --activations")
 
 
-def _build(commands: _Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
-    parser.add_argument("model", metavar="MODEL", help="network, see 'models'")
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "fp16", "bf16", "int8", "auto"),
-        help="auto measures what this machine can run and keeps the fastest that is accurate "
-        "enough; default: the runtime's",
-    )
-    parser.add_argument(
-        "--runtime", choices=tuple(COMPILERS), default="openvino", help="default: %(default)s"
-    )
-    parser.add_argument("--size", type=size, metavar="WxH", help="size the network works on")
-    parser.add_argument(
-        "--output-stride", type=positive, metavar="N", help="of networks that leave a choice"
-    )
-    parser.add_argument(
-        "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
-    )
-    parser.add_argument(
-        "--target",
-        type=names,
-        default=(),
-        metavar="sm86,sm89",
-        help="GPU architectures to build for; default: all that the runtime knows",
-    )
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="DIR|VIDEO|TABLE",
-        help="road scenes for INT8; default: the table of the registered weights",
-    )
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
-    )
-    parser.add_argument(
-        "--max-miou-drop",
-        type=points,
-        metavar="POINTS",
-        help="what INT8 may lose on --data, in percentage points; default: 0.5",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
-    return parser
-
-
 def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "evaluate", help="mIoU of an engine, or of a network in PyTorch, on labelled pictures"
@@ -128,16 +93,6 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
         action="store_true",
         help="also boundary F1, recall by region size, and flips between consecutive frames",
     )
-    return parser
-
-
-def _bench(commands: _Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("bench", help="latency and FPS of an engine on this machine")
-    add_engine(parser)
-    parser.add_argument(
-        "--frame", type=size, metavar="WxH", help="size of the frames; default: the network's"
-    )
-    parser.add_argument("--runs", type=positive, default=200, metavar="N", help="default: 200")
     return parser
 
 

@@ -6,6 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
+from pipeline.engine import MOST_FRAMES
+
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.ASCII)
@@ -15,6 +17,17 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.ASCII)
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the argument ENGINE."""
     parser.add_argument("engine", type=Path, metavar="ENGINE", help="engine file or its manifest")
+
+
+def add_hint(parser: argparse.ArgumentParser) -> None:
+    """Add the option ``--hint``."""
+    parser.add_argument(
+        "--hint",
+        choices=("latency", "throughput"),
+        default="latency",
+        help="throughput works on several frames at once: more of a file per second, each of them "
+        "later; cameras want latency, the default",
+    )
 
 
 def size(text: str) -> tuple[int, int]:
@@ -50,6 +63,19 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
     return number
+
+
+def batch(text: str) -> tuple[int, int, int]:
+    """Read ``FEWEST:USUAL:MOST`` or one number of frames."""
+    numbers = [int(part) if part.isdecimal() else 0 for part in text.split(":")]
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or not 1 <= numbers[0] <= numbers[1] <= numbers[2] <= MOST_FRAMES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no batch, expected FEWEST:USUAL:MOST such as 1:4:8, in growing order, "
+            f"1 to {MOST_FRAMES}"
+        )
+    return numbers[0], numbers[1], numbers[2]
 
 
 def count(text: str) -> int:

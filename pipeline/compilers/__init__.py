@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from pipeline.compilers.base import Compiler
 from pipeline.errors import RuntimeMissingError
@@ -10,6 +11,7 @@ from pipeline.errors import RuntimeMissingError
 #: runtime -> (module:class, what to install where it is missing).
 COMPILERS = {
     "openvino": ("pipeline.compilers.openvino:OpenVINOCompiler", "openvino"),
+    "tensorrt": ("pipeline.compilers.tensorrt_classic:TensorRTClassicCompiler", "tensorrt"),
     "tensorrt-rtx": ("pipeline.compilers.tensorrt_rtx:TensorRTRTXCompiler", "tensorrt-rtx-cu13"),
 }
 
@@ -34,3 +36,17 @@ def open_compiler(runtime: str) -> Compiler:
             f"({error}); run: .venv/bin/pip install -c constraints.txt {package}"
         ) from error
     return compiler
+
+
+def can_build(runtime: str) -> bool:
+    """Whether engines of ``runtime`` can be built here; a bundle can be made for all of them."""
+    try:
+        open_compiler(runtime).require()
+    except RuntimeMissingError:
+        return False
+    return True
+
+
+def default_front_end() -> str:
+    """How TensorRT gets networks here: through torch-tensorrt where it is installed, else ONNX."""
+    return "torch-tensorrt" if find_spec("torch_tensorrt") else "onnx"

@@ -14,35 +14,30 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from pipeline.deploy import FRAME_SIZES
+from pipeline.compilers.base import INPUT, OUTPUT
+from pipeline.deploy import example_frames
 from pipeline.errors import BuildError
 
 #: ONNX operator set. 18 is the newest that TensorRT 10.3 (JetPack 6) takes whole.
 OPSET = 18
 
-INPUT, OUTPUT = "frames", "classes"
 
-
-def export_onnx(graph: nn.Module, path: Path) -> None:
-    """Write ``graph`` to ``path``: batch 1, frame height and width free in ``FRAME_SIZES``.
+def export_onnx(graph: nn.Module, path: Path, free_batch: bool = False) -> None:
+    """Write ``graph`` to ``path``, frame height and width free in ``FRAME_SIZES``.
 
     Args:
         graph: takes and gives what a deployment graph does, in inference mode; plain, or with Q/DQ
             pairs from :class:`pipeline.quantised.QuantisedGraph`.
         path: file to write.
+        free_batch: the number of frames is free as well; else it is 1.
 
     Raises:
         BuildError: the network holds something that torch.export or the ONNX exporter refuses.
     """
-    height = torch.export.Dim("height", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
-    width = torch.export.Dim("width", min=FRAME_SIZES[0], max=FRAME_SIZES[1])
-    # Not the network's own size: an example of equal size could be specialised into the graph.
-    example = torch.zeros((1, 270, 482, 3), dtype=torch.uint8)
+    example, free = example_frames(free_batch)
     try:
         with _quiet(), torch.no_grad():
-            exported = torch.export.export(
-                graph, (example,), dynamic_shapes=({1: height, 2: width},)
-            )
+            exported = torch.export.export(graph, (example,), dynamic_shapes=(free,))
             program = torch.onnx.export(
                 exported,
                 dynamo=True,

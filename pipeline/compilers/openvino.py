@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import openvino as ov
-import torch
 
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
-from pipeline.compilers.onnx_export import export_onnx
+from pipeline.compilers.export import export_job
 from pipeline.errors import BuildError
 from pipeline.sessions.openvino import compile_for_cpu, computes, executed_convolutions
 
@@ -37,10 +36,17 @@ class OpenVINOCompiler(Compiler):
             )
         return ()
 
+    def export(self, job: Job, path: Path) -> None:
+        # OpenVINO rounds by itself: the file is in FP32, whatever the precision.
+        export_job(job, "fp32", path)
+
     def compile(self, job: Job, progress: Progress) -> Compiled:
-        progress("exporting to ONNX", 0.0)
         onnx = job.folder / "graph.onnx"
-        export_onnx(job.graph.with_dtype(torch.float32), onnx)
+        if isinstance(job.graph, Path):
+            onnx = job.graph
+        else:
+            progress("exporting to ONNX", 0.0)
+            self.export(job, onnx)
         progress("converting to OpenVINO", 0.6)
         xml = _save_ir(onnx, job)
         progress("reading the engine back", 0.8)

@@ -204,7 +204,8 @@ class _Judge:
 
     def _open(self, graph: DeploymentGraph | QuantisedGraph, precision: str) -> Session:
         name = f"judged-{precision}-{self._count}"
-        job = Job(graph, name, precision, (), self._request.folder)
+        int8 = graph.placement.int8 if isinstance(graph, QuantisedGraph) else ()
+        job = Job(graph, name, precision, (), self._request.folder, int8)
         spec, weights = self._subject.spec, self._subject.weights
         engine = assemble(job, self._compiler, spec, weights, self._progress)
         return open_session(engine)

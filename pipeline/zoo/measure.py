@@ -11,7 +11,8 @@ from typing import Any
 
 from models.atomic import atomic_path
 from models.weights import registered_weights
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.sessions.openvino import processor_name
 
 #: What ``scripts/build_zoo.sh`` measured last.

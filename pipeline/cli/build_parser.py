@@ -1,0 +1,139 @@
+"""Arguments of ``build``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.values import amount, batch, names, points, positive, size
+from pipeline.compilers import COMPILERS
+
+#: Options that a bundle has decided already.
+_OF_A_NETWORK = (
+    "precision",
+    "size",
+    "batch",
+    "output_stride",
+    "weights",
+    "calibration",
+    "data",
+    "max_miou_drop",
+    "front_end",
+)
+
+
+if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_build(commands: _Commands) -> argparse.ArgumentParser:
+    """Add the command and its arguments."""
+    parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
+    parser.add_argument(
+        "model",
+        metavar="MODEL|BUNDLE",
+        help="network, see 'models', or what --bundle left, to build its engine here",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8", "auto"),
+        help="auto measures what this machine can run and keeps the fastest that is accurate "
+        "enough; default: the runtime's",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=tuple(COMPILERS),
+        help="default: openvino, or the one that the bundle was made for",
+    )
+    _add_network(parser)
+    _add_int8(parser)
+    _add_tensorrt(parser)
+    parser.add_argument(
+        "--bundle",
+        action="store_true",
+        help="also leave NAME.bundle.zip, from which another machine builds its own engine without "
+        "torch; the bundle alone where the runtime is not installed",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    return parser
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=size, metavar="WxH", help="size the network works on")
+    parser.add_argument(
+        "--batch",
+        type=batch,
+        metavar="1:4:8",
+        help="fewest, usual and most frames in one run, or one number; default: 1",
+    )
+    parser.add_argument(
+        "--output-stride", type=positive, metavar="N", help="of networks that leave a choice"
+    )
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
+    )
+
+
+def _add_int8(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DIR|VIDEO|TABLE",
+        help="road scenes for INT8; default: the table of the registered weights",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
+    )
+    parser.add_argument(
+        "--max-miou-drop",
+        type=points,
+        metavar="POINTS",
+        help="what INT8 may lose on --data, in percentage points; default: 0.5",
+    )
+
+
+def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("TensorRT")
+    group.add_argument(
+        "--target",
+        type=names,
+        default=(),
+        metavar="sm86,sm89",
+        help="GPU architectures to build for; default: all that the runtime knows",
+    )
+    group.add_argument(
+        "--front-end",
+        choices=("onnx", "torch-tensorrt"),
+        help="how TensorRT gets the network; default: torch-tensorrt where it is installed",
+    )
+    group.add_argument(
+        "--workspace",
+        type=amount,
+        metavar="SIZE",
+        help="most GPU memory of one layer, such as 512MB; small Jetsons need a limit",
+    )
+    group.add_argument(
+        "--version-compatible",
+        action="store_true",
+        help="the engine also runs on later versions of TensorRT; larger, and some fusions are "
+        "lost",
+    )
+    group.add_argument(
+        "--ampere-plus",
+        action="store_true",
+        help="the engine runs on every GPU from Ampere on, not only on this kind; slower",
+    )
+
+
+def check_build(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse options of a network where a bundle is given; it has them decided."""
+    options.from_bundle = options.model.endswith(".zip") or "/" in options.model
+    if options.from_bundle:
+        given = [name for name in _OF_A_NETWORK if getattr(options, name) is not None]
+        if given or options.bundle:
+            name = (given or ["bundle"])[0].replace("_", "-")
+            parser.error(f"build: --{name} was decided when the bundle was made")

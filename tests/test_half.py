@@ -1,0 +1,119 @@
+"""FP32 stays where FP16 overflows or loses, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorrt_rtx as trt
+import torch
+from tensorrt_interpreter import interpret
+from torch import Tensor, nn
+
+from calibration.synthetic import SyntheticDrive
+from models.registry import build_model, model_spec
+from models.spec import InputSpec
+from models.weights import load_weights
+from pipeline.captured import CapturedGraph
+from pipeline.compilers import open_compiler
+from pipeline.compilers.base import Job
+from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
+from pipeline.deploy import DeploymentGraph
+from pipeline.half import HalfGraph, halve
+
+SIZE = InputSpec(width=96, height=64)
+FRAMES = [SyntheticDrive(96, 64).frame(index)[0][None] for index in (0, 100)]
+
+
+class Loud(nn.Module):
+    """Two convolutions with a tensor of about a million between them, then a quiet one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.third = nn.Conv2d(8, 5, 1)
+        with torch.no_grad():
+            self.first.weight *= 1e6
+            self.second.weight /= 1e6
+            self.second.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.third(self.second(self.first(x).relu()).relu())
+
+
+class Lossy(nn.Module):
+    """Adds and takes away what leaves FP16 two bits for the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 5, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second((self.first(x) + 2000.0) - 2000.0)
+
+
+def captured(network: nn.Module) -> CapturedGraph:
+    torch.manual_seed(0)
+    return CapturedGraph(DeploymentGraph(network, SIZE))
+
+
+def agreement(graph: CapturedGraph | HalfGraph, truth: CapturedGraph) -> float:
+    module = graph.with_dtype(torch.float16)
+    with torch.no_grad():
+        same = [
+            (module(torch.from_numpy(frame)) == truth.module(torch.from_numpy(frame))).float()
+            for frame in FRAMES
+        ]
+    return float(torch.cat(same).mean())
+
+
+@pytest.mark.parametrize("network", [Loud, Lossy])
+def test_what_fp16_cannot_hold_is_found_by_running_frames(network: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    graph = captured(network())
+    assert agreement(graph, graph) < 0.9
+    half = halve(graph, FRAMES)
+    assert half.agreement > 0.99
+    assert agreement(half, graph) > 0.99
+
+
+def test_overflow_names_the_convolutions_and_how_far_they_reach() -> None:
+    torch.manual_seed(0)
+    kept = halve(captured(Loud()), FRAMES).named()
+    assert "FP16 ends at 65504" in kept["first"]
+    assert "takes what reaches" in kept["second"]
+    assert "third" not in kept
+
+
+def test_tensorrt_gets_fp32_there_and_fp16_elsewhere(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = captured(Loud())
+    job = Job(halve(graph, FRAMES), "loud", "fp16", ("sm89",), tmp_path)
+    compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
+    found = compiled.layers.convolutions
+    assert found == {"first": "fp32", "second": "fp32", "third": "fp16"}
+    logger = collecting_logger(trt)
+    builder = trt.Builder(logger)
+    network = parse_network(trt, builder, tmp_path / "graph.onnx", logger)
+    frame = torch.from_numpy(FRAMES[0])
+    (classes,) = interpret(network, frames=frame).values()
+    assert float((classes == graph.module(frame)).float().mean()) > 0.99
+
+
+def test_a_trained_network_that_fits_is_fp16_throughout() -> None:
+    spec = model_spec("segnet_lite")
+    network = build_model(spec)
+    load_weights(network, spec, None)
+    graph = CapturedGraph(DeploymentGraph(network, InputSpec(width=160, height=120)))
+    frame = SyntheticDrive(160, 120).frame(0)[0][None]
+    half = halve(graph, [frame])
+    assert half.kept == {}
+    module = half.with_dtype(torch.float16)
+    assert {p.dtype for p in module.parameters()} == {torch.float16}
+    with torch.no_grad():
+        classes = module(torch.from_numpy(frame)).numpy()
+        truth = graph.module(torch.from_numpy(frame)).numpy()
+    assert np.mean(classes == truth) == pytest.approx(half.agreement)
