@@ -9,7 +9,8 @@ import cv2
 import pytest
 
 from calibration.synthetic import SyntheticDrive
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.engine import Engine
 from pipeline.sessions import open_session
 from pipeline.sessions.base import Frames, Session

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.build import BuildOptions, build
+from pipeline.build import build
+from pipeline.build_options import BuildOptions
 from pipeline.compilers import open_compiler
 from pipeline.engine import Engine
 from pipeline.interleaved import take_turns

@@ -13,12 +13,19 @@ from pipeline.sessions.base import Frames, Session
 
 @dataclass(frozen=True)
 class Latency:
-    """Attributes: percentiles in milliseconds; ``fps`` from the median; ``runs`` measured."""
+    """Summary of runs, in milliseconds.
+
+    Attributes:
+        p50, p95, p99: percentiles.
+        runs: measured.
+        jitter: mean difference between one run and the next.
+    """
 
     p50: float
     p95: float
     p99: float
     runs: int
+    jitter: float = 0.0
 
     @property
     def fps(self) -> float:
@@ -34,20 +41,31 @@ def latency_of(times: Iterable[float]) -> Latency:
     """Summarise measured times, in milliseconds, one at least."""
     taken = list(times)
     p50, p95, p99 = (float(value) for value in np.percentile(taken, (50, 95, 99)))
-    return Latency(p50, p95, p99, len(taken))
+    jitter = float(np.abs(np.diff(taken)).mean()) if len(taken) > 1 else 0.0
+    return Latency(p50, p95, p99, len(taken), jitter)
 
 
 def measure_latency(
     session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
 ) -> Latency:
+    """Summarise :func:`time_runs`."""
+    return latency_of(time_runs(session, frame, seconds, runs, warmup))
+
+
+def time_runs(
+    session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
+) -> list[float]:
     """Run one frame again and again, until ``runs`` or ``seconds`` are reached (5 runs at least).
 
     Args:
         session: loaded engine.
-        frame: (1, H, W, 3) uint8.
+        frame: (N, H, W, 3) uint8, one run each.
         seconds: time after which no further run starts.
         runs: most runs to measure.
         warmup: runs before measuring.
+
+    Returns:
+        Milliseconds of each run.
     """
     for _ in range(warmup):
         session.run(frame)
@@ -57,4 +75,4 @@ def measure_latency(
         start = time.perf_counter()
         session.run(frame)
         times.append((time.perf_counter() - start) * 1000)
-    return latency_of(times)
+    return times

@@ -95,6 +95,8 @@ class _Plan:
 
     def with_evidence(self, engine: Engine) -> Engine:
         """Write down how its precision was found; the report of INT8 is put beside it."""
+        warnings = (*self.candidate.warnings, *engine.manifest.warnings)
+        engine = replace(engine, manifest=replace(engine.manifest, warnings=warnings))
         if self.prepared is not None:
             engine = replace(engine, manifest=with_evidence(engine, self.prepared))
             write_report(engine.folder, engine.manifest, self.prepared, self.request.budget)

@@ -23,12 +23,14 @@ class Candidate:
         weights: that were loaded.
         network: (N, 3, h, w) normalised floats -> (N, classes, h, w) logits.
         suffix: part of the engine's name that tells what is not as registered.
+        warnings: what was taken for granted.
     """
 
     spec: ModelSpec
     weights: LoadedWeights
     network: nn.Module
     suffix: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def choose(options: BuildOptions) -> Candidate:
@@ -40,7 +42,10 @@ def choose(options: BuildOptions) -> Candidate:
     if options.foreign is not None:
         from pipeline.foreign import open_foreign  # imports onnx, which few builds need here
 
-        return open_foreign(options.foreign, options.size)
+        found = open_foreign(options.foreign, options.size, options.batch[2])
+        given = found.spec.input
+        suffix = f"-{given.width}x{given.height}" if found.sized else ""
+        return Candidate(found.spec, found.weights, found.network, suffix, found.warnings)
     usual = model_spec(options.model)
     spec = _strided(_sized(usual, options.size), options.output_stride)
     spec = with_classes_of(spec, options.weights)

@@ -3,6 +3,7 @@
 ::
 
     RoadsegError
+    ├── BenchmarkError        figures that cannot be measured, read or compared
     ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
     ├── BuildError            a network that a compiler could not turn into an engine
     │   └── AccuracyError     an INT8 engine that would lose more than it may
@@ -19,6 +20,7 @@ from models.errors import ModelError, RoadsegError, SizeError, WeightsError
 
 __all__ = [
     "AccuracyError",
+    "BenchmarkError",
     "BuildError",
     "EngineError",
     "ModelError",
@@ -31,6 +33,10 @@ __all__ = [
     "TrainingError",
     "WeightsError",
 ]
+
+
+class BenchmarkError(RoadsegError):
+    """Figures cannot be measured here, or a file of them cannot be read."""
 
 
 class EngineError(RoadsegError):

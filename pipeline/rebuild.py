@@ -14,9 +14,10 @@ from calibration.synthetic import SyntheticDrive
 from pipeline.assemble import compiled, this_machine
 from pipeline.bench import measure_latency
 from pipeline.bundle import SUFFIX, open_bundle
-from pipeline.compilers import open_compiler
+from pipeline.compilers import COMPILERS, open_compiler
 from pipeline.compilers.base import DEFAULT_SETTINGS, BuilderSettings, Compiler, Job, Progress
 from pipeline.engine import Engine, Manifest, check_replaceable, describe_file
+from pipeline.errors import EngineError
 from pipeline.publishing import publish, writable
 from pipeline.sessions import missing, open_session
 
@@ -74,6 +75,28 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 if path.is_file() and not (kept.exists() and kept.samefile(path)):
                     shutil.copy(path, job.folder / kept.name)
                 return publish(engine, options.output)
+
+
+def rebuild_engine(path: Path, progress: Progress) -> Engine:
+    """Build the engine at ``path`` again, from the bundle beside it, and replace it.
+
+    Args:
+        path: the engine's file or its manifest; it need not be readable any more.
+        progress: called during long steps.
+
+    Raises:
+        EngineError: there is no bundle.
+        RoadsegError: as :func:`rebuild`.
+    """
+    bundle = path.with_name(f"{path.stem}{SUFFIX}")
+    if not bundle.exists():
+        raise EngineError(
+            f"--rebuild was given, but {bundle} is not there; build the network again, with "
+            "--bundle, or copy the bundle beside the engine"
+        )
+    runtime = max((name for name in COMPILERS if f"-{name}-" in path.stem), key=len, default=None)
+    options = RebuildOptions(runtime, output=path.parent, force=True)
+    return rebuild(bundle, options, progress)
 
 
 def _int8(manifest: Manifest) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
 
 #: Edges of neighbouring bins differ by this factor, so that a bin's centre is within 0.5 % of
 #: everything in the bin.
@@ -170,6 +171,13 @@ class Work:
     frame: int
     began: float
     ended: float
+
+
+class Tracer(Protocol):
+    """Told of all work of a stream."""
+
+    def of(self, source: str) -> Callable[[Work], None]:
+        """Return what takes the work of one source, from any thread."""
 
 
 class StageTimes:

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Makes .venv from setup.cfg and constraints.txt, or does nothing when it is up to date.
+# Makes an environment from setup.cfg and its constraints, or does nothing when it is up to date.
 set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/environment.sh
+usage: scripts/environment.sh [torch-tensorrt]
 
 Make the environment .venv in the checkout, or bring it up to date. Every other script calls this
 first; when nothing changed it takes a moment and prints nothing.
+
+  torch-tensorrt  make .venv-torch-tensorrt in its place: PyTorch with CUDA and torch-tensorrt for
+                  TensorRT for RTX, 6 GB, for --front-end torch-tensorrt (Linux on x86-64)
 
   PYTHON      the interpreter to make it with, 3.10 or newer (default: python3)
   PIP_*       pip's own variables, for example
@@ -19,7 +22,22 @@ fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
-venv=$root/.venv
+case ${1:-} in
+'')
+    venv=$root/.venv
+    constraints=$root/constraints.txt
+    extras=build,page,train,rtx,dev
+    ;;
+torch-tensorrt)
+    venv=$root/.venv-torch-tensorrt
+    constraints=$root/constraints-torch-tensorrt.txt
+    extras=build,page,torch-tensorrt,dev
+    ;;
+*)
+    printf "error: unknown environment '%s'; say torch-tensorrt, or nothing\n" "$1" >&2
+    exit 2
+    ;;
+esac
 stamp=$venv/roadseg-stamp           # written last: an environment that has it is whole
 unfinished=$venv/roadseg-unfinished # there while pip works: what it left may be broken
 log=$venv/install.log
@@ -35,7 +53,7 @@ fail() {
 fingerprint() {
     "$venv/bin/python" -I -S -c 'import sys; print(*sys.version_info[:2], *sys.argv[1:])' "$venv" ||
         return
-    cat "$root/setup.cfg" "$root/pyproject.toml" "$root/constraints.txt" | cksum
+    cat "$root/setup.cfg" "$root/pyproject.toml" "$constraints" | cksum
 }
 
 is_current() {
@@ -43,9 +61,9 @@ is_current() {
         [[ $(fingerprint 2>/dev/null) == "$(<"$stamp")" ]]
 }
 
-# One run at a time. The lock hangs on an open file, so it ends with its process, however that ends.
+# One run at a time for each environment. The lock hangs on an open file, so it ends with its process, however that ends.
 take_lock() {
-    exec 9<"$root/setup.cfg"
+    exec 9<"$constraints"
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null && return
     say "waiting for another run that makes $venv"
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
@@ -92,7 +110,7 @@ show_progress() {
 
 pip_install() {
     if ! "$venv/bin/python" -m pip install --disable-pip-version-check \
-        --constraint "$root/constraints.txt" "$@" 2>&1 | show_progress; then
+        --constraint "$constraints" "$@" 2>&1 | show_progress; then
         tail -n 5 "$log" | cut -c 1-300 >&2
         fail "pip could not install the packages; its last lines are above, all of them in $log"
     fi
@@ -106,6 +124,10 @@ check_opencv() {
 }
 
 is_current && exit 0
+if [[ ${1:-} == torch-tensorrt && $(uname -sm) != 'Linux x86_64' ]]; then
+    fail "torch-tensorrt for TensorRT for RTX exists for Linux on x86-64, this is $(uname -sm);" \
+        "build with --front-end onnx here"
+fi
 check_python
 take_lock
 is_current && exit 0 # another run made it while this one waited
@@ -118,7 +140,7 @@ rm -f "$stamp"
 : >"$log"
 # setuptools first and from the constraints: the build of the checkout then fetches none of its own.
 pip_install setuptools
-pip_install --no-build-isolation --editable "${root}[build,page,train,rtx,dev]"
+pip_install --no-build-isolation --editable "${root}[$extras]"
 rm "$unfinished"
 check_opencv
 fingerprint >"$stamp.new"

@@ -15,6 +15,7 @@ import pytest
 from pipeline.build import build, build_bundle
 from pipeline.build_options import BuildOptions
 from pipeline.bundle import bundle_of, open_bundle
+from pipeline.cli import main
 from pipeline.compilers import can_build
 from pipeline.engine import load_engine
 from pipeline.errors import BuildError, EngineError
@@ -141,7 +142,7 @@ def test_a_cut_bundle_is_one_line(copied: Path) -> None:
 
 def test_another_zip_file_is_refused(copied: Path) -> None:
     write(copied, {"../evil": b"", "readme": b""})
-    with pytest.raises(EngineError, match="without graph.onnx"), open_bundle(copied):
+    with pytest.raises(EngineError, match=r"without graph\.onnx"), open_bundle(copied):
         pass
     assert not (copied.parent.parent / "evil").exists()
 
@@ -155,3 +156,38 @@ def test_an_engine_is_no_bundle_and_a_missing_one_is_told(copied: Path, tmp_path
         pass
     with pytest.raises(EngineError, match="not found"), open_bundle(tmp_path / "no.zip"):
         pass
+
+
+def test_an_engine_that_cannot_be_loaded_is_built_again_from_its_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = BuildOptions("segnet_lite", size=(96, 64), bundle=True, output=tmp_path)
+    engine = build(options, quiet)
+    weights = engine.path.with_suffix(".bin")
+    weights.write_bytes(weights.read_bytes()[:-4])
+    arguments = ["run", str(engine.path), "--source", "synthetic", "--frames", "2", "--json"]
+    assert main(arguments) == 1
+    assert "it is cut" in capsys.readouterr().err
+    assert main([*arguments, "--rebuild"]) == 0
+    told = capsys.readouterr()
+    assert "building the engine again" in told.err
+    assert json.loads(told.out.splitlines()[-1])["frames"] == 2
+    again = load_engine(engine.path).manifest
+    assert again.files[1] == engine.manifest.files[1]  # OpenVINO numbers constants in the other
+    assert again.layers == engine.manifest.layers
+
+
+def test_without_a_bundle_rebuilding_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "segnet_lite-openvino-fp32.xml"
+    path.write_text("")
+    assert main(["run", str(path), "--source", "synthetic", "--rebuild"]) == 1
+    assert "segnet_lite-openvino-fp32.bundle.zip is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--precision", "int8"], ["--batch", "4"], ["--bundle"]])
+def test_what_a_bundle_has_decided_is_not_asked_again(option: list[str], copied: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["build", str(copied), *option])
+    assert stopped.value.code == 2

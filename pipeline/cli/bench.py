@@ -1,37 +1,39 @@
-"""``bench``: how fast an engine is on this machine."""
+"""``bench``: how fast an engine is on this machine, and where its time goes."""
 
 from __future__ import annotations
 
 import argparse
 
-from calibration.synthetic import SyntheticDrive
-from pipeline.bench import measure_latency
-from pipeline.cli.outcome import Outcome
+from pipeline.cli.outcome import Outcome, step_bar
+from pipeline.layer_times import flame_chart, table
+from pipeline.profile.bench import BenchOptions, BenchReport, bench
 from pipeline.sessions import open_engine
+from pipeline.sinks.base import MARK, OutputFile
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Measure one engine on a synthetic frame."""
-    engine, session = open_engine(options.engine)
-    with session:
-        size = engine.manifest.input
-        width, height = options.frame or (max(size.width, 64), max(size.height, 64))
-        frame, _ = SyntheticDrive(width, height).frame(0)
-        latency = measure_latency(session, frame[None], seconds=30.0, runs=options.runs)
-        capabilities = session.capabilities
-    document = {
-        "fps": latency.fps,
-        "latency_ms": latency.to_json(),
-        "runs": latency.runs,
-        "frame": [width, height],
-        "runtime": capabilities.runtime,
-        "precision": capabilities.precision,
-        "device": capabilities.device,
-    }
-    text = (
-        f"{latency.fps:.1f} FPS at {width}x{height} in {capabilities.precision.upper()} on "
-        f"{capabilities.device} ({capabilities.runtime})\n"
-        f"latency p50 {latency.p50:.1f} ms, p95 {latency.p95:.1f} ms, p99 {latency.p99:.1f} ms "
-        f"over {latency.runs} runs"
+    """Measure one engine on the drawn drive."""
+    chart = options.flame and OutputFile(options.flame, options.force)
+    wanted = BenchOptions(
+        frame=options.frame,
+        runs=options.runs,
+        clip=options.clip,
+        layers=options.layers or chart is not None,
+        limit=not options.no_limit,
     )
-    return Outcome(document, text)
+    engine, session = open_engine(options.engine, options.hint)
+    with session, step_bar(options.json) as progress:
+        report = bench(engine, session, wanted, progress)
+    lines = report.lines()
+    if options.layers:
+        lines += ["", *table(report.layers or ())]
+    if chart is not None:
+        chart.partial.write_text(_chart(report), encoding="utf-8")
+        chart.commit()
+        lines.append(f"wrote {chart.path}")
+    return Outcome(report.to_json(), "\n".join(lines))
+
+
+def _chart(report: BenchReport) -> str:
+    title = f"{report.engine.manifest.name} on {report.session.capabilities.device}"
+    return f"{flame_chart(report.layers or (), title)}<!-- {MARK} -->\n"

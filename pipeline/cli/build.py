@@ -63,9 +63,23 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
     from pipeline.auto import build_fastest
     from pipeline.build import build, build_bundle
     from pipeline.build_options import BuildOptions
+    from pipeline.foreign import ForeignOptions
+
+    foreign = None
+    if options.onnx is not None:
+        foreign = ForeignOptions(
+            options.onnx,
+            options.classes,
+            options.mean,
+            options.std,
+            options.order,
+            options.layout,
+            options.output_name,
+        )
 
     asked = BuildOptions(
-        model=options.model,
+        model=options.model or "",
+        foreign=foreign,
         runtime=options.runtime or "openvino",
         precision=options.precision,
         size=options.size,
@@ -100,7 +114,7 @@ def _bundle_alone(bundle: Path, options: argparse.Namespace, seconds: float) -> 
     document: dict[str, Any] = {
         "engine": None,
         "bundle": str(bundle),
-        "model": options.model,
+        "model": options.model or options.onnx.stem,
         "runtime": options.runtime,
         "seconds": round(seconds, 2),
     }

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, names, points, positive, size
+from pipeline.cli.values import amount, batch, colour, names, points, positive, size
 from pipeline.compilers import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -21,7 +21,9 @@ _OF_A_NETWORK = (
     "max_miou_drop",
     "front_end",
 )
-
+#: Options of networks in ONNX files, and those that only our own have.
+_OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name")
+_OF_OURS = ("output_stride", "weights")
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,6 +34,7 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
     parser.add_argument(
         "model",
+        nargs="?",
         metavar="MODEL|BUNDLE",
         help="network, see 'models', or what --bundle left, to build its engine here",
     )
@@ -47,6 +50,7 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
         help="default: openvino, or the one that the bundle was made for",
     )
     _add_network(parser)
+    _add_foreign(parser)
     _add_int8(parser)
     _add_tensorrt(parser)
     parser.add_argument(
@@ -75,6 +79,39 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
+    )
+
+
+def _add_foreign(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "networks of other projects", "in place of MODEL; docs/foreign-networks.md tells more"
+    )
+    group.add_argument(
+        "--onnx", type=Path, metavar="FILE", help="segmentation network, in floating point"
+    )
+    group.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="a line 'NAME [R,G,B]' per output channel; one named void is never scored",
+    )
+    for name in ("mean", "std"):
+        group.add_argument(
+            f"--{name}",
+            type=colour,
+            metavar="B,G,R",
+            help="of the input, grey levels 0 to 255; default: ImageNet's",
+        )
+    group.add_argument(
+        "--order", choices=("rgb", "bgr"), help="channels that the network expects; default: rgb"
+    )
+    group.add_argument(
+        "--layout", choices=("nchw", "nhwc"), help="of the input; default: read from the file"
+    )
+    group.add_argument(
+        "--output-name",
+        metavar="TENSOR",
+        help="logits, any tensor of the file; default: found from its outputs",
     )
 
 
@@ -130,10 +167,24 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
 
 
 def check_build(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse options of a network where a bundle is given; it has them decided."""
-    options.from_bundle = options.model.endswith(".zip") or "/" in options.model
+    """Refuse options of one kind of network, or of a bundle, where another is built."""
+    _check_foreign(parser, options)
+    model = options.model or ""
+    options.from_bundle = model.endswith(".zip") or "/" in model
     if options.from_bundle:
         given = [name for name in _OF_A_NETWORK if getattr(options, name) is not None]
         if given or options.bundle:
             name = (given or ["bundle"])[0].replace("_", "-")
             parser.error(f"build: --{name} was decided when the bundle was made")
+
+
+def _check_foreign(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if (options.model is None) == (options.onnx is None):
+        parser.error("build: give one of MODEL, a bundle and --onnx FILE")
+    unwanted = _OF_OURS if options.onnx else _OF_FOREIGN
+    given = [name for name in unwanted if getattr(options, name) is not None]
+    if given:
+        owner = "networks of this project" if options.onnx else "--onnx"
+        parser.error(f"build: --{given[0].replace('_', '-')} is an option of {owner}")
+    if options.onnx and options.classes is None:
+        parser.error("build: --onnx needs --classes FILE with a line per output channel")

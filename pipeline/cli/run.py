@@ -6,10 +6,14 @@ import argparse
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.classes import ClassSet
-from pipeline.cli.outcome import Outcome
+from pipeline.cli.outcome import Outcome, step_bar
+from pipeline.engine import Engine
+from pipeline.errors import EngineError
 from pipeline.interrupt import stop_on_signal
 from pipeline.overlay import OverlayOptions
 from pipeline.sessions import open_engine
@@ -61,11 +65,26 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
+    opening = partial(_open_or_rebuild, options)
     if options.watch:
-        watched = WatchedSession(options.engine)
+        watched = WatchedSession(options.engine, open_=opening)
         return watched.engine.manifest.classes, watched
-    engine, session = open_engine(options.engine)
+    engine, session = opening(options.engine)
     return engine.manifest.classes, session
+
+
+def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, Session]:
+    try:
+        return open_engine(path, options.hint)
+    except EngineError as error:
+        if not options.rebuild:
+            raise
+        from pipeline.rebuild import rebuild_engine  # rarely needed, and a camera should not wait
+
+        print(f"building the engine again: {error}", file=sys.stderr, flush=True)
+        with step_bar(quiet=options.json) as progress:
+            rebuild_engine(path, progress)
+        return open_engine(path, options.hint)
 
 
 def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:

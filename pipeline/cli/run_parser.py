@@ -6,7 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import add_engine, amount, count, duration, fourcc, port, positive, size
+from pipeline.cli.values import (
+    add_engine,
+    add_hint,
+    amount,
+    count,
+    duration,
+    fourcc,
+    port,
+    positive,
+    size,
+)
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -38,6 +48,12 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--frames", type=positive, metavar="N", help="stop after N frames of each source"
+    )
+    add_hint(parser)
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="build the engine again from the bundle beside it where it cannot be loaded any more",
     )
     parser.add_argument(
         "--watch", action="store_true", help="load the engine again when its file is replaced"

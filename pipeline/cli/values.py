@@ -41,6 +41,18 @@ def size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def colour(text: str) -> tuple[float, float, float]:
+    """Read ``B,G,R``, three numbers; one number stands for all three."""
+    try:
+        values = [float(part) for part in text.split(",")]
+        blue, green, red = values * 3 if len(values) == 1 else values
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no colour, expected three grey levels B,G,R such as 104,117,123"
+        ) from None
+    return blue, green, red
+
+
 def names(text: str) -> tuple[str, ...]:
     """Read names with commas between them."""
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())

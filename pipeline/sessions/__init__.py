@@ -16,7 +16,12 @@ SESSIONS = {
 }
 
 
-def session_class(runtime: str) -> Callable[[Engine], Session]:
+#: Runtimes whose sessions have a mode for many frames at once; elsewhere the batch that the engine
+#: was built for is that mode.
+THROUGHPUT = ("openvino",)
+
+
+def session_class(runtime: str) -> Callable[..., Session]:
     """Return the session that runs engines of ``runtime``.
 
     Raises:
@@ -30,7 +35,7 @@ def session_class(runtime: str) -> Callable[[Engine], Session]:
     location, package = SESSIONS[runtime]
     module, name = location.split(":")
     try:
-        kind: Callable[[Engine], Session] = getattr(import_module(module), name)
+        kind: Callable[..., Session] = getattr(import_module(module), name)
     except ImportError as error:
         raise RuntimeMissingError(
             f"{runtime} engines need the package {package}, which cannot be imported here "
@@ -39,17 +44,33 @@ def session_class(runtime: str) -> Callable[[Engine], Session]:
     return kind
 
 
-def open_engine(path: Path) -> tuple[Engine, Session]:
-    """Verify the engine at ``path`` and load it.
+def open_engine(path: Path, hint: str = "latency") -> tuple[Engine, Session]:
+    """Verify the engine at ``path`` and load it; ``hint`` as in :func:`open_session`.
 
     Raises:
         EngineError: missing, damaged, or refused by its runtime.
         RuntimeMissingError: this machine cannot run it.
     """
     engine = load_engine(path)
-    return engine, open_session(engine)
+    return engine, open_session(engine, hint)
 
 
-def open_session(engine: Engine) -> Session:
-    """Load ``engine`` with the runtime that its manifest names."""
-    return session_class(engine.manifest.runtime)(engine)
+def open_session(engine: Engine, hint: str = "latency") -> Session:
+    """Load ``engine`` with the runtime that its manifest names.
+
+    Args:
+        engine: verified.
+        hint: ``latency`` of single frames, or ``throughput``: several frames of a file at once,
+            where the runtime can.
+    """
+    kind = session_class(engine.manifest.runtime)
+    if hint == "throughput" and engine.manifest.runtime in THROUGHPUT:
+        return kind(engine, hint=hint)
+    return kind(engine)
+
+
+def missing(runtime: str) -> str | None:
+    """Why engines of ``runtime`` cannot run here, None where they can."""
+    if runtime not in SESSIONS:
+        return f"this version runs engines of {', '.join(SESSIONS)}"
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
@@ -12,10 +13,16 @@ from pipeline.engine import Engine, LayerPrecisions
 from pipeline.errors import EngineError
 from pipeline.sessions.base import Capabilities, ClassMaps, Frames, Session, TensorSpec
 
+if TYPE_CHECKING:
+    from pipeline.sessions.probe import Probe
+
 #: OpenVINO's names of precisions, and ours.
-_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
+OUR_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
 #: What is not INT8 in an INT8 engine is computed in FP32.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+
+#: Asks a compiled engine how many frames it should get at once.
+_REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 
 
 @cache
@@ -34,33 +41,61 @@ def computes(precision: str) -> bool:
     return precision.upper() in known
 
 
-def compile_for_cpu(xml: Path, precision: str, threads: int = 0) -> ov.CompiledModel:
-    """Compile an OpenVINO IR for the lowest latency of single frames.
+def read_model(xml: Path) -> ov.Model:
+    """Read an OpenVINO IR, its ``.bin`` beside it.
 
-    The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
-    has it, and class maps would differ between machines without a word.
+    Raises:
+        EngineError: OpenVINO cannot read it.
+    """
+    try:
+        return _core().read_model(xml)
+    except RuntimeError as error:
+        raise _refused(str(xml), error) from error
+
+
+def compile_for_cpu(
+    xml: Path, precision: str, threads: int = 0, hint: str = "latency", profile: bool = False
+) -> ov.CompiledModel:
+    """Compile an OpenVINO IR.
 
     Args:
         xml: the ``.xml`` file, its ``.bin`` beside it.
         precision: that of the engine; FP16 and BF16 fall to FP32 on CPUs without them.
         threads: inference threads, 0 for OpenVINO's choice.
+        hint: ``latency`` of single frames, or ``throughput`` of many at once.
+        profile: count the time of each layer.
 
     Raises:
         EngineError: OpenVINO cannot read or compile it.
     """
-    hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
-    settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"PERFORMANCE_HINT": hint.upper(), "PERF_COUNT": "YES" if profile else "NO"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
-        core = _core()
-        return core.compile_model(core.read_model(xml), "CPU", settings)
+        return compiled(read_model(xml), precision, settings)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise EngineError(
-            f"OpenVINO {ov.get_version()} cannot load {xml} ({reason}); build the engine again "
-            "with this version"
-        ) from error
+        raise _refused(str(xml), error) from error
+
+
+def compiled(
+    model: ov.Model, precision: str, settings: dict[str, str] | None = None
+) -> ov.CompiledModel:
+    """Compile a network in memory, for the lowest latency unless ``settings`` say otherwise.
+
+    The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
+    has it, and class maps would differ between machines without a word.
+    """
+    hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
+    usual = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    return _core().compile_model(model, "CPU", {**usual, **(settings or {})})
+
+
+def _refused(what: str, error: RuntimeError) -> EngineError:
+    reason = str(error).strip().splitlines()[-1]
+    return EngineError(
+        f"OpenVINO {ov.get_version()} cannot load {what} ({reason}); build the engine again "
+        "with this version"
+    )
 
 
 def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
@@ -70,7 +105,7 @@ def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
         info = operation.get_rt_info()
         if info["layerType"].astype(str) in {"Convolution", "Deconvolution"}:
             precision = info["runtimePrecision"].astype(str)
-            convolutions[_layer_name(info["originalLayersNames"].astype(str))] = _NAMES.get(
+            convolutions[_layer_name(info["originalLayersNames"].astype(str))] = OUR_NAMES.get(
                 precision, precision
             )
     return LayerPrecisions("engine", convolutions)
@@ -79,6 +114,13 @@ def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
 def processor_name() -> str:
     """Name the processor that engines run on."""
     return str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+
+
+def probe() -> Probe:
+    """What measures engines of this runtime."""
+    from pipeline.sessions.openvino_probe import OpenVINOProbe  # no camera needs it
+
+    return OpenVINOProbe(ov)
 
 
 def _layer_name(fused: str) -> str:
@@ -98,18 +140,20 @@ class OpenVINOSession(Session):
     Args:
         engine: built by the OpenVINO compiler.
         threads: inference threads, 0 for OpenVINO's choice.
+        hint: ``latency`` computes one frame at a time with all threads, ``throughput`` as many
+            at once as OpenVINO finds best, each with fewer threads.
     """
 
-    def __init__(self, engine: Engine, threads: int = 0) -> None:
+    def __init__(self, engine: Engine, threads: int = 0, hint: str = "latency") -> None:
         manifest = engine.manifest
         self._model: ov.CompiledModel | None = compile_for_cpu(
-            engine.path, manifest.precision, threads
+            engine.path, manifest.precision, threads, hint
         )
-        self._request = self._model.create_infer_request()
-        self.input_spec = TensorSpec("frames", "uint8", (1, None, None, 3), "NHWC, BGR")
-        self.output_spec = TensorSpec(
-            "classes", "uint8", (1, manifest.input.height, manifest.input.width), "NHW"
-        )
+        count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
+        self._requests = [self._model.create_infer_request() for _ in range(count)]
+        self._size = (manifest.input.height, manifest.input.width)
+        self.input_spec = TensorSpec("frames", "uint8", (count, None, None, 3), "NHWC, BGR")
+        self.output_spec = TensorSpec("classes", "uint8", (count, *self._size), "NHW")
         layers = executed_convolutions(self._model).convolutions.values()
         self.capabilities = Capabilities(
             runtime="openvino",
@@ -120,12 +164,17 @@ class OpenVINOSession(Session):
     def _run(self, frames: Frames) -> ClassMaps:
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
-        # One frame at a time: the graph's batch is 1.
-        maps = [
-            self._request.infer({0: frame[None]}, share_inputs=True)[0].copy() for frame in frames
-        ]
-        return np.concatenate(maps).astype(np.uint8, copy=False)
+        maps = np.empty((len(frames), *self._size), np.uint8)
+        # The graph's batch is 1: one request per frame.
+        for first in range(0, len(frames), len(self._requests)):
+            under_way = self._requests[: len(frames) - first]
+            for place, request in enumerate(under_way, start=first):
+                request.start_async({0: frames[place : place + 1]}, share_inputs=True)
+            for place, request in enumerate(under_way, start=first):
+                request.wait()
+                maps[place] = request.get_output_tensor(0).data[0]
+        return maps
 
     def close(self) -> None:
         self._model = None
-        self._request = None
+        self._requests = []

@@ -10,7 +10,7 @@ from models.classes import CAMVID, ClassSet
 from pipeline.overlay import OverlayOptions
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import Source
-from pipeline.trace import Trace
+from pipeline.timing import Tracer
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class StreamOptions:
     depth: int = 2
     progress: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
-    trace: Trace | None = None
+    trace: Tracer | None = None
     stalled: float = 30.0

@@ -67,19 +67,27 @@ class Inference:
 
     def _gather(self) -> list[tuple[Lane, Frame]]:
         batch: list[tuple[Lane, Frame]] = []
-        # An engine built for a fixed batch takes as many; a free dimension takes all there are.
+        # A session that takes a fixed number at once gets as many; a free dimension takes one of
+        # each lane.
         most = self._session.input_spec.shape[0] or len(self._queue)
 
         def fits(frame: Frame) -> bool:
             return not batch or frame.image.shape == batch[0][1].image.shape
 
-        for lane in list(self._queue):
-            if len(batch) == most:
-                break
-            if lane.admission == "open" and (frame := lane.take_if(fits)) is not None:
-                batch.append((lane, frame))
-                self._queue.remove(lane)
-                self._queue.append(lane)
+        def take(lane: Lane) -> bool:
+            if len(batch) == most or lane.admission != "open":
+                return False
+            if (frame := lane.take_if(fits)) is None:
+                return False
+            batch.append((lane, frame))
+            return True
+
+        served = [lane for lane in self._queue if take(lane)]
+        # What is left goes to files: of a camera only the newest frame counts.
+        for lane in served:
+            while not lane.source.live and take(lane):
+                pass
+        self._queue = [lane for lane in self._queue if lane not in served] + served
         return batch
 
     def _segment(self, batch: list[tuple[Lane, Frame]]) -> None:

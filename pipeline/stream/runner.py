@@ -22,6 +22,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.failures import log_failure
 from pipeline.progress import frame_bar
@@ -73,6 +74,9 @@ class _Stream:
         self._options = options
         self._crew = Crew()
         bell = threading.Event()
+        # A session that takes many frames of a file at once must find them waiting.
+        depth = max(options.depth, session.input_spec.shape[0] or 1)
+        options = replace(options, depth=depth)
         team = Team(self._crew, bell, self._lane_failed)
         numbers = [f"-{place}" if len(feeds) > 1 else "" for place in range(1, len(feeds) + 1)]
         self._lanes = [

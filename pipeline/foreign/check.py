@@ -1,0 +1,163 @@
+"""Whether an imported network computes what its file says: compared node by node if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter, Node
+
+from pipeline.errors import BuildError
+from pipeline.foreign.call import title
+from pipeline.foreign.file import ForeignFile, Picture
+from pipeline.foreign.importer import makers_of
+from pipeline.foreign.recorder import TENSOR
+from pipeline.parity import TOLERANCES
+
+Array = NDArray[np.generic]
+
+#: Largest difference as a share of the tensor's standard deviation, by type of the input.
+_ALLOWED = {"float16": 10 * TOLERANCES["fp32"].logits}
+
+
+def check_import(
+    file: ForeignFile, picture: Picture, module: GraphModule, raw: str, pictures: Tensor
+) -> None:
+    """Compare an imported network with ONNX Runtime, or with ONNX's own reference without it.
+
+    Args:
+        file: that it was imported from.
+        picture: the file's input.
+        module: its logits' tensor ``raw`` stands on record in it.
+        raw: tensor of the file that the logits are made of.
+        pictures: (1, 3, h, w), as the network gets them.
+
+    Raises:
+        BuildError: they differ; the first node that does is named. Or the reference fails.
+    """
+    fed = _as_file_wants(picture, pictures)
+    tolerance = _ALLOWED.get(picture.kind, TOLERANCES["fp32"].logits)
+    found = _Traced(module).tensors(pictures)
+    wanted = [raw]
+    if _difference(found[raw], _reference(file, picture, fed, wanted)[0]) <= tolerance:
+        return
+    makers = makers_of(file.graph)
+    wanted = [node_name for node_name in found if node_name in makers]
+    truth = _reference(file, picture, fed, wanted)
+    for name, expected in zip(wanted, truth, strict=True):
+        difference = _difference(found[name], expected)
+        if not difference <= tolerance:
+            raise BuildError(
+                f"{file.path.name} was imported wrongly: node {title(makers[name])} differs from "
+                f"ONNX by {difference:.2g} of its deviation, expected at most {tolerance}; please "
+                "report the node and how the file was exported"
+            )
+
+
+class _Traced(Interpreter):
+    """Runs an imported network and keeps every tensor of the file."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self._found: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def tensors(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return them by name, in the order of computation."""
+        self._found = {}
+        self.run(pictures)
+        return self._found
+
+    def run_node(self, n: Node) -> object:
+        """Run one operator; keep what a tensor of the file is."""
+        result = super().run_node(n)
+        name = n.meta.get(TENSOR)
+        if name is not None and isinstance(result, Tensor):
+            self._found[name] = result
+        return result
+
+
+def _as_file_wants(picture: Picture, pictures: Tensor) -> Array:
+    array = pictures.numpy()
+    array = array if picture.layout == "nchw" else array.transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(array).astype(picture.kind)
+
+
+def _difference(found: Tensor, expected: Array) -> float:
+    """Largest difference as a share of the expected values' standard deviation."""
+    truth = np.asarray(expected, np.float64)
+    if tuple(found.shape) != truth.shape:
+        return float("inf")
+    scale = float(truth.std()) or 1.0
+    return float(np.abs(found.double().numpy() - truth).max()) / scale
+
+
+def _reference(
+    file: ForeignFile, picture: Picture, fed: Array, names: Sequence[str]
+) -> list[Array]:
+    """Compute tensors of the file with another implementation than ours."""
+    model = _with_outputs(file.model, picture, names)
+    feeds = {picture.name: fed}
+    try:
+        if find_spec("onnxruntime") is not None:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 4
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+            return list(session.run(list(names), feeds))
+        from onnx.reference import ReferenceEvaluator
+
+        return list(ReferenceEvaluator(model).run(list(names), feeds))
+    except Exception as error:  # each has its own tree
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BuildError(
+            f"{file.path.name} cannot be run by ONNX itself at {picture.width}x{picture.height} "
+            f"({reason}), expected a file that runs; export it again, or give another --size"
+        ) from error
+
+
+def _with_outputs(model: ModelProto, picture: Picture, names: Sequence[str]) -> ModelProto:
+    """Return a copy with other outputs, its input fixed to one picture."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    graph = copied.graph
+    for value in graph.input:
+        if value.name == picture.name:
+            dims = value.type.tensor_type.shape.dim
+            for dim, size in zip(dims, picture.shape, strict=True):
+                dim.dim_value = size
+    del graph.value_info[:]
+    del graph.output[:]
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return copied
+
+
+def takes_several(module: GraphModule, pictures: Tensor) -> bool:
+    """Whether a batch gives what its pictures give one by one.
+
+    Args:
+        module: an imported network.
+        pictures: (N, 3, h, w), two or more different ones.
+    """
+    with torch.no_grad():
+        alone = torch.cat(list(_one_by_one(module, pictures)))
+        try:
+            together = module(pictures)
+        except RuntimeError:  # sizes for one picture that are written in the file
+            return False
+    same = together.shape == alone.shape
+    return same and bool((together - alone).abs().max() <= 1e-3 * alone.std())
+
+
+def _one_by_one(module: GraphModule, pictures: Tensor) -> Iterator[Tensor]:
+    for index in range(len(pictures)):
+        yield module(pictures[index : index + 1])

@@ -1,0 +1,181 @@
+"""``scripts/check_fps.sh``: measure, and compare with what was recorded."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from models.atomic import atomic_path
+from models.errors import RoadsegError
+from pipeline.gate.baseline import FOLDER, Baseline, read_baseline, read_file, write_baseline
+from pipeline.gate.engines import gate_engines
+from pipeline.gate.history import history_page
+from pipeline.gate.judge import Figures, Finding, judge, record
+from pipeline.gate.measure import Suite
+from pipeline.gate.suites import engine_suite, stage_suite
+
+log = logging.getLogger("pipeline.gate")
+
+NETWORKS = ("segnet_lite", "deeplab_v3plus_lite")
+#: ``none``: the stages around the engine.
+PRECISIONS = ("none", "int8", "fp32")
+PASSED, FAILED, NO_BASELINE = 0, 1, 3
+#: Runs of which a baseline is made: their spread decides what may be lost.
+_REPEATS = 5
+_ROOT = Path(__file__).parents[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the gate; return its exit status."""
+    options = _options(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    try:
+        if options.history is not None:
+            return _draw(options)
+        statuses = []
+        for precision in options.precision or PRECISIONS:
+            with _suite(precision, options) as suite:
+                if options.update:
+                    _record(suite, options)
+                    statuses.append(PASSED)
+                else:
+                    statuses.append(_check(suite, options))
+        return FAILED if FAILED in statuses else max(statuses)
+    except RoadsegError as error:
+        log.error("error: %s", error)
+        return FAILED
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/check_fps.sh", description=__doc__)
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=PRECISIONS,
+        help="only this one; none is what stands around the engine; may be repeated",
+    )
+    parser.add_argument("--update", action="store_true", help="record what is measured")
+    parser.add_argument("--reason", metavar="TEXT", help="with --update: why; lands in the file")
+    parser.add_argument(
+        "--runs", type=int, default=1, metavar="N", help="check N times; all have to pass"
+    )
+    parser.add_argument(
+        "--baselines", type=Path, default=FOLDER, metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--engines", type=Path, default=_ROOT / "outputs" / "fps", metavar="DIR",
+        help="where built engines are kept; default: outputs/fps",
+    )  # fmt: skip
+    parser.add_argument(
+        "--history", type=Path, metavar="HTML", help="draw what was recorded, measure nothing"
+    )
+    options = parser.parse_args(arguments)
+    if options.update and not (options.reason or "").strip():
+        parser.error("--update needs --reason TEXT: why may these figures change?")
+    if options.runs < 1:
+        parser.error("--runs takes a whole number from 1")
+    return options
+
+
+@contextmanager
+def _suite(precision: str, options: argparse.Namespace) -> Iterator[Suite]:
+    if precision == "none":
+        with stage_suite() as suite:
+            yield suite
+        return
+
+    def step(what: str, _share: float) -> None:
+        log.info("%s", what)
+
+    engines = gate_engines(NETWORKS, precision, options.engines, step)
+    with engine_suite(engines, precision) as suite:
+        yield suite
+
+
+def _check(suite: Suite, options: argparse.Namespace) -> int:
+    subject = suite.subject
+    baseline = read_baseline(options.baselines, subject)
+    if baseline is None:
+        log.error(
+            "error: no baseline for %s; record one on this machine with: scripts/check_fps.sh "
+            '--update --precision %s --reason "first figures of %s"',
+            subject.file.removesuffix(".json"),
+            subject.precision,
+            subject.machine,
+        )
+        return NO_BASELINE
+    failures = 0
+    for number in range(options.runs):
+        findings = judge(baseline, suite.measure(), suite.measure)
+        failures += _report(suite, findings, f" run {number + 1}" if options.runs > 1 else "")
+    if options.runs > 1:
+        log.info("%d of %d runs passed", options.runs - failures, options.runs)
+    return FAILED if failures else PASSED
+
+
+def _report(suite: Suite, findings: Sequence[Finding], which: str) -> bool:
+    """Log what was found; True when something failed."""
+    log.info("%s%s", suite.subject.file.removesuffix(".json"), which)
+    failed = False
+    for one in findings:
+        excused = one.found is None and one.name in suite.unmeasured
+        if excused:
+            log.info("  -    %s: not measured, %s", one.name, suite.unmeasured[one.name])
+        else:
+            log.info("  %s %s", "ok  " if one.passes else "FAIL", one.words())
+            failed |= not one.passes
+    return failed
+
+
+def _record(suite: Suite, options: argparse.Namespace) -> None:
+    before = read_baseline(options.baselines, suite.subject)
+    runs: list[Figures] = []
+    for number in range(_REPEATS):
+        log.info("%s: %d of %d", suite.subject.file, number + 1, _REPEATS)
+        runs.append(suite.measure())
+    label = {
+        "recorded": date.today().isoformat(),
+        "commit": _commit(),
+        "reason": " ".join(options.reason.split()),
+    }
+    baseline = record(suite.subject, runs, before, label)
+    lost = _unmeasured(before, baseline, suite.unmeasured)
+    if lost:
+        log.warning("not measured here, and so no longer in the baseline: %s", ", ".join(lost))
+    log.info("wrote %s", write_baseline(options.baselines, baseline))
+
+
+def _unmeasured(before: Baseline | None, after: Baseline, unmeasured: Collection[str]) -> list[str]:
+    known = {} if before is None else before.figures
+    return sorted(name for name in unmeasured if name in known and name not in after.figures)
+
+
+def _commit() -> str:
+    """Return the commit that is measured, with ``+`` where files differ from it."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"],
+            cwd=_ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def _draw(options: argparse.Namespace) -> int:
+    baselines = [read_file(path) for path in sorted(options.baselines.glob("*.json"))]
+    with atomic_path(options.history) as temporary:
+        temporary.write_text(history_page(baselines), encoding="utf-8")
+    log.info("wrote %s", options.history)
+    return PASSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""What the gate measures: engines, from a file to a video, and the stages around the engine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calibration.dataset import open_labelled_folder
+from calibration.synthetic import SyntheticDrive
+from models.classes import CAMVID
+from pipeline.engine import Engine
+from pipeline.errors import BenchmarkError
+from pipeline.evaluate import evaluate
+from pipeline.frame import Frame, Image, Result
+from pipeline.gate.baseline import Figure, Subject
+from pipeline.gate.measure import Suite, TimedFigure, bytes_of, timed
+from pipeline.overlay import Overlay, class_shares
+from pipeline.profile.bench import stream_file, write_clip
+from pipeline.profile.machine import gpu_class, machine_class
+from pipeline.sessions import open_session
+from pipeline.sessions.base import Session
+from pipeline.sessions.null import NullSession
+from pipeline.sessions.probe import Shape, probe_for
+from pipeline.sinks import SinkOptions, open_sinks
+from pipeline.sinks.none import NoneSink
+from pipeline.sources import open_source
+from pipeline.sources.base import Source
+from pipeline.stream import run
+
+#: The reference of engines: what their first, middle and last stages look like.
+REFERENCE = (Shape(32, 90, 120), Shape(64, 45, 60), Shape(256, 11, 15))
+_SIZE = (960, 540)
+_CLIP_FRAMES = 24
+_ROUNDS, _CLIP_ROUNDS = 24, 5
+#: Every so many frames of CamVid's val split are scored.
+_EVERY = 4
+
+
+@contextmanager
+def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
+    """Engines of one runtime and precision: latency, file to video, bytes of a run, mIoU.
+
+    Raises:
+        BenchmarkError: the runtime cannot be asked for a reference load.
+    """
+    manifest = engines[0].manifest
+    probe = probe_for(manifest.runtime)
+    if probe is None:
+        raise BenchmarkError(
+            f"no reference load is known for {manifest.runtime}, so that nothing can be compared; "
+            "gate the engines of another runtime"
+        )
+    machine = gpu_class(probe.accelerator) if probe.accelerator else machine_class()
+    subject = Subject(machine, manifest.runtime, manifest.runtime_version, precision)
+    times, values, unmeasured = {}, {}, {}
+    data = _road_data()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadseg-fps-")))
+        clip = folder / "clip.mp4"
+        write_clip(clip, _SIZE, _CLIP_FRAMES)
+        frame = SyntheticDrive(*_SIZE).frame(0)[0][None]
+        for engine in engines:
+            name = engine.manifest.model
+            session = stack.enter_context(open_session(engine))
+            segment = partial(session.run, frame)
+            stream = partial(_seconds_per_frame, engine, session, clip, folder / f"{name}.mp4")
+            times[f"{name} latency"] = TimedFigure(timed(segment), _ROUNDS)
+            times[f"{name} file to video"] = TimedFigure(stream, _CLIP_ROUNDS)
+            values[f"{name} bytes of a run"] = partial(bytes_of, segment)
+            if data is None:
+                unmeasured[f"{name} mIoU"] = "ROADSEG_DATA is not set"
+            else:
+                values[f"{name} mIoU"] = partial(_miou, engine, session, data)
+        load = probe.load(REFERENCE, precision)
+        yield Suite(subject, load.seconds, times, values, unmeasured)
+
+
+@contextmanager
+def stage_suite() -> Iterator[Suite]:
+    """Decode, draw, encode and hand over, without an engine; the reference is OpenCV's too."""
+    subject = Subject(machine_class(), "opencv", cv2.__version__, "none")
+    size = (1280, 720)
+    image = SyntheticDrive(*size).frame(0)[0]
+    classes, overlay = _map(), Overlay(CAMVID)
+
+    def draw() -> Image:
+        shares = class_shares(classes, len(CAMVID))
+        return overlay.draw(image, classes, shares, "25.0 fps   age 40 ms")
+
+    with tempfile.TemporaryDirectory(prefix="roadseg-fps-") as folder:
+        clip = Path(folder, "clip.mp4")
+        write_clip(clip, size, _CLIP_FRAMES)
+        times = {
+            "decode": TimedFigure(partial(_decode, clip), _CLIP_ROUNDS),
+            "draw": TimedFigure(timed(draw), _ROUNDS),
+            "encode": TimedFigure(partial(_encode, draw(), Path(folder)), _CLIP_ROUNDS),
+            "hand over": TimedFigure(partial(_hand_over, image), _CLIP_ROUNDS),
+        }
+        values = {"draw bytes": partial(bytes_of, draw)}
+        yield Suite(subject, timed(_reference()), times, values, {})
+
+
+def _road_data() -> Path | None:
+    folder = os.environ.get("ROADSEG_DATA")
+    if folder:
+        return Path(folder)
+    if os.environ.get("ROADSEG_REQUIRE_DATA") == "1":
+        raise BenchmarkError(
+            "ROADSEG_DATA is not set and ROADSEG_REQUIRE_DATA=1 asks for it; name the folder with "
+            "road data (README, Road data)"
+        )
+    return None
+
+
+def _seconds_per_frame(engine: Engine, session: Session, clip: Path, output: Path) -> float:
+    table = stream_file(session, engine.manifest.classes, clip, output)
+    assert table is not None  # the clip has frames enough
+    return table.interval / 1e3
+
+
+def _miou(engine: Engine, session: Session, data: Path) -> Figure:
+    classes = engine.manifest.classes
+    folder = open_labelled_folder(data / "camvid" / "val", classes)
+    samples = (folder[index] for index in range(0, len(folder), _EVERY))
+    return Figure("share", evaluate(session, samples, classes).miou)
+
+
+def _map() -> Image:
+    """A class map of eleven stripes."""
+    rows = np.arange(360) * 11 // 360
+    return np.repeat(rows[:, None], 480, axis=1).astype(np.uint8)
+
+
+def _decode(clip: Path) -> float:
+    start, frames = time.perf_counter(), 0
+    with open_source(str(clip)) as source:
+        while source.read() is not None:
+            frames += 1
+    return (time.perf_counter() - start) / frames
+
+
+def _encode(drawn: Image, folder: Path) -> float:
+    classes = _map()
+    [sink] = open_sinks([str(folder / "encoded.mp4")], SinkOptions(fps=25.0, force=True))
+    start = time.perf_counter()
+    with sink:
+        for index in range(_CLIP_FRAMES):
+            frame = Frame(drawn, index, 0.0, f"{index:06d}")
+            sink.write(Result(frame, classes, 0.0, overlay=drawn))
+    return (time.perf_counter() - start) / _CLIP_FRAMES
+
+
+#: Frames that are handed through a stream without an engine: each takes a tenth of a millisecond.
+_HANDED = 400
+
+
+class _Pictures(Source):
+    """One picture again and again."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__("pictures")
+        self._image = image
+        self._next = 0
+
+    def _read(self) -> Frame | None:
+        if self._next == _HANDED:
+            return None
+        index, self._next = self._next, self._next + 1
+        return Frame(self._image, index, time.monotonic(), f"{index:06d}")
+
+
+def _hand_over(image: Image) -> float:
+    start = time.perf_counter()
+    run(NullSession(), _Pictures(image), [NoneSink()])
+    return (time.perf_counter() - start) / _HANDED
+
+
+def _reference() -> partial[object]:
+    """A fixed convolution through OpenCV."""
+    image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    kernel = np.outer(np.hanning(7), np.hanning(7)).astype(np.float32)
+    return partial(cv2.filter2D, image, -1, kernel / kernel.sum())

@@ -1,0 +1,51 @@
+"""What a machine is, as far as figures of another one of its class can be compared with its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+#: Instruction sets that decide how fast convolutions are, the most capable first, as the kernel
+#: spells them in /proc/cpuinfo.
+_TELLING = (
+    "amx_int8",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512f",
+    "avx2",
+    "sve",
+    "i8mm",
+    "asimddp",
+    "asimd",
+)
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def machine_class() -> str:
+    """Architecture, instruction set and cores, such as ``x86_64-avx512_vnni-2``."""
+    try:
+        words = _CPUINFO.read_text(encoding="utf-8")
+    except OSError:  # no Linux
+        words = ""
+    return class_of(platform.machine(), re.findall(r"[a-z0-9_]+", words), cores())
+
+
+def class_of(architecture: str, flags: Collection[str], count: int) -> str:
+    """Name the class of a machine with these processor flags and this many cores."""
+    known = next((name for name in _TELLING if name in flags), "plain")
+    return f"{architecture}-{known}-{count}"
+
+
+def gpu_class(name: str) -> str:
+    """Turn the name of a GPU into a class: ``NVIDIA RTX A4000`` -> ``nvidia_rtx_a4000``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
