@@ -35,6 +35,7 @@ _CLASSES = {
     trt.LayerType.RESIZE: trt.IResizeLayer,
     trt.LayerType.SCALE: trt.IScaleLayer,
     trt.LayerType.SELECT: trt.ISelectLayer,
+    trt.LayerType.SHAPE: trt.IShapeLayer,
     trt.LayerType.SHUFFLE: trt.IShuffleLayer,
     trt.LayerType.SLICE: trt.ISliceLayer,
     trt.LayerType.SQUEEZE: trt.ISqueezeLayer,
@@ -298,6 +299,10 @@ def _select(layer: Any, operands: list[Tensor]) -> list[Tensor]:
     return [torch.where(condition, kept, other)]
 
 
+def _shape(layer: Any, operands: list[Tensor]) -> list[Tensor]:
+    return [torch.tensor(operands[0].shape)]
+
+
 def _shuffle(layer: Any, operands: list[Tensor]) -> list[Tensor]:
     x = operands[0].permute(_permutation(layer.first_transpose, operands[0].ndim))
     if len(operands) > 1:
@@ -370,6 +375,7 @@ _RULES: dict[Any, Callable[[Any, list[Any]], list[Tensor]]] = {
     trt.LayerType.RESIZE: _resize,
     trt.LayerType.SCALE: _scale,
     trt.LayerType.SELECT: _select,
+    trt.LayerType.SHAPE: _shape,
     trt.LayerType.SHUFFLE: _shuffle,
     trt.LayerType.SLICE: _slice,
     trt.LayerType.SQUEEZE: _squeeze,

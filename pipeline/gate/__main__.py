@@ -6,17 +6,17 @@ import argparse
 import logging
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
 from models.atomic import atomic_path
 from models.errors import RoadsegError
-from pipeline.gate.baseline import FOLDER, Baseline, read_baseline, read_file, write_baseline
+from pipeline.gate.baseline import FOLDER, read_baseline, read_file, write_baseline
 from pipeline.gate.engines import gate_engines
 from pipeline.gate.history import history_page
-from pipeline.gate.judge import Figures, Finding, judge, record
+from pipeline.gate.judge import Finding, judge, record
 from pipeline.gate.measure import Suite
 from pipeline.gate.suites import engine_suite, stage_suite
 
@@ -123,20 +123,14 @@ def _check(suite: Suite, options: argparse.Namespace) -> int:
 def _report(suite: Suite, findings: Sequence[Finding], which: str) -> bool:
     """Log what was found; True when something failed."""
     log.info("%s%s", suite.subject.file.removesuffix(".json"), which)
-    failed = False
     for one in findings:
-        excused = one.found is None and one.name in suite.unmeasured
-        if excused:
-            log.info("  -    %s: not measured, %s", one.name, suite.unmeasured[one.name])
-        else:
-            log.info("  %s %s", "ok  " if one.passes else "FAIL", one.words())
-            failed |= not one.passes
-    return failed
+        log.info("  %s %s", "ok  " if one.passes else "FAIL", one.words())
+    return not all(one.passes for one in findings)
 
 
 def _record(suite: Suite, options: argparse.Namespace) -> None:
     before = read_baseline(options.baselines, suite.subject)
-    runs: list[Figures] = []
+    runs = []
     for number in range(_REPEATS):
         log.info("%s: %d of %d", suite.subject.file, number + 1, _REPEATS)
         runs.append(suite.measure())
@@ -146,15 +140,10 @@ def _record(suite: Suite, options: argparse.Namespace) -> None:
         "reason": " ".join(options.reason.split()),
     }
     baseline = record(suite.subject, runs, before, label)
-    lost = _unmeasured(before, baseline, suite.unmeasured)
-    if lost:
-        log.warning("not measured here, and so no longer in the baseline: %s", ", ".join(lost))
+    missing = {name: why for run in runs for name, why in run.unmeasured.items()}
+    for name in sorted(missing.keys() - baseline.figures.keys()):
+        log.warning("not in the baseline: %s, %s", name, missing[name])
     log.info("wrote %s", write_baseline(options.baselines, baseline))
-
-
-def _unmeasured(before: Baseline | None, after: Baseline, unmeasured: Collection[str]) -> list[str]:
-    known = {} if before is None else before.figures
-    return sorted(name for name in unmeasured if name in known and name not in after.figures)
 
 
 def _commit() -> str:

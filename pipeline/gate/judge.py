@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.gate.baseline import Baseline, Expected, Figure, Record, Subject, limit_of
+from pipeline.gate.measure import Measured
 
-Figures = Mapping[str, Figure]
 #: Measures the figures of these names again.
-MeasureAgain = Callable[[Collection[str]], Figures]
+MeasureAgain = Callable[[Collection[str]], Measured]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Finding:
         expected: None where the baseline does not know it.
         found: None where the run did not measure it.
         again: the second measurement of what failed at first.
+        excuse: why it could not be measured; empty where it could.
     """
 
     name: str
     expected: Expected | None
     found: Figure | None
     again: Figure | None = None
+    excuse: str = ""
 
     @property
     def loss(self) -> float | None:
@@ -39,12 +41,16 @@ class Finding:
 
     @property
     def passes(self) -> bool:
-        """Measured, known, and not worse than allowed."""
+        """Known, and not worse than allowed, or for a good reason not measured."""
         loss = self.loss
+        if self.excuse and self.found is None:
+            return True
         return loss is not None and self.expected is not None and loss <= self.expected.limit
 
     def words(self) -> str:
         """Say it in one line."""
+        if self.excuse and self.found is None:
+            return f"{self.name}: not judged, {self.excuse}"
         if self.expected is None:
             return f"{self.name}: not in the baseline; record it with --update --reason TEXT"
         if self.found is None:
@@ -69,41 +75,51 @@ class Finding:
         return _loss(expected, self.again) < _loss(expected, self.found)
 
 
-def judge(baseline: Baseline, run: Figures, measure_again: MeasureAgain) -> list[Finding]:
+def judge(baseline: Baseline, run: Measured, measure_again: MeasureAgain) -> list[Finding]:
     """Compare a run with its baseline; what is too slow is measured once more.
 
     Args:
         baseline: what is expected.
-        run: measured figures by name.
+        run: what was measured.
         measure_again: called once, with the names of the figures that are worse than allowed, if
             there are any; a loss counts only when it is there both times.
     """
-    names = sorted({*baseline.figures, *run})
-    findings = [Finding(name, baseline.figures.get(name), run.get(name)) for name in names]
+    names = sorted({*baseline.figures, *run.figures, *run.unmeasured})
+    findings = [_finding(name, baseline, run) for name in names]
     doubtful = [one.name for one in findings if one.loss is not None and not one.passes]
     if not doubtful:
         return findings
-    again = measure_again(doubtful)
+    again = measure_again(doubtful).figures
     return [
-        Finding(one.name, one.expected, one.found, again.get(one.name) or one.found)
-        if one.name in doubtful
-        else one
-        for one in findings
+        replace(one, again=again.get(one.name)) if one.name in doubtful else one for one in findings
     ]
 
 
+def _finding(name: str, baseline: Baseline, run: Measured) -> Finding:
+    return Finding(
+        name,
+        baseline.figures.get(name),
+        run.figures.get(name),
+        excuse=run.unmeasured.get(name, ""),
+    )
+
+
 def record(
-    subject: Subject, runs: Sequence[Figures], before: Baseline | None, label: Mapping[str, str]
+    subject: Subject, runs: Sequence[Measured], before: Baseline | None, label: Mapping[str, str]
 ) -> Baseline:
     """Make a baseline of repeated runs: medians, their spread, and the limit that follows from it.
 
     Args:
         subject: what was measured.
-        runs: figures of each run, all with the same names.
+        runs: repeated measurements; a figure has to be in half of them at least.
         before: what stood there; its history is kept.
         label: ``recorded`` (date), ``commit`` and ``reason``.
     """
-    expected = {name: _expected([run[name] for run in runs]) for name in runs[0]}
+    expected = {}
+    for name in sorted({name for run in runs for name in run.figures}):
+        measured = [run.figures[name] for run in runs if name in run.figures]
+        if 2 * len(measured) >= len(runs):
+            expected[name] = _expected(measured)
     values = {name: one.figure.value for name, one in expected.items()}
     history = () if before is None else before.history
     return Baseline(subject, expected, (*history, Record(**label, values=values)))

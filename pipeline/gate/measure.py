@@ -1,25 +1,58 @@
-"""Figures measured in turns with a reference load, so that a machine's moods meet both."""
+"""Figures measured in turns with a reference load, so that a machine's moods meet both.
+
+Each time is taken twice over: by the clock, and as processor time of this process. The clock is
+what a user sees, and other processes spoil it; so a turn counts for it only when they left the
+machine alone. Processor time stands their company, and misses what makes threads wait.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.gate.baseline import Figure, Subject
 
-#: Does a piece of work and returns the seconds that one unit of it took.
-Timed = Callable[[], float]
+#: Does one piece of work; returns how many units it was (frames, runs).
+Work = Callable[[], int]
+
+#: A piece of work is repeated until it has taken so many seconds, a reference load likewise: the
+#: scheduler gives processes turns of some milliseconds.
+_LEAST, _LEAST_REFERENCE = 0.12, 0.06
+#: Share of the machine that other processes may take in a turn that counts for the clock.
+CALM = 0.08
+#: Calm turns without which the clock is not believed.
+_FEWEST = 4
+#: Suffix of figures in processor time.
+PROCESSOR = "processor time of "
 
 
 @dataclass(frozen=True)
-class TimedFigure:
-    """A time to be measured: ``work``, done ``rounds`` times in turn with the reference."""
+class Turn:
+    """One figure between two reference loads.
 
-    work: Timed
-    rounds: int
+    Attributes:
+        wall, processor: time of the work over that of the references, per unit of each.
+        ms: of a unit of work, by the clock.
+        disturbed: share of the machine that other processes took meanwhile, 0..1.
+    """
+
+    wall: float
+    processor: float
+    ms: float
+    disturbed: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures by name, and the reason for each that could not be measured."""
+
+    figures: Mapping[str, Figure]
+    unmeasured: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,69 +62,62 @@ class Suite:
     Attributes:
         subject: what it is about.
         reference: fixed work; every time is a multiple of it.
-        times: by name.
+        times: by name, with the number of turns.
         values: other figures, which a busy machine does not move: name -> measures it.
-        unmeasured: name -> why it cannot be measured here, such as for want of data; a baseline
-            may know such a figure without failing.
+        unmeasured: name -> why it cannot be measured here, such as for want of data.
     """
 
     subject: Subject
-    reference: Timed
-    times: Mapping[str, TimedFigure]
+    reference: Work
+    times: Mapping[str, tuple[Work, int]]
     values: Mapping[str, Callable[[], Figure]]
     unmeasured: Mapping[str, str]
 
-    def measure(self, names: Collection[str] | None = None) -> dict[str, Figure]:
+    def measure(self, names: Collection[str] | None = None) -> Measured:
         """Measure all figures, or those of ``names``."""
 
         def wanted(name: str) -> bool:
-            return names is None or name in names
+            return names is None or name in names or PROCESSOR + name in names
 
         times = {name: timed for name, timed in self.times.items() if wanted(name)}
-        figures = take_turns(self.reference, times)
-        figures.update({name: value() for name, value in self.values.items() if wanted(name)})
-        return figures
+        measured = summary(take_turns(self.reference, times))
+        values = {name: value() for name, value in self.values.items() if wanted(name)}
+        return Measured({**measured.figures, **values}, {**measured.unmeasured, **self.unmeasured})
 
 
-def take_turns(reference: Timed, figures: Mapping[str, TimedFigure]) -> dict[str, Figure]:
-    """Measure times as multiples of a reference load.
+def take_turns(reference: Work, times: Mapping[str, tuple[Work, int]]) -> dict[str, list[Turn]]:
+    """Measure times as multiples of a reference load, in turns.
 
-    In every round each figure is measured between two runs of the reference; its value is the
-    median over the rounds of its time over the mean of these two. Figures with fewer rounds are
-    spread over the others.
-
-    Args:
-        reference: fixed work.
-        figures: by name.
+    In every turn each figure is measured between two runs of the reference; figures with fewer
+    turns are spread over those of the others.
     """
-    if not figures:
-        return {}
-    for timed in figures.values():
-        timed.work()  # caches fill, runtimes prepare themselves
+    for work, _ in times.values():
+        work()  # caches fill, runtimes prepare themselves
     reference()
-    most = max(timed.rounds for timed in figures.values())
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in figures}
+    taken: dict[str, list[Turn]] = {name: [] for name in times}
+    most = max((turns for _, turns in times.values()), default=0)
     for number in range(most):
-        before = reference()
-        for name, timed in figures.items():
-            if (number + 1) * timed.rounds // most == number * timed.rounds // most:
-                continue  # not its turn
-            seconds = timed.work()
-            after = reference()
-            taken[name].append((seconds, (before + after) / 2))
-            before = after
-    return {name: _figure(pairs) for name, pairs in taken.items()}
+        for name, (work, turns) in times.items():
+            if (number + 1) * turns // most > number * turns // most:
+                taken[name].append(_turn(reference, work))
+    return taken
 
 
-def timed(work: Callable[[], object]) -> Timed:
-    """Make a function one that returns how long it took."""
-
-    def run() -> float:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-
-    return run
+def summary(taken: Mapping[str, Sequence[Turn]]) -> Measured:
+    """Make figures of turns: medians, by the clock of the calm ones only."""
+    figures: dict[str, Figure] = {}
+    unmeasured: dict[str, str] = {}
+    for name, turns in taken.items():
+        ms = statistics.median(turn.ms for turn in turns)
+        cost = statistics.median(turn.processor for turn in turns)
+        figures[PROCESSOR + name] = Figure("time", cost)
+        calm = [turn.wall for turn in turns if turn.disturbed <= CALM]
+        if len(calm) >= min(_FEWEST, len(turns)):
+            figures[name] = Figure("time", statistics.median(calm), ms)
+        else:
+            others = statistics.median(turn.disturbed for turn in turns)
+            unmeasured[name] = f"other processes took {others:.0%} of the machine"
+    return Measured(figures, unmeasured)
 
 
 def bytes_of(work: Callable[[], object]) -> Figure:
@@ -111,6 +137,54 @@ def bytes_of(work: Callable[[], object]) -> Figure:
     return Figure("bytes", float(peak - before))
 
 
-def _figure(pairs: list[tuple[float, float]]) -> Figure:
-    value = statistics.median(seconds / reference for seconds, reference in pairs)
-    return Figure("time", value, statistics.median(seconds for seconds, _ in pairs) * 1e3)
+@dataclass(frozen=True)
+class _Clocks:
+    """Seconds by the clock, of this process, and of all processes where the system tells."""
+
+    wall: float
+    processor: float
+    everyone: float | None
+
+    @classmethod
+    def now(cls) -> _Clocks:
+        return cls(time.perf_counter(), time.process_time(), _busy_seconds())
+
+
+def _turn(reference: Work, work: Work) -> Turn:
+    start = _Clocks.now()
+    before_wall, before_processor = _per_unit(reference, _LEAST_REFERENCE)
+    wall, processor = _per_unit(work, _LEAST)
+    after_wall, after_processor = _per_unit(reference, _LEAST_REFERENCE)
+    return Turn(
+        wall=2 * wall / (before_wall + after_wall),
+        processor=2 * processor / (before_processor + after_processor),
+        ms=wall * 1e3,
+        disturbed=_others(start, _Clocks.now()),
+    )
+
+
+def _per_unit(work: Work, least: float) -> tuple[float, float]:
+    """Seconds per unit by the clock and of this process."""
+    wall, processor = time.perf_counter(), time.process_time()
+    units = 0
+    while not units or time.perf_counter() - wall < least:
+        units += work()
+    return (time.perf_counter() - wall) / units, (time.process_time() - processor) / units
+
+
+def _others(start: _Clocks, end: _Clocks) -> float:
+    """Share of the machine that other processes took; 0 where the system does not tell."""
+    if start.everyone is None or end.everyone is None:
+        return 0.0
+    others = (end.everyone - start.everyone) - (end.processor - start.processor)
+    return max(0.0, others / ((end.wall - start.wall) * (os.cpu_count() or 1)))
+
+
+def _busy_seconds() -> float | None:
+    """Seconds in which any core did anything, those that a hypervisor took away included."""
+    try:
+        with Path("/proc/stat").open(encoding="ascii") as file:
+            user, nice, system, _idle, _waiting, *rest = map(int, file.readline().split()[1:])
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")

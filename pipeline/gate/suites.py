@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ from pipeline.errors import BenchmarkError
 from pipeline.evaluate import evaluate
 from pipeline.frame import Frame, Image, Result
 from pipeline.gate.baseline import Figure, Subject
-from pipeline.gate.measure import Suite, TimedFigure, bytes_of, timed
+from pipeline.gate.measure import Suite, Work, bytes_of
 from pipeline.overlay import Overlay, class_shares
-from pipeline.profile.bench import stream_file, write_clip
+from pipeline.profile.bench import write_clip
 from pipeline.profile.machine import gpu_class, machine_class
 from pipeline.sessions import open_session
 from pipeline.sessions.base import Session
@@ -33,13 +33,13 @@ from pipeline.sinks import SinkOptions, open_sinks
 from pipeline.sinks.none import NoneSink
 from pipeline.sources import open_source
 from pipeline.sources.base import Source
-from pipeline.stream import run
+from pipeline.stream import StreamOptions, run
 
 #: The reference of engines: what their first, middle and last stages look like.
 REFERENCE = (Shape(32, 90, 120), Shape(64, 45, 60), Shape(256, 11, 15))
 _SIZE = (960, 540)
-_CLIP_FRAMES = 24
-_ROUNDS, _CLIP_ROUNDS = 24, 5
+_CLIP_FRAMES = 12
+_TURNS, _CLIP_TURNS = 16, 10
 #: Every so many frames of CamVid's val split are scored.
 _EVERY = 4
 
@@ -60,7 +60,9 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
         )
     machine = gpu_class(probe.accelerator) if probe.accelerator else machine_class()
     subject = Subject(machine, manifest.runtime, manifest.runtime_version, precision)
-    times, values, unmeasured = {}, {}, {}
+    times: dict[str, tuple[Work, int]] = {}
+    values: dict[str, Callable[[], Figure]] = {}
+    unmeasured: dict[str, str] = {}
     data = _road_data()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadseg-fps-")))
@@ -71,16 +73,16 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
             name = engine.manifest.model
             session = stack.enter_context(open_session(engine))
             segment = partial(session.run, frame)
-            stream = partial(_seconds_per_frame, engine, session, clip, folder / f"{name}.mp4")
-            times[f"{name} latency"] = TimedFigure(timed(segment), _ROUNDS)
-            times[f"{name} file to video"] = TimedFigure(stream, _CLIP_ROUNDS)
+            stream = partial(_stream, engine, session, clip, folder / f"{name}.mp4")
+            times[f"{name} latency"] = (_once(segment), _TURNS)
+            times[f"{name} file to video"] = (stream, _CLIP_TURNS)
             values[f"{name} bytes of a run"] = partial(bytes_of, segment)
             if data is None:
                 unmeasured[f"{name} mIoU"] = "ROADSEG_DATA is not set"
             else:
                 values[f"{name} mIoU"] = partial(_miou, engine, session, data)
         load = probe.load(REFERENCE, precision)
-        yield Suite(subject, load.seconds, times, values, unmeasured)
+        yield Suite(subject, _once(load.run), times, values, unmeasured)
 
 
 @contextmanager
@@ -98,14 +100,14 @@ def stage_suite() -> Iterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="roadseg-fps-") as folder:
         clip = Path(folder, "clip.mp4")
         write_clip(clip, size, _CLIP_FRAMES)
-        times = {
-            "decode": TimedFigure(partial(_decode, clip), _CLIP_ROUNDS),
-            "draw": TimedFigure(timed(draw), _ROUNDS),
-            "encode": TimedFigure(partial(_encode, draw(), Path(folder)), _CLIP_ROUNDS),
-            "hand over": TimedFigure(partial(_hand_over, image), _CLIP_ROUNDS),
+        times: dict[str, tuple[Work, int]] = {
+            "decode": (partial(_decode, clip), _TURNS),
+            "draw": (_once(draw), _TURNS),
+            "encode": (partial(_encode, draw(), Path(folder)), _TURNS),
+            "hand over": (partial(_hand_over, image), _TURNS),
         }
         values = {"draw bytes": partial(bytes_of, draw)}
-        yield Suite(subject, timed(_reference()), times, values, {})
+        yield Suite(subject, _once(_reference()), times, values, {})
 
 
 def _road_data() -> Path | None:
@@ -120,10 +122,19 @@ def _road_data() -> Path | None:
     return None
 
 
-def _seconds_per_frame(engine: Engine, session: Session, clip: Path, output: Path) -> float:
-    table = stream_file(session, engine.manifest.classes, clip, output)
-    assert table is not None  # the clip has frames enough
-    return table.interval / 1e3
+def _once(work: Callable[[], object]) -> Work:
+    def unit() -> int:
+        work()
+        return 1
+
+    return unit
+
+
+def _stream(engine: Engine, session: Session, clip: Path, output: Path) -> int:
+    classes = engine.manifest.classes
+    source = open_source(str(clip))
+    options = SinkOptions(classes, source.name, source.fps, force=True)
+    return run(session, source, open_sinks([str(output)], options), StreamOptions(classes)).frames
 
 
 def _miou(engine: Engine, session: Session, data: Path) -> Figure:
@@ -139,23 +150,22 @@ def _map() -> Image:
     return np.repeat(rows[:, None], 480, axis=1).astype(np.uint8)
 
 
-def _decode(clip: Path) -> float:
-    start, frames = time.perf_counter(), 0
+def _decode(clip: Path) -> int:
+    frames = 0
     with open_source(str(clip)) as source:
         while source.read() is not None:
             frames += 1
-    return (time.perf_counter() - start) / frames
+    return frames
 
 
-def _encode(drawn: Image, folder: Path) -> float:
+def _encode(drawn: Image, folder: Path) -> int:
     classes = _map()
     [sink] = open_sinks([str(folder / "encoded.mp4")], SinkOptions(fps=25.0, force=True))
-    start = time.perf_counter()
     with sink:
         for index in range(_CLIP_FRAMES):
             frame = Frame(drawn, index, 0.0, f"{index:06d}")
             sink.write(Result(frame, classes, 0.0, overlay=drawn))
-    return (time.perf_counter() - start) / _CLIP_FRAMES
+    return _CLIP_FRAMES
 
 
 #: Frames that are handed through a stream without an engine: each takes a tenth of a millisecond.
@@ -177,10 +187,9 @@ class _Pictures(Source):
         return Frame(self._image, index, time.monotonic(), f"{index:06d}")
 
 
-def _hand_over(image: Image) -> float:
-    start = time.perf_counter()
+def _hand_over(image: Image) -> int:
     run(NullSession(), _Pictures(image), [NoneSink()])
-    return (time.perf_counter() - start) / _HANDED
+    return _HANDED
 
 
 def _reference() -> partial[object]:

@@ -72,3 +72,9 @@ class Session(Closable):
     @abstractmethod
     def _run(self, frames: Frames) -> ClassMaps:
         """Run on a checked, contiguous batch."""
+
+
+def filled(frames: Frames, fewest: int) -> Frames:
+    """Repeat the last frame until there are ``fewest``, for engines that take no smaller batch."""
+    lacking = fewest - len(frames)
+    return frames if lacking <= 0 else np.concatenate([frames, frames[-1:].repeat(lacking, axis=0)])

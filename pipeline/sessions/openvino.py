@@ -11,7 +11,14 @@ import openvino as ov
 
 from pipeline.engine import Engine, LayerPrecisions
 from pipeline.errors import EngineError
-from pipeline.sessions.base import Capabilities, ClassMaps, Frames, Session, TensorSpec
+from pipeline.sessions.base import (
+    Capabilities,
+    ClassMaps,
+    Frames,
+    Session,
+    TensorSpec,
+    filled,
+)
 
 if TYPE_CHECKING:
     from pipeline.sessions.probe import Probe
@@ -152,8 +159,10 @@ class OpenVINOSession(Session):
         count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
         self._requests = [self._model.create_infer_request() for _ in range(count)]
         self._size = (manifest.input.height, manifest.input.width)
-        self.input_spec = TensorSpec("frames", "uint8", (count, None, None, 3), "NHWC, BGR")
-        self.output_spec = TensorSpec("classes", "uint8", (count, *self._size), "NHW")
+        self._fewest, _, self._most = manifest.frames.get("batch_range", (1, 1, 1))
+        at_once = count * self._most
+        self.input_spec = TensorSpec("frames", "uint8", (at_once, None, None, 3), "NHWC, BGR")
+        self.output_spec = TensorSpec("classes", "uint8", (at_once, *self._size), "NHW")
         layers = executed_convolutions(self._model).convolutions.values()
         self.capabilities = Capabilities(
             runtime="openvino",
@@ -165,14 +174,16 @@ class OpenVINOSession(Session):
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
         maps = np.empty((len(frames), *self._size), np.uint8)
-        # The graph's batch is 1: one request per frame.
-        for first in range(0, len(frames), len(self._requests)):
-            under_way = self._requests[: len(frames) - first]
-            for place, request in enumerate(under_way, start=first):
-                request.start_async({0: frames[place : place + 1]}, share_inputs=True)
-            for place, request in enumerate(under_way, start=first):
+        parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
+        for first in range(0, len(parts), len(self._requests)):
+            under_way = list(zip(self._requests, parts[first:], strict=False))
+            # Requests read the frames in place, so those that were filled up must stay.
+            batches = [filled(frames[part], self._fewest) for _, part in under_way]
+            for (request, _), batch in zip(under_way, batches, strict=True):
+                request.start_async({0: batch}, share_inputs=True)
+            for request, part in under_way:
                 request.wait()
-                maps[place] = request.get_output_tensor(0).data[0]
+                maps[part] = request.get_output_tensor(0).data[: len(frames[part])]
         return maps
 
     def close(self) -> None:
