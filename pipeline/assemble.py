@@ -11,7 +11,7 @@ from typing import Any
 from models.spec import ModelSpec
 from models.weights import LoadedWeights
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
-from pipeline.engine import FRAME_SIZES, Engine, Manifest, describe_file
+from pipeline.engine import Engine, Manifest, describe_file
 from pipeline.errors import BuildError
 
 
@@ -51,7 +51,7 @@ def described(
         weights=asdict(weights),
         classes=spec.classes,
         input=spec.input,
-        frames=frames_of(job.batch),
+        frames=frames_of(job),
         precision=job.precision,
         layers=result.layers,
         runtime=runtime,
@@ -69,17 +69,17 @@ def described(
     return Engine(manifest, job.folder)
 
 
-def frames_of(batch: tuple[int, int, int]) -> dict[str, Any]:
+def frames_of(job: Job) -> dict[str, Any]:
     """Return what an engine takes, for its manifest."""
-    smallest, largest = FRAME_SIZES
     return {
         "dtype": "uint8",
         "layout": "NHWC",
         "order": "bgr",
-        "batch": batch[2],
-        "batch_range": list(batch),
-        "smallest": smallest,
-        "largest": largest,
+        "batch": job.batch[2],
+        "batch_range": list(job.batch),
+        "smallest": min(job.sizes[0]),
+        "largest": max(job.sizes[-1]),
+        "sizes": [list(size) for size in job.sizes],  # width, height
     }
 
 

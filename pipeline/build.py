@@ -128,6 +128,7 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
                 targets,
                 Path(scratch),
                 batch=options.batch,
+                sizes=options.sizes,
                 front_end=options.front_end or default_front_end(),
                 builder=options.builder,
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.compilers.base import DEFAULT_SETTINGS, BuilderSettings
+from pipeline.engine import USUAL_SIZES, Sizes
 
 if TYPE_CHECKING:
     from pipeline.foreign import ForeignOptions
@@ -22,6 +23,7 @@ class BuildOptions:
         precision: one of the runtime's; None for its default.
         size: (width, height) of the network; None for that of the weights.
         batch: smallest, usual and largest number of frames in one run.
+        sizes: width and height of the smallest, usual and largest frame.
         output_stride: of networks that leave a choice; None for the registered one.
         weights: file, registered name, ``none``, or None for the best registered ones.
         foreign: an ONNX file with a network that is not of the registry, and what it means.
@@ -44,6 +46,7 @@ class BuildOptions:
     precision: str | None = None
     size: tuple[int, int] | None = None
     batch: tuple[int, int, int] = (1, 1, 1)
+    sizes: Sizes = USUAL_SIZES
     output_stride: int | None = None
     weights: str | None = None
     foreign: ForeignOptions | None = None

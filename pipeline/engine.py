@@ -21,6 +21,11 @@ from pipeline.errors import EngineError, OutputError
 #: Frame heights and widths that an engine takes, in pixels.
 FRAME_SIZES = (64, LARGEST_SIZE)
 
+#: Width and height of the smallest, the usual and the largest frame: engines take every size from
+#: the first to the last, and TensorRT tunes for the second.
+Sizes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+USUAL_SIZES: Sizes = ((FRAME_SIZES[0],) * 2, (1280, 720), (FRAME_SIZES[1],) * 2)
+
 #: Frames that one run of an engine may take at most.
 MOST_FRAMES = 64
 
@@ -82,6 +87,7 @@ class Manifest:
         calibration: fingerprint of INT8 calibration, None without.
         accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
         latency_ms: measured at build on the machine that built, None where it cannot run.
+        memory: ``device_bytes`` that one session needs beside the frames, where it was asked.
         high_precision: what was kept in FP32 in an FP16 graph, and why.
         settings: whatever else invalidates the engine when it changes.
         warnings: what a user should know before relying on it.
@@ -104,6 +110,7 @@ class Manifest:
     accuracy: Mapping[str, Any] | None = None
     latency_ms: Mapping[str, float] | None = None
     built_on: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
     high_precision: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from pipeline.bench import measure_latency
 from pipeline.bundle import SUFFIX, open_bundle
 from pipeline.compilers import COMPILERS, open_compiler
 from pipeline.compilers.base import DEFAULT_SETTINGS, BuilderSettings, Compiler, Job, Progress
-from pipeline.engine import Engine, Manifest, check_replaceable, describe_file
+from pipeline.engine import Engine, Manifest, Sizes, check_replaceable, describe_file
 from pipeline.errors import EngineError
 from pipeline.publishing import publish, writable
 from pipeline.sessions import missing, open_session
@@ -29,6 +29,7 @@ class RebuildOptions:
     Attributes:
         runtime: name in the compiler table; None for the one that the bundle was made for.
         targets: GPU architectures; empty for the runtime's default.
+        sizes: width and height of the smallest, usual and largest frame; None for the bundle's.
         output: folder for the engine.
         force: replace files that are not ours.
         builder: what TensorRT's builder may do.
@@ -36,6 +37,7 @@ class RebuildOptions:
 
     runtime: str | None = None
     targets: tuple[str, ...] = ()
+    sizes: Sizes | None = None
     output: Path = Path("engines")
     force: bool = False
     builder: BuilderSettings = DEFAULT_SETTINGS
@@ -66,6 +68,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                     Path(scratch),
                     int8=_int8(manifest),
                     batch=tuple(manifest.frames["batch_range"]),
+                    sizes=options.sizes or _sizes(manifest),
                     builder=options.builder,
                 )
                 engine = _built(job, compiler, manifest, progress)
@@ -97,6 +100,11 @@ def rebuild_engine(path: Path, progress: Progress) -> Engine:
     runtime = max((name for name in COMPILERS if f"-{name}-" in path.stem), key=len, default=None)
     options = RebuildOptions(runtime, output=path.parent, force=True)
     return rebuild(bundle, options, progress)
+
+
+def _sizes(manifest: Manifest) -> Sizes:
+    smallest, usual, largest = ((width, height) for width, height in manifest.frames["sizes"])
+    return smallest, usual, largest
 
 
 def _int8(manifest: Manifest) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from calibration.synthetic import SyntheticDrive
 from pipeline.build import build
 from pipeline.build_options import BuildOptions
 from pipeline.bundle import bundle_of, open_bundle
-from pipeline.cli.values import batch
+from pipeline.cli.values import batch, sizes
 from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
 from pipeline.engine import Engine
+from pipeline.rebuild import RebuildOptions, rebuild
 from pipeline.sessions import open_session
 
 SMALL = BuildOptions("segnet_lite", size=(96, 64))
@@ -84,5 +86,26 @@ def test_batches_are_read(text: str, value: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("text", ["0", "8:4:1", "1:2", "a", "1:4:800", ""])
 def test_other_batches_are_refused(text: str) -> None:
-    with pytest.raises(Exception, match="FEWEST:USUAL:MOST"):
+    with pytest.raises(argparse.ArgumentTypeError, match="FEWEST:USUAL:MOST"):
         batch(text)
+
+
+def test_the_frames_of_the_camera_can_be_told(tmp_path: Path) -> None:
+    sizes = ((320, 240), (640, 480), (640, 480))
+    options = replace(SMALL, runtime="tensorrt-rtx", targets=("sm89",), sizes=sizes, bundle=True)
+    engine = build(replace(options, output=tmp_path), quiet)
+    told = engine.manifest.frames
+    assert told["sizes"] == [[320, 240], [640, 480], [640, 480]]
+    again = rebuild(bundle_of(engine), RebuildOptions(output=tmp_path / "again"), quiet)
+    assert again.manifest.frames == told
+
+
+def test_frame_sizes_are_read() -> None:
+    assert sizes("640x480") == ((640, 480),) * 3
+    assert sizes("64x64:640x480:1920x1080") == ((64, 64), (640, 480), (1920, 1080))
+
+
+@pytest.mark.parametrize("text", ["640x480:320x240:640x480", "10x10", "1x", "64x64:99999x64:1x1"])
+def test_other_frame_sizes_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected"):
+        sizes(text)

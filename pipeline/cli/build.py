@@ -11,7 +11,7 @@ from pipeline.bundle import bundle_of
 from pipeline.cli.outcome import Outcome, percent, step_bar
 from pipeline.compilers import can_build
 from pipeline.compilers.base import BuilderSettings, Progress
-from pipeline.engine import Engine, Manifest
+from pipeline.engine import USUAL_SIZES, Engine, Manifest
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -84,6 +84,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
         precision=options.precision,
         size=options.size,
         batch=options.batch or (1, 1, 1),
+        sizes=options.frame_sizes or USUAL_SIZES,
         output_stride=options.output_stride,
         weights=options.weights,
         targets=options.target,
@@ -105,7 +106,12 @@ def _rebuild(options: argparse.Namespace, progress: Progress) -> Engine:
     from pipeline.rebuild import RebuildOptions, rebuild
 
     asked = RebuildOptions(
-        options.runtime, options.target, options.output, options.force, _settings(options)
+        options.runtime,
+        options.target,
+        options.frame_sizes,
+        options.output,
+        options.force,
+        _settings(options),
     )
     return rebuild(Path(options.model), asked, progress)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, colour, names, points, positive, size
+from pipeline.cli.values import amount, batch, colour, names, points, positive, size, sizes
 from pipeline.compilers import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -73,6 +73,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         type=batch,
         metavar="1:4:8",
         help="fewest, usual and most frames in one run, or one number; default: 1",
+    )
+    parser.add_argument(
+        "--frame-sizes",
+        type=sizes,
+        metavar="WxH:WxH:WxH",
+        help="smallest, usual and largest frame of the camera; TensorRT tunes for the second and "
+        "holds memory for the last; default: 64x64:1280x720:3840x3840",
     )
     parser.add_argument(
         "--output-stride", type=positive, metavar="N", help="of networks that leave a choice"

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from pipeline.engine import MOST_FRAMES
+from pipeline.engine import FRAME_SIZES, MOST_FRAMES, Sizes
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -51,6 +51,21 @@ def colour(text: str) -> tuple[float, float, float]:
             f"{text!r} is no colour, expected three grey levels B,G,R such as 104,117,123"
         ) from None
     return blue, green, red
+
+
+def sizes(text: str) -> Sizes:
+    """Read three sizes of frames, each as large as the one before or larger."""
+    given = [size(part) for part in text.split(":")]
+    if len(given) == 1:
+        given *= 3
+    low, high = FRAME_SIZES
+    sides = list(zip(*given, strict=True))
+    if len(given) != 3 or any(list(s) != sorted(s) or s[0] < low or s[-1] > high for s in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are no frame sizes, expected SMALLEST:USUAL:LARGEST such as "
+            f"640x480:1280x720:1920x1080, growing, sides from {low} to {high}"
+        )
+    return given[0], given[1], given[2]
 
 
 def names(text: str) -> tuple[str, ...]:

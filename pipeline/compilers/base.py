@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.engine import LayerPrecisions
+from pipeline.engine import USUAL_SIZES, LayerPrecisions, Sizes
 
 if TYPE_CHECKING:
     from pipeline.deploy import DeploymentGraph
@@ -58,6 +58,7 @@ class Job:
         folder: receives the files; a scratch folder that belongs to the build.
         int8: convolutions that are to run in INT8; none is allowed to fall back.
         batch: smallest, usual and largest number of frames in one run.
+        sizes: width and height of the smallest, usual and largest frame.
         front_end: how TensorRT gets the network: ``onnx`` or ``torch-tensorrt``.
         builder: what TensorRT's builder may do.
     """
@@ -69,6 +70,7 @@ class Job:
     folder: Path
     int8: tuple[str, ...] = ()
     batch: tuple[int, int, int] = (1, 1, 1)
+    sizes: Sizes = USUAL_SIZES
     front_end: str = "onnx"
     builder: BuilderSettings = DEFAULT_SETTINGS
 

@@ -9,11 +9,7 @@ from typing import Any
 from models.atomic import atomic_path
 from pipeline.compilers.base import Job, Progress
 from pipeline.compilers.tensorrt_network import Filled
-from pipeline.engine import FRAME_SIZES
 from pipeline.errors import BuildError
-
-#: Height and width of the frames that an engine is tuned for; every size in FRAME_SIZES works.
-TUNED_FRAME = (720, 1280)
 
 
 def serialise(
@@ -77,14 +73,11 @@ def _known(trt: ModuleType, holder: Any, name: str) -> Any:
 
 def _add_profile(filled: Filled, config: Any, job: Job) -> None:
     profile = filled.builder.create_optimization_profile()
-    low, high = FRAME_SIZES
-    fewest, usual, most = job.batch
-    profile.set_shape(
-        filled.network.get_input(0).name,
-        (fewest, low, low, 3),
-        (usual, *TUNED_FRAME, 3),
-        (most, high, high, 3),
-    )
+    shapes = [
+        (frames, height, width, 3)
+        for frames, (width, height) in zip(job.batch, job.sizes, strict=True)
+    ]
+    profile.set_shape(filled.network.get_input(0).name, *shapes)
     config.add_optimization_profile(profile)
 
 
