@@ -21,7 +21,7 @@ from pipeline.compilers.base import Compiler, Job, Progress
 from pipeline.deploy import DeploymentGraph
 from pipeline.engine import Engine, check_replaceable
 from pipeline.errors import BuildError
-from pipeline.half import HalfGraph, halve
+from pipeline.half import HalfGraph, halve, named, overflowing
 from pipeline.int8.calibrate import Subject
 from pipeline.int8.evidence import with_evidence
 from pipeline.int8.prepare import Prepared, Request, prepare
@@ -98,13 +98,17 @@ class _Plan:
         warnings = (*self.candidate.warnings, *engine.manifest.warnings)
         engine = replace(engine, manifest=replace(engine.manifest, warnings=warnings))
         if self.prepared is not None:
-            engine = replace(engine, manifest=with_evidence(engine, self.prepared))
+            kept = named(self.prepared.graph.fp32, self.prepared.graph.captured)
+            manifest = replace(with_evidence(engine, self.prepared), high_precision=kept)
+            engine = replace(engine, manifest=manifest)
             write_report(engine.folder, engine.manifest, self.prepared, self.request.budget)
         elif isinstance(self.job.graph, HalfGraph):
             half = self.job.graph
             found = {"pixel_agreement": half.agreement, "computed_by": "PyTorch, on the CPU"}
             accuracy = {**(engine.manifest.accuracy or {}), "fp16_graph": found}
-            manifest = replace(engine.manifest, accuracy=accuracy, high_precision=half.named())
+            manifest = replace(
+                engine.manifest, accuracy=accuracy, high_precision=named(half.kept, half.captured)
+            )
             engine = replace(engine, manifest=manifest)
         return engine
 
@@ -143,6 +147,9 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
             if precision == "int8":
                 subject = Subject(candidate.spec, candidate.weights, CapturedGraph(graph))
                 prepared = prepare(subject, request, progress)
+                if compiler.strongly_typed:
+                    frames = _road_frames(options, candidate.spec)
+                    prepared.graph.fp32 = overflowing(subject.captured.module, frames)
                 job = replace(job, graph=prepared.graph, int8=prepared.graph.placement.int8)
             elif precision == "fp16" and compiler.strongly_typed:
                 progress("looking for what FP16 cannot hold", 0.0)

@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Interpreter, Node
 from torch.fx.node import map_arg
@@ -21,9 +23,10 @@ from torch.fx.node import map_arg
 from calibration.placement import convolution_name
 from pipeline.captured import CapturedGraph
 from pipeline.parity import TOLERANCES
-from pipeline.sessions.base import Frames
 
 _aten = torch.ops.aten
+
+Frames = NDArray[np.uint8]
 
 #: Largest magnitude that stays in FP16: half its range, since other frames may reach further.
 LARGEST = torch.finfo(torch.float16).max / 2
@@ -52,10 +55,11 @@ class HalfGraph:
             keep_in_fp32(module, self.captured.module, self.kept)
         return module
 
-    def named(self) -> dict[str, str]:
-        """Return ``kept`` with convolutions called what the network calls them."""
-        nodes = {node.name: node for node in self.captured.module.graph.nodes}
-        return {convolution_name(nodes[name]) or name: why for name, why in self.kept.items()}
+
+def named(kept: Mapping[str, str], captured: CapturedGraph) -> dict[str, str]:
+    """Return operations kept, and why, with convolutions called what the network calls them."""
+    nodes = {node.name: node for node in captured.module.graph.nodes}
+    return {convolution_name(nodes[name]) or name: why for name, why in kept.items()}
 
 
 def halve(captured: CapturedGraph, frames: Sequence[Frames]) -> HalfGraph:
@@ -117,10 +121,11 @@ def keep_in_fp32(module: GraphModule, full: GraphModule, kept: Mapping[str, str]
         with graph.inserting_after(node):
             narrow = graph.call_function(_aten.to.dtype, (node, torch.float16))
         for user in list(node.users):
-            if user is not narrow and user.name not in kept:
+            if user is not narrow and user.name not in kept and not _quantises(user):
                 user.replace_input_with(node, narrow)
         if not narrow.users:
             graph.erase_node(narrow)
+    graph.eliminate_dead_code()
     graph.lint()
     module.recompile()
 
@@ -134,6 +139,10 @@ def _widened(
         if not _is_float(argument) or argument.name in kept:
             return argument
         with graph.inserting_before(node):
+            if _dequantises(argument):
+                exact: Node = graph.node_copy(argument)
+                exact.kwargs = {**argument.kwargs, "out_dtype": torch.float32}
+                return exact
             if argument.op == "get_attr" and _has(full, str(argument.target)):
                 return graph.get_attr(_full_weight(module, full, str(argument.target)))
             wide: Node = graph.call_function(_aten.to.dtype, (argument, torch.float32))
@@ -160,12 +169,20 @@ def _has(module: GraphModule, name: str) -> bool:
     return True
 
 
+def _quantises(node: Node) -> bool:
+    """Whether a node takes FP32 as readily as FP16 and gives INT8."""
+    return str(node.target).startswith("quantized_decomposed.quantize")
+
+
+def _dequantises(node: Node) -> bool:
+    return str(node.target).startswith("quantized_decomposed.dequantize")
+
+
 def _is_float(node: Node) -> bool:
     value = node.meta.get("val")
     if isinstance(value, Tensor):
         return value.is_floating_point()
-    # Conversion to Q/DQ leaves its own nodes without a value.
-    return "dequantize" in str(node.target)
+    return _dequantises(node)  # conversion to Q/DQ leaves its own nodes without a value
 
 
 def _agreement(

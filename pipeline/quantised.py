@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch.fx import GraphModule, Node
@@ -13,6 +13,7 @@ from calibration.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, pl
 from calibration.quantiser import RoadQuantizer, observe_weights, set_ranges
 from calibration.table import Dtype
 from pipeline.captured import CapturedGraph
+from pipeline.half import keep_in_fp32
 
 #: Name that a convolution's INT8 weights have beside it.
 INT8_WEIGHT = "weight_int8"
@@ -43,6 +44,8 @@ class QuantisedGraph:
         self.placement = captured.placement(self.high_precision)
         self._thresholds = thresholds
         self._unsigned = unsigned
+        #: Operations that FP16 cannot hold -> why; see ``pipeline.half``.
+        self.fp32: Mapping[str, str] = {}
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
         """Return the graph for export, what is not INT8 in ``dtype``; scales are FP32."""
@@ -57,6 +60,8 @@ class QuantisedGraph:
             convolutions = [convolution_name(node) for node in _convolutions(prepared)]
             converted: GraphModule = convert_pt2e(prepared)
         _name_weights(converted, convolutions)
+        if dtype == torch.float16 and self.fp32:
+            keep_in_fp32(converted, self.captured.module, self.fp32)
         return converted
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorrt_rtx as trt
 import torch
+from int8_networks import Maxima
 from tensorrt_interpreter import interpret
 from torch import Tensor, nn
 
@@ -20,7 +21,8 @@ from pipeline.compilers import open_compiler
 from pipeline.compilers.base import Job
 from pipeline.compilers.tensorrt_network import collecting_logger, parse_network
 from pipeline.deploy import DeploymentGraph
-from pipeline.half import HalfGraph, halve
+from pipeline.half import HalfGraph, halve, named, overflowing
+from pipeline.quantised import QuantisedGraph
 
 SIZE = InputSpec(width=96, height=64)
 FRAMES = [SyntheticDrive(96, 64).frame(index)[0][None] for index in (0, 100)]
@@ -82,10 +84,19 @@ def test_what_fp16_cannot_hold_is_found_by_running_frames(network: type[nn.Modul
 
 def test_overflow_names_the_convolutions_and_how_far_they_reach() -> None:
     torch.manual_seed(0)
-    kept = halve(captured(Loud()), FRAMES).named()
+    graph = captured(Loud())
+    kept = named(halve(graph, FRAMES).kept, graph)
     assert "FP16 ends at 65504" in kept["first"]
     assert "takes what reaches" in kept["second"]
     assert "third" not in kept
+
+
+def in_tensorrt(onnx: Path, frame: Tensor) -> Tensor:
+    logger = collecting_logger(trt)
+    builder = trt.Builder(logger)
+    network = parse_network(trt, builder, onnx, logger)
+    (classes,) = interpret(network, frames=frame).values()
+    return classes
 
 
 def test_tensorrt_gets_fp32_there_and_fp16_elsewhere(tmp_path: Path) -> None:
@@ -95,12 +106,30 @@ def test_tensorrt_gets_fp32_there_and_fp16_elsewhere(tmp_path: Path) -> None:
     compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
     found = compiled.layers.convolutions
     assert found == {"first": "fp32", "second": "fp32", "third": "fp16"}
-    logger = collecting_logger(trt)
-    builder = trt.Builder(logger)
-    network = parse_network(trt, builder, tmp_path / "graph.onnx", logger)
     frame = torch.from_numpy(FRAMES[0])
-    (classes,) = interpret(network, frames=frame).values()
+    classes = in_tensorrt(tmp_path / "graph.onnx", frame)
     assert float((classes == graph.module(frame)).float().mean()) > 0.99
+
+
+def test_int8_takes_and_gives_fp32_where_fp16_would_overflow(tmp_path: Path) -> None:
+    """INT8 itself moves 5 % of the pixels of these random weights, overflow 24 %."""
+    torch.manual_seed(0)
+    graph = captured(Loud())
+    maxima, frame = Maxima(graph), torch.from_numpy(FRAMES[0])
+    with torch.no_grad():
+        maxima.run(frame)
+        truth = graph.module(frame)
+    agreed = []
+    for kept in ({}, overflowing(graph.module, FRAMES)):
+        quantised = QuantisedGraph(graph, lambda name, _: maxima.reached[name], (), unsigned=False)
+        quantised.fp32 = kept
+        job = Job(quantised, "loud", "int8", ("sm89",), tmp_path)
+        compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
+        assert compiled.layers.convolutions["second"] == "int8"
+        classes = in_tensorrt(tmp_path / "graph.onnx", frame)
+        agreed.append(float((classes == truth).float().mean()))
+    assert agreed[0] < 0.85
+    assert agreed[1] > 0.9
 
 
 def test_a_trained_network_that_fits_is_fp16_throughout() -> None:
