@@ -28,13 +28,16 @@ check() {
 }
 
 if command -v shellcheck >/dev/null; then # its package has no build for ARM64
-    check shellcheck .ci/run scripts/*.sh
+    check shellcheck .ci/run scripts/*.sh scripts/jetson/*.sh
 fi
 check ruff check
 check ruff format --check
 check mypy
 check lint-imports --no-logo
-check pytest "$@"
+# Each process computes with one thread; OpenVINO's own share what is left.
+export OMP_NUM_THREADS=1
+cores=$(nproc)
+check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal "$@"
 
 if [[ ${#failed[@]} -gt 0 ]]; then
     printf 'failed: %s\n' "${failed[@]}" >&2

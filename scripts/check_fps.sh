@@ -4,7 +4,7 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/check_fps.sh [--precision int8|fp32|none] [--runs N]
+usage: scripts/check_fps.sh [--precision none|int8|fp32|bf16] [--runs N]
        scripts/check_fps.sh --update --reason TEXT [--precision ...]
        scripts/check_fps.sh --history HTML
 
@@ -12,7 +12,7 @@ Measure engines, from a file to an overlay video, and the stages around the engi
 with a reference load, and compare with benchmarks/baselines. A loss beyond the limit fails when it
 is there in two measurements; so does a figure that one side does not have. mIoU needs ROADSEG_DATA.
 
-  --precision  only the engines of this precision; none is what stands around them
+  --precision  engines of this one, or none, what stands around them; default: none and int8
   --runs N     check N times; all have to pass
   --update     record what is measured (five times, for the spread), with the reason
   --history    draw what was recorded, commit by commit, and measure nothing

@@ -23,7 +23,7 @@ fail() {
     exit 1
 }
 
-[[ -r /proc/device-tree/model ]] && grep -qai jetson /proc/device-tree/model ||
+grep -qai jetson /proc/device-tree/model 2>/dev/null ||
     fail "this is no Jetson; on other machines run scripts/environment.sh"
 python3 -c 'import tensorrt' 2>/dev/null ||
     fail "TensorRT's Python package is not installed: sudo apt-get install nvidia-jetpack python3-libnvinfer"

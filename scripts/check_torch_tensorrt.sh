@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The tests of the way into TensorRT through torch-tensorrt, in the environment that it needs.
+set -euo pipefail
+
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    cat <<'TEXT'
+usage: scripts/check_torch_tensorrt.sh [PYTEST OPTIONS]
+
+Make the environment .venv-torch-tensorrt (6 GB the first time) and run the tests there that need
+torch-tensorrt. They need no GPU, and take about six minutes on one core.
+PYTEST OPTIONS go to pytest, for example: scripts/check_torch_tensorrt.sh -k unet
+TEXT
+    exit 0
+fi
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+"$root/scripts/environment.sh" torch-tensorrt
+cd "$root"
+# What needs torch-tensorrt, and what stands under it: the parser and this TensorRT's own version.
+exec .venv-torch-tensorrt/bin/pytest tests/test_torch_tensorrt.py tests/test_torch_tensorrt_target.py \
+    tests/test_tensorrt_interpreter.py "$@"
