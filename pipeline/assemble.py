@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -26,7 +25,7 @@ def assemble(
     Raises:
         BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
     """
-    return described(job, compiled(job, compiler, progress), compiler.runtime, spec, weights)
+    return described(job, compiled(job, compiler, progress), compiler, spec, weights)
 
 
 def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
@@ -41,7 +40,7 @@ def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
 
 
 def described(
-    job: Job, result: Compiled, runtime: str, spec: ModelSpec, weights: LoadedWeights
+    job: Job, result: Compiled, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights
 ) -> Engine:
     """Return the engine that ``result`` is, with the draft of its manifest."""
     manifest = Manifest(
@@ -54,11 +53,11 @@ def described(
         frames=frames_of(job),
         precision=job.precision,
         layers=result.layers,
-        runtime=runtime,
+        runtime=compiler.runtime,
         runtime_version=result.runtime_version,
         targets=job.targets,
         files=tuple(describe_file(file) for file in result.files),
-        built_on=this_machine(),
+        built_on=compiler.machine(),
         settings={
             "torch": metadata.version("torch"),
             "resize": "bilinear, half-pixel centres",
@@ -81,11 +80,6 @@ def frames_of(job: Job) -> dict[str, Any]:
         "largest": max(job.sizes[-1]),
         "sizes": [list(size) for size in job.sizes],  # width, height
     }
-
-
-def this_machine() -> dict[str, str]:
-    """Return what an engine may be tied to, beside its runtime's version."""
-    return {"os": platform.system().lower(), "machine": platform.machine().lower()}
 
 
 def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:

@@ -61,7 +61,7 @@ def build_bundle(options: BuildOptions, progress: Progress) -> Path:
         draft = described(
             plan.job,
             describe_bundle(onnx),
-            plan.compiler.runtime,
+            plan.compiler,
             plan.spec,
             plan.candidate.weights,
         )

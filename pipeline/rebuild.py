@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from calibration.synthetic import SyntheticDrive
-from pipeline.assemble import compiled, this_machine
+from pipeline.assemble import compiled
 from pipeline.bench import measure_latency
 from pipeline.bundle import SUFFIX, open_bundle
 from pipeline.compilers import COMPILERS, open_compiler
@@ -121,7 +121,7 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         targets=job.targets,
         files=tuple(describe_file(file) for file in result.files),
         layers=result.layers,
-        built_on=this_machine(),
+        built_on=compiler.machine(),
         settings={**manifest.settings, **result.settings, "built_from": "a bundle"},
         warnings=result.warnings,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -122,6 +123,10 @@ class Compiler(ABC):
 
     def require(self) -> None:  # noqa: B027  # most need nothing beyond what they import
         """Raise RuntimeMissingError where this compiler can export, but not build."""
+
+    def machine(self) -> dict[str, str]:
+        """Return what an engine built here may be tied to, beside the runtime's version."""
+        return {"os": platform.system().lower(), "machine": platform.machine().lower()}
 
     def computed(self) -> tuple[str, ...]:
         """Those of ``precisions`` that are computed as such here, and not in another one."""

@@ -8,6 +8,7 @@ import openvino as ov
 
 from pipeline.compilers.base import Compiled, Compiler, Job, Progress
 from pipeline.compilers.export import export_job
+from pipeline.compilers.openvino_rewrites import rewrite
 from pipeline.errors import BuildError
 from pipeline.sessions.openvino import compile_for_cpu, computes, executed_convolutions
 
@@ -73,6 +74,7 @@ def _save_ir(onnx: Path, job: Job) -> Path:
     xml = job.folder / f"{job.name}.xml"
     try:
         model = ov.Core().read_model(onnx)
+        rewrite(ov, model)
         ov.save_model(model, xml, compress_to_fp16=job.precision == "fp16")
     except RuntimeError as error:
         raise BuildError(

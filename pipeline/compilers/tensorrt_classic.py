@@ -10,6 +10,8 @@ from types import ModuleType
 
 from pipeline.compilers.base import Job
 from pipeline.compilers.tensorrt_compiler import TensorRTCompiler
+from pipeline.cuda.gpu import GpuInfo
+from pipeline.cuda.presence import why_no_gpu
 from pipeline.errors import BuildError, RuntimeMissingError
 
 
@@ -36,7 +38,29 @@ class TensorRTClassicCompiler(TensorRTCompiler):
                 f"--target {','.join(targets)} was given with --runtime tensorrt, which builds for "
                 "the GPU of this machine; drop --target, or choose --runtime tensorrt-rtx"
             )
-        return ()
+        gpu = self._gpu()
+        return () if gpu is None else (gpu.architecture,)
+
+    def machine(self) -> dict[str, str]:
+        gpu = self._gpu()
+        known = super().machine()
+        if gpu is None:
+            return known
+        return {**known, "gpu": gpu.name, "driver": "CUDA {}.{}".format(*gpu.cuda)}
+
+    def _gpu(self) -> GpuInfo | None:
+        """Ask for the GPU that engines are built for; None where a bundle is all that can be had."""
+        if why_no_gpu() is not None:
+            return None
+        try:
+            from pipeline.cuda.driver import open_gpu
+        except ImportError as error:
+            raise RuntimeMissingError(
+                f"--runtime tensorrt needs pycuda to know its GPU, which cannot be imported here "
+                f"({error}); run scripts/jetson/setup.sh on a Jetson, elsewhere: "
+                ".venv/bin/pip install -c constraints.txt pycuda"
+            ) from error
+        return open_gpu().info
 
     def warnings(self, job: Job) -> tuple[str, ...]:
         return ()

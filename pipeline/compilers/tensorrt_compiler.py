@@ -55,6 +55,8 @@ class TensorRTCompiler(Compiler):
 
     suffixes = (".engine",)
     strongly_typed = True
+    #: Builds for named targets rather than for the GPU at hand.
+    ahead_of_time = False
 
     @property
     @abstractmethod
@@ -79,7 +81,7 @@ class TensorRTCompiler(Compiler):
         filled = open_front_end(job.front_end)(self.trt, job, logger, progress)
         layers = planned_convolutions(self.trt, filled.network)
         engine = job.folder / f"{job.name}.engine"
-        engine.write_bytes(serialise(self.trt, filled, job, logger, progress))
+        engine.write_bytes(serialise(self.trt, filled, job, logger, progress, self.ahead_of_time))
         progress("compiled", 1.0)
         return Compiled(
             (engine,),

@@ -13,7 +13,12 @@ from pipeline.errors import BuildError
 
 
 def serialise(
-    trt: ModuleType, filled: Filled, job: Job, logger: Any, progress: Progress
+    trt: ModuleType,
+    filled: Filled,
+    job: Job,
+    logger: Any,
+    progress: Progress,
+    ahead_of_time: bool,
 ) -> memoryview:
     """Build the network and return the bytes of its engine.
 
@@ -23,19 +28,21 @@ def serialise(
         job: targets (of a flavour that can be told them), batch and builder settings.
         logger: of the builder; its last error is quoted.
         progress: called while TensorRT works.
+        ahead_of_time: for the job's targets, without a GPU; else for the GPU of this machine.
 
     Raises:
         BuildError: TensorRT did not build it, or does not know a setting.
     """
     config = filled.builder.create_builder_config()
-    if job.targets:
+    if ahead_of_time:
         config.num_compute_capabilities = len(job.targets)
         for index, target in enumerate(job.targets):
             config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
     config.progress_monitor = _monitor_class(trt)(progress)
     _apply_settings(trt, config, job)
     _add_profile(filled, config, job)
-    times = _open_timing_cache(config, job)
+    # A cache of times asks for a GPU.
+    times = None if ahead_of_time else _open_timing_cache(config, job)
     serialised = filled.builder.build_serialized_network(filled.network, config)
     if serialised is None:
         raise BuildError(
@@ -83,7 +90,7 @@ def _add_profile(filled: Filled, config: Any, job: Job) -> None:
 
 def _open_timing_cache(config: Any, job: Job) -> Any | None:
     path = job.builder.timing_cache
-    if path is None or job.targets:  # a cache would ask for a GPU, and none takes part
+    if path is None:
         return None
     times = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
     # A cache of another GPU or version does not fit; TensorRT then starts a fresh one.

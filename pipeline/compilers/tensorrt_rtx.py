@@ -27,6 +27,7 @@ class TensorRTRTXCompiler(TensorRTCompiler):
     """Writes one ``.engine`` for one or several GPU architectures."""
 
     runtime = "tensorrt-rtx"
+    ahead_of_time = True
 
     @property
     def trt(self) -> ModuleType:

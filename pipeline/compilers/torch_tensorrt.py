@@ -6,6 +6,9 @@ load the engine on a GPU.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +20,7 @@ from torch.fx import GraphModule, Node
 from pipeline.captured import CapturedGraph
 from pipeline.compilers.base import INPUT, OUTPUT, Job, Progress
 from pipeline.compilers.tensorrt_network import Filled
-from pipeline.compilers.torch_tensorrt_converters import registered
+from pipeline.compilers.torch_tensorrt_converters import registered, share_dequantised
 from pipeline.compilers.torch_tensorrt_target import known_version, offline_target, replaced
 from pipeline.deploy import DeploymentGraph, example_frames
 from pipeline.engine import FRAME_SIZES
@@ -44,22 +47,26 @@ def fill(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:
             "networks; build ONNX files with --front-end onnx"
         )
     progress("capturing the network", 0.0)
-    exported = _exported(job)
-    with offline_target(trt, job.targets) as torch_tensorrt, registered(trt):
-        from torch_tensorrt.dynamo.conversion import _TRTInterpreter as conversion
-
+    with _explained("torch.export did not take the network"):
+        exported = _exported(job)
+    with ExitStack() as changes:
+        torch_tensorrt = changes.enter_context(offline_target(trt, job.targets))
+        changes.enter_context(registered(trt, torch_tensorrt))
+        dynamo = torch_tensorrt.dynamo
         progress("lowering", 0.15)
-        settings = torch_tensorrt.dynamo.CompilationSettings()
-        module = _lowered(exported, settings)
+        settings = dynamo.CompilationSettings()
+        with _explained("torch-tensorrt did not lower the network"):
+            module = _lowered(exported, dynamo.lowering, settings)
+        conversion = dynamo.conversion._TRTInterpreter
         progress("filling the network", 0.3)
-        with replaced(conversion, "TRT_LOGGER", logger):
-            interpreter = conversion.TRTInterpreter(
-                module,
-                [_input(torch_tensorrt, job)],
-                compilation_settings=settings,
-                input_binding_names=[INPUT],
-                output_binding_names=[OUTPUT],
-            )
+        changes.enter_context(replaced(conversion, "TRT_LOGGER", logger))
+        interpreter = conversion.TRTInterpreter(
+            module,
+            [_input(torch_tensorrt, job)],
+            compilation_settings=settings,
+            input_binding_names=[INPUT],
+            output_binding_names=[OUTPUT],
+        )
         _refuse_unknown_operators(module, conversion.CONVERTERS, known_version(trt))
         _convert(interpreter, known_version(trt))
     network = interpreter.ctx.net
@@ -78,18 +85,24 @@ def _exported(job: Job) -> ExportedProgram:
         return torch.export.export(module, (example,), dynamic_shapes=(free,))
 
 
-def _lowered(exported: ExportedProgram, settings: Any) -> GraphModule:
+def _lowered(exported: ExportedProgram, lowering: ModuleType, settings: Any) -> GraphModule:
     """Do what torch-tensorrt does to a program before it converts it."""
-    from torch_tensorrt.dynamo.lowering import (
-        get_decompositions,
-        post_lowering,
-        pre_export_lowering,
-    )
-
-    exported = pre_export_lowering(exported, settings)
-    exported = exported.run_decompositions(get_decompositions())
-    module: GraphModule = post_lowering(exported.module(), settings)
+    exported = lowering.pre_export_lowering(exported, settings)
+    exported = exported.run_decompositions(lowering.get_decompositions())
+    module: GraphModule = lowering.post_lowering(exported.module(), settings)
+    share_dequantised(module)
+    _lay_out_constants(module)
     return module
+
+
+def _lay_out_constants(module: GraphModule) -> None:
+    """Store what is constant in the order of its elements.
+
+    torch-tensorrt would do so on a copy that it does not keep, and TensorRT read freed memory.
+    """
+    for node in module.graph.find_nodes(op="get_attr"):
+        constant = operator.attrgetter(str(node.target))(module)
+        constant.data = constant.data.contiguous()
 
 
 def _input(torch_tensorrt: ModuleType, job: Job) -> Any:
@@ -115,13 +128,24 @@ def _refuse_unknown_operators(module: GraphModule, converters: Any, version: str
 
 
 def _convert(interpreter: Any, version: str) -> None:
-    try:
+    # The interpreter takes the last entry off the module stack of each node that it converts.
+    called = {node: _called(node) for node in interpreter.module.graph.nodes}
+    with _explained(
+        lambda: f"torch-tensorrt {version} did not convert {called[interpreter._cur_node]}"
+    ):
         interpreter._construct_trt_network_def()
-    except Exception as error:  # whatever a converter raises is about the operator at hand
+
+
+@contextmanager
+def _explained(what: str | Callable[[], str]) -> Iterator[None]:
+    """Turn whatever torch raises, all of it about the network, into one line."""
+    try:
+        yield
+    except Exception as error:
+        failed = what if isinstance(what, str) else what()
         reason = str(error).strip().splitlines() or [""]
         raise BuildError(
-            f"torch-tensorrt {version} did not convert {_called(interpreter._cur_node)} "
-            f"({type(error).__name__}: {reason[0]}); rewrite the operation, or build with "
+            f"{failed} ({type(error).__name__}: {reason[0]}); rewrite the operation, or build with "
             "--front-end onnx"
         ) from error
 
@@ -133,7 +157,6 @@ def _called(node: Node) -> str:
         for source in node.all_input_nodes
         if isinstance(source.meta.get("val"), torch.Tensor)
     ]
-    # The interpreter takes the last entry off the stack of a node that it converts.
     stack = node.meta.get("nn_module_stack") or {}
     places = [str(path) for path, _ in stack.values() if path]
     place = places[-1] if places else "the deployment graph"
