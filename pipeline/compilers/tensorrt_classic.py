@@ -49,7 +49,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         return {**known, "gpu": gpu.name, "driver": "CUDA {}.{}".format(*gpu.cuda)}
 
     def _gpu(self) -> GpuInfo | None:
-        """Ask for the GPU that engines are built for; None where a bundle is all that can be had."""
+        """Ask for the GPU that engines are built for; None where only a bundle can be made."""
         if why_no_gpu() is not None:
             return None
         try:

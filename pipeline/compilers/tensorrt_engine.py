@@ -65,8 +65,13 @@ def _apply_settings(trt: ModuleType, config: Any, job: Job) -> None:
     if settings.version_compatible:
         config.set_flag(_known(trt, trt.BuilderFlag, "VERSION_COMPATIBLE"))
     if settings.hardware_compatible:
-        levels = _known(trt, trt, "HardwareCompatibilityLevel")
-        config.hardware_compatibility_level = levels.AMPERE_PLUS
+        level = _known(trt, trt, "HardwareCompatibilityLevel").AMPERE_PLUS
+        config.hardware_compatibility_level = level
+        if config.hardware_compatibility_level != level:  # TensorRT for RTX forgets it silently
+            raise BuildError(
+                f"--ampere-plus was given, which {trt.__name__} {trt.__version__} does not take; "
+                "name the GPUs with --target in its place"
+            )
 
 
 def _known(trt: ModuleType, holder: Any, name: str) -> Any:
