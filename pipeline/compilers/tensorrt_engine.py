@@ -47,12 +47,18 @@ def serialise(
     if serialised is None:
         raise BuildError(
             f"{trt.__name__} {trt.__version__} did not build the network "
-            f"({logger.last_error()}); rewrite the layer that it names"
+            f"({logger.last_error()}); {_remedy(job)}"
         )
     if times is not None and job.builder.timing_cache is not None:
         with atomic_path(job.builder.timing_cache) as temporary:
             temporary.write_bytes(memoryview(times.serialize()))
     return memoryview(serialised)
+
+
+def _remedy(job: Job) -> str:
+    if job.builder.version_compatible:
+        return "build without --version-compatible, which needs a library of its own"
+    return "rewrite the layer that it names"
 
 
 def _apply_settings(trt: ModuleType, config: Any, job: Job) -> None:
