@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,57 @@ from pipeline.sessions.base import Frames, Session
 CLIP_FRAMES = 40
 
 
-@pytest.fixture(scope="session", params=["segnet_lite", "deeplab_v3plus_lite"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A network with trained weights, as a user builds it."""
-    options = BuildOptions(request.param, output=tmp_path_factory.mktemp("engines"))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--networks`` and ``--slow``."""
+    parser.addoption(
+        "--networks",
+        default="segnet_lite,deeplab_v3plus_lite",
+        help="networks with registered weights, with commas between them; default: the small ones",
+    )
+    parser.addoption(
+        "--slow", action="store_true", help="also what takes minutes: torch.compile, calibration"
+    )
+
+
+def pytest_configure() -> None:
+    """Keep compiled engines of benchmarks out of the user's cache."""
+    os.environ["ROADSEG_CACHE"] = ""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes a network with each that was asked for."""
+    if "network" in metafunc.fixturenames:
+        names = metafunc.config.getoption("networks").split(",")
+        metafunc.parametrize("network", names, scope="session")
+
+
+@pytest.fixture(scope="session")
+def slow(request: pytest.FixtureRequest) -> bool:
+    """Whether there is time."""
+    return bool(request.config.getoption("slow"))
+
+
+@pytest.fixture(scope="session")
+def road_data() -> Path:
+    """Folder with road data; skips where there is none."""
+    folder = os.environ.get("ROADSEG_DATA")
+    if not folder:
+        pytest.skip("ROADSEG_DATA is not set: it names the folder with road data (README)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def engine(network: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A network with trained weights in FP32, as a user builds it."""
+    options = BuildOptions(network, output=tmp_path_factory.mktemp("engines"))
+    return build(options, lambda what, share: None)
+
+
+@pytest.fixture(scope="session")
+def int8_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """``segnet_lite`` in INT8."""
+    folder = tmp_path_factory.mktemp("engines")
+    options = BuildOptions("segnet_lite", precision="int8", output=folder)
     return build(options, lambda what, share: None)
 
 

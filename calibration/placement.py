@@ -161,7 +161,7 @@ def _kept(node: Node) -> str:
         return "first convolution: the picture's full range enters here"
     if not _reaches(node, forward=True):
         return "classifier: its outputs are compared with each other"
-    if _behind_pooling(node):
+    if _behind_pooling(node) or _of_one_pixel(node):
         return "global pooling branch: a few values, so no time to save and much to lose"
     return ""
 
@@ -192,6 +192,13 @@ def _behind_pooling(node: Node) -> bool:
             return True
         value = next(iter(value.all_input_nodes), None)
     return False
+
+
+def _of_one_pixel(node: Node) -> bool:
+    """Whether the input is one value per channel, as in squeeze-and-excitation blocks."""
+    value = node.args[0]
+    sizes = value.meta["val"].shape[2:] if isinstance(value, Node) else ()
+    return tuple(sizes) == (1, 1)
 
 
 def _residuals(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node, Node]]:

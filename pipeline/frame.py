@@ -39,6 +39,8 @@ class Result:
         frame: the frame that was segmented.
         classes: (h, w) uint8 class indices, at the network's own size.
         finished: seconds of ``time.monotonic()`` when ``classes`` was ready.
+        blended: (H, W, 3) uint8, BGR, the frame with class colours over it, where the session made
+            it; None where the drawing stage has to.
         shares: (classes,) float64, share of the picture per class, 0..1; None when no sink asked.
         overlay: (H, W, 3) uint8, BGR, the drawn frame; None when no sink asked for one.
     """
@@ -48,6 +50,7 @@ class Result:
     finished: float
     shares: NDArray[np.float64] | None = None
     overlay: Image | None = None
+    blended: Image | None = None
 
     def classes_at_frame_size(self) -> ClassMap:
         """Class map as (H, W) uint8, enlarged by nearest neighbour."""

@@ -33,6 +33,19 @@ class OverlayOptions:
     fine_edges: bool = False
 
 
+@dataclass(frozen=True)
+class Tint:
+    """Class colours to blend over frames, as a session on a GPU takes them.
+
+    Attributes:
+        palette: 256 times blue, green, red.
+        opacity: of the colours over the picture, 0..1.
+    """
+
+    palette: bytes
+    opacity: float
+
+
 class Palette:
     """Class indices to BGR colours; indices without a class are black."""
 
@@ -44,6 +57,10 @@ class Palette:
     def colours(self, classes: ClassMap) -> Image:
         """(h, w) uint8 class map -> (h, w, 3) uint8 BGR."""
         return np.asarray(cv2.applyColorMap(classes, self._table), dtype=np.uint8)
+
+    def __bytes__(self) -> bytes:
+        """256 times blue, green, red."""
+        return self._table.tobytes()
 
     def __getitem__(self, index: int) -> tuple[int, int, int]:
         blue, green, red = self._table[index, 0].tolist()
@@ -91,6 +108,13 @@ class Overlay:
         self._legend: _Legend | None = None
         self._legend_for: tuple[int, int] | None = None
 
+    @property
+    def tint(self) -> Tint | None:
+        """What a session has to blend for pictures like these; None where only this can do it."""
+        if self._options.fine_edges:
+            return None
+        return Tint(bytes(self._palette), self._options.opacity)
+
     def draw(
         self, image: Image, classes: ClassMap, shares: NDArray[np.float64], status: str
     ) -> Image:
@@ -109,7 +133,11 @@ class Overlay:
         opacity = self._options.opacity
         coloured = self._coloured(classes, (width, height))
         blended = cv2.addWeighted(image, 1 - opacity, coloured, opacity, 0)
-        drawn = np.asarray(blended, dtype=np.uint8)
+        return self.finish(np.asarray(blended, dtype=np.uint8), shares, status)
+
+    def finish(self, drawn: Image, shares: NDArray[np.float64], status: str) -> Image:
+        """Draw the legend and a line of status into a picture that has its colours; return it."""
+        height, width = drawn.shape[:2]
         if self._legend_for != (width, height):
             self._legend_for = (width, height)
             self._legend = self._fitting_legend(width, height)

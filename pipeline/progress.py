@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tqdm import tqdm
-
 
 @contextmanager
 def frame_bar(total: int | None, enabled: bool) -> Iterator[Callable[[int, str], None]]:
@@ -19,6 +17,8 @@ def frame_bar(total: int | None, enabled: bool) -> Iterator[Callable[[int, str],
     if not enabled:
         yield lambda _done, _words: None
         return
+    from tqdm import tqdm  # only where somebody looks
+
     with tqdm(total=total, unit="frame", dynamic_ncols=True, mininterval=0.2) as bar:
 
         def show(done: int, words: str) -> None:
@@ -40,6 +40,8 @@ def step_bar(done: int, total: int, enabled: bool) -> Iterator[Callable[[int, st
     if not enabled:
         yield lambda _done, _words: None
         return
+    from tqdm import tqdm  # only where somebody looks
+
     with tqdm(
         total=total, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5, smoothing=0.1
     ) as bar:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from models.errors import RoadsegError
 from pipeline.engine import Engine
 from pipeline.errors import EngineError
 from pipeline.failures import in_words
+from pipeline.overlay import Tint
 from pipeline.sessions import open_engine
-from pipeline.sessions.base import ClassMaps, Frames, Session
+from pipeline.sessions.base import ClassMaps, Frames, Pending, Segmented, Session
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,21 @@ _INTERVAL = 1.0
 _LOADING = 10.0
 
 OpenEngine = Callable[[Path], tuple[Engine, Session]]
+
+
+@dataclass(frozen=True, eq=False)
+class _WatchedRun(Pending):
+    """A run, and the session that has it, which may have been replaced since."""
+
+    session: Session
+    pending: Pending
+    done: Callable[[_WatchedRun], None]
+
+    def result(self) -> Segmented:
+        try:
+            return self.pending.result()
+        finally:
+            self.done(self)
 
 
 class WatchedSession(Session):
@@ -63,6 +80,7 @@ class WatchedSession(Session):
         self.refusals = 0
         self._shape: tuple[int, ...] | None = None
         self._next: tuple[Engine, Session] | None = None
+        self._under_way: list[_WatchedRun] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._describe()
@@ -77,19 +95,40 @@ class WatchedSession(Session):
             waiting, self._next = self._next, None
         if waiting is not None:
             waiting[1].close()
+        for session in {run.session for run in self._under_way} - {self._session}:
+            session.close()
         self._session.close()
 
     def _run(self, frames: Frames) -> ClassMaps:
+        self._take_over(frames)
+        return self._session.run(frames)
+
+    def _submit(self, frames: Frames, tint: Tint | None) -> Pending:
+        self._take_over(frames)
+        run = _WatchedRun(self._session, self._session.submit(frames, tint), self._collected)
+        self._under_way.append(run)
+        return run
+
+    def _collected(self, run: _WatchedRun) -> None:
+        self._under_way.remove(run)
+        self._retire(run.session)
+
+    def _retire(self, session: Session) -> None:
+        """Close a session that was replaced, once nothing of it is under way."""
+        if session is not self._session and all(r.session is not session for r in self._under_way):
+            session.close()
+
+    def _take_over(self, frames: Frames) -> None:
+        """Let an engine that waits to take over do so."""
         self._shape = frames.shape[1:]
         with self._lock:
             waiting, self._next = self._next, None
         if waiting is not None:
             old, (self.engine, self._session) = self._session, waiting
-            old.close()
+            self._retire(old)
             self._describe()
             self.swaps += 1
             log.warning("%s was replaced; the new engine runs now", self._path)
-        return self._session.run(frames)
 
     def _describe(self) -> None:
         self.input_spec = self._session.input_spec

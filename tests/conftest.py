@@ -15,6 +15,11 @@ from pipeline.build_options import BuildOptions
 from pipeline.engine import Engine
 
 
+def pytest_configure() -> None:
+    """Keep what engines are compiled to out of the user's cache."""
+    os.environ["ROADSEG_CACHE"] = ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the marker ``road_data`` to the tests that take the fixture of that name."""
     for item in items:

@@ -10,36 +10,40 @@ Layers come out of Python as ``ILayer``; the concrete class is set by ``layer.ty
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import tensorrt_rtx as trt
+import tensorrt_rules as rules
 import torch
-import torch.nn.functional as F
+from tensorrt_rules import UnknownLayerError
 from torch import Tensor
 
-_CLASSES = {
-    trt.LayerType.ACTIVATION: trt.IActivationLayer,
-    trt.LayerType.CAST: trt.ICastLayer,
-    trt.LayerType.CONCATENATION: trt.IConcatenationLayer,
-    trt.LayerType.CONSTANT: trt.IConstantLayer,
-    trt.LayerType.CONVOLUTION: trt.IConvolutionLayer,
-    trt.LayerType.DECONVOLUTION: trt.IDeconvolutionLayer,
-    trt.LayerType.DEQUANTIZE: trt.IDequantizeLayer,
-    trt.LayerType.ELEMENTWISE: trt.IElementWiseLayer,
-    trt.LayerType.GATHER: trt.IGatherLayer,
-    trt.LayerType.MATRIX_MULTIPLY: trt.IMatrixMultiplyLayer,
-    trt.LayerType.POOLING: trt.IPoolingLayer,
-    trt.LayerType.QUANTIZE: trt.IQuantizeLayer,
-    trt.LayerType.REDUCE: trt.IReduceLayer,
-    trt.LayerType.RESIZE: trt.IResizeLayer,
-    trt.LayerType.SCALE: trt.IScaleLayer,
-    trt.LayerType.SELECT: trt.ISelectLayer,
-    trt.LayerType.SHAPE: trt.IShapeLayer,
-    trt.LayerType.SHUFFLE: trt.IShuffleLayer,
-    trt.LayerType.SLICE: trt.ISliceLayer,
-    trt.LayerType.SQUEEZE: trt.ISqueezeLayer,
-    trt.LayerType.TOPK: trt.ITopKLayer,
+__all__ = ["UnknownLayerError", "interpret"]
+
+#: Kind of layer -> its class and its rule.
+_KINDS = {
+    trt.LayerType.ACTIVATION: (trt.IActivationLayer, rules.activation),
+    trt.LayerType.CAST: (trt.ICastLayer, rules.cast),
+    trt.LayerType.CONCATENATION: (trt.IConcatenationLayer, rules.concatenation),
+    trt.LayerType.CONSTANT: (trt.IConstantLayer, rules.constant),
+    trt.LayerType.CONVOLUTION: (trt.IConvolutionLayer, rules.convolution),
+    trt.LayerType.DECONVOLUTION: (trt.IDeconvolutionLayer, rules.deconvolution),
+    trt.LayerType.DEQUANTIZE: (trt.IDequantizeLayer, rules.dequantize),
+    trt.LayerType.ELEMENTWISE: (trt.IElementWiseLayer, rules.elementwise),
+    trt.LayerType.GATHER: (trt.IGatherLayer, rules.gather),
+    trt.LayerType.MATRIX_MULTIPLY: (trt.IMatrixMultiplyLayer, rules.matrix_multiply),
+    trt.LayerType.POOLING: (trt.IPoolingLayer, rules.pooling),
+    trt.LayerType.QUANTIZE: (trt.IQuantizeLayer, rules.quantize),
+    trt.LayerType.REDUCE: (trt.IReduceLayer, rules.reduce),
+    trt.LayerType.RESIZE: (trt.IResizeLayer, rules.resize),
+    trt.LayerType.SCALE: (trt.IScaleLayer, rules.scale),
+    trt.LayerType.SELECT: (trt.ISelectLayer, rules.select),
+    trt.LayerType.SHAPE: (trt.IShapeLayer, rules.shape),
+    trt.LayerType.SHUFFLE: (trt.IShuffleLayer, rules.shuffle),
+    trt.LayerType.SLICE: (trt.ISliceLayer, rules.slice_),
+    trt.LayerType.SQUEEZE: (trt.ISqueezeLayer, rules.squeeze),
+    trt.LayerType.TOPK: (trt.ITopKLayer, rules.topk),
 }
 
 _DTYPES = {
@@ -52,27 +56,6 @@ _DTYPES = {
     trt.DataType.BOOL: torch.bool,
 }
 
-_ELEMENTWISE: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
-    trt.ElementWiseOperation.SUM: torch.add,
-    trt.ElementWiseOperation.SUB: torch.sub,
-    trt.ElementWiseOperation.PROD: torch.mul,
-    trt.ElementWiseOperation.MAX: torch.maximum,
-    trt.ElementWiseOperation.MIN: torch.minimum,
-    trt.ElementWiseOperation.AND: torch.logical_and,
-    trt.ElementWiseOperation.OR: torch.logical_or,
-    trt.ElementWiseOperation.EQUAL: torch.eq,
-    trt.ElementWiseOperation.GREATER: torch.gt,
-    trt.ElementWiseOperation.LESS: torch.lt,
-    trt.ElementWiseOperation.FLOOR_DIV: torch.floor_divide,
-    trt.ElementWiseOperation.DIV: lambda a, b: (
-        torch.div(a, b) if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
-    ),
-}
-
-
-class UnknownLayerError(Exception):
-    """The interpreter has no rule for a layer, or for the way it is set."""
-
 
 def interpret(network: Any, **inputs: Tensor) -> dict[str, Tensor]:
     """Compute the outputs of ``network`` for the given inputs, by name.
@@ -81,18 +64,12 @@ def interpret(network: Any, **inputs: Tensor) -> dict[str, Tensor]:
         UnknownLayerError: nothing is guessed.
     """
     values: dict[str, Tensor] = dict(inputs)
-    for i in range(network.num_layers):
-        layer = network.get_layer(i)
-        kind = layer.type
-        if kind not in _CLASSES:
-            raise UnknownLayerError(f"no rule for {kind.name} ({layer.name})")
-        layer.__class__ = _CLASSES[kind]
-        operands = [
-            None if layer.get_input(k) is None else values[layer.get_input(k).name]
-            for k in range(layer.num_inputs)
-        ]
-        results = _RULES[kind](layer, operands)
-        for k, result in enumerate(results):
+    for layer in _in_order(network):
+        if layer.type not in _KINDS:
+            raise UnknownLayerError(f"no rule for {layer.type.name} ({layer.name})")
+        layer.__class__, rule = _KINDS[layer.type]
+        operands = [None if x is None else values[x.name] for x in _inputs(layer)]
+        for k, result in enumerate(rule(layer, operands)):
             output = layer.get_output(k)
             result = result.to(_DTYPES[output.dtype])
             _check_shape(layer, tuple(output.shape), tuple(result.shape))
@@ -101,283 +78,34 @@ def interpret(network: Any, **inputs: Tensor) -> dict[str, Tensor]:
     return {name: values[name] for name in outputs}
 
 
+def _in_order(network: Any) -> Iterator[Any]:
+    """Go through the layers, each behind those that it reads: sizes may be set late."""
+    layers = [network.get_layer(i) for i in range(network.num_layers)]
+    makers = {
+        layer.get_output(k).name: i
+        for i, layer in enumerate(layers)
+        for k in range(layer.num_outputs)
+    }
+    done: set[int] = set()
+    waiting = list(reversed(range(len(layers))))
+    while waiting:
+        i = waiting.pop()
+        if i in done:
+            continue
+        sources = (makers.get(x.name) for x in _inputs(layers[i]) if x is not None)
+        missing = [source for source in sources if source is not None and source not in done]
+        if missing:
+            waiting += [i, *missing]
+        else:
+            done.add(i)
+            yield layers[i]
+
+
+def _inputs(layer: Any) -> list[Any]:
+    return [layer.get_input(k) for k in range(layer.num_inputs)]
+
+
 def _check_shape(layer: Any, told: tuple[int, ...], found: tuple[int, ...]) -> None:
     """TensorRT infers every shape itself; where it knows one, ours must be the same."""
     if len(told) != len(found) or any(t not in (-1, f) for t, f in zip(told, found, strict=True)):
         raise UnknownLayerError(f"{layer.name}: TensorRT infers {told}, the rule makes {found}")
-
-
-def _floats(*tensors: Tensor) -> list[Tensor]:
-    return [t.float() if t.is_floating_point() else t for t in tensors]
-
-
-def _weights(values: Any, shape: Sequence[int]) -> Tensor:
-    return torch.from_numpy(values.copy()).reshape(tuple(shape)).float()
-
-
-def _activation(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    if layer.type == trt.ActivationType.RELU:
-        return [x.relu()]
-    if layer.type == trt.ActivationType.CLIP:
-        return [x.clamp(layer.alpha, layer.beta)]
-    raise UnknownLayerError(f"activation {layer.type} ({layer.name})")
-
-
-def _cast(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    return [operands[0]]  # the caller rounds to the output's type
-
-
-def _concatenation(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    return [torch.cat(operands, layer.axis)]
-
-
-def _constant(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    return [torch.from_numpy(layer.weights.copy()).reshape(tuple(layer.shape))]
-
-
-def _filters(layer: Any, operands: list[Tensor], shape: Sequence[int]) -> tuple[Tensor, Any]:
-    """Return kernel and bias, from the layer or from its second and third input."""
-    if len(operands) > 1 and operands[0].dtype != operands[1].dtype:
-        raise UnknownLayerError(
-            f"{layer.name}: input {operands[0].dtype}, kernel {operands[1].dtype}"
-        )
-    kernel = operands[1].float() if len(operands) > 1 else _weights(layer.kernel, shape)
-    if len(operands) > 2 and operands[2] is not None:
-        return kernel, operands[2].float()
-    return kernel, None if layer.bias.size == 0 else _weights(layer.bias, (-1,))
-
-
-def _convolution(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    shape = (layer.num_output_maps, x.shape[1] // layer.num_groups, *layer.kernel_size_nd)
-    kernel, bias = _filters(layer, operands, shape)
-    (top, left), (bottom, right) = layer.pre_padding, layer.post_padding
-    stride, dilation = tuple(layer.stride_nd), tuple(layer.dilation_nd)
-    if (top, left) == (bottom, right):
-        y = F.conv2d(x, kernel, bias, stride, (top, left), dilation, layer.num_groups)
-    else:
-        padded = F.pad(x, (left, right, top, bottom))
-        y = F.conv2d(padded, kernel, bias, stride, 0, dilation, layer.num_groups)
-    return [y]
-
-
-def _deconvolution(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    shape = (x.shape[1], layer.num_output_maps // layer.num_groups, *layer.kernel_size_nd)
-    kernel, bias = _filters(layer, operands, shape)
-    (top, left), (bottom, right) = layer.pre_padding, layer.post_padding
-    y = F.conv_transpose2d(x, kernel, bias, tuple(layer.stride_nd), groups=layer.num_groups)
-    return [y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]]
-
-
-def _dequantize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    levels, scale = _scaled(layer, operands)
-    if levels.dtype != torch.int8:
-        raise UnknownLayerError(f"dequantisation of {levels.dtype} ({layer.name})")
-    return [levels.float() * scale]
-
-
-def _elementwise(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    if layer.op not in _ELEMENTWISE:
-        raise UnknownLayerError(f"elementwise {layer.op} ({layer.name})")
-    return [_ELEMENTWISE[layer.op](*_floats(*operands))]
-
-
-def _gather(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    if layer.mode != trt.GatherMode.DEFAULT or layer.num_elementwise_dims:
-        raise UnknownLayerError(f"gather {layer.mode} ({layer.name})")
-    values, indices = operands
-    picked = values.index_select(layer.axis, indices.reshape(-1).long())
-    before, after = values.shape[: layer.axis], values.shape[layer.axis + 1 :]
-    return [picked.reshape(*before, *indices.shape, *after)]
-
-
-def _matrix_multiply(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    sides = []
-    for x, operation in zip(_floats(*operands), (layer.op0, layer.op1), strict=True):
-        if operation == trt.MatrixOperation.VECTOR:
-            raise UnknownLayerError(f"matrix times vector ({layer.name})")
-        sides.append(x.transpose(-1, -2) if operation == trt.MatrixOperation.TRANSPOSE else x)
-    return [sides[0] @ sides[1]]
-
-
-def _pooling(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    window, stride = tuple(layer.window_size_nd), tuple(layer.stride_nd)
-    (top, left), (bottom, right) = layer.pre_padding, layer.post_padding
-    edges = (left, right, top, bottom)
-    if layer.padding_mode != trt.PaddingMode.EXPLICIT_ROUND_DOWN:
-        raise UnknownLayerError(f"pooling with {layer.padding_mode} ({layer.name})")
-    if layer.type == trt.PoolingType.MAX:
-        return [F.max_pool2d(F.pad(x, edges, value=-torch.inf), window, stride)]
-    if layer.type == trt.PoolingType.AVERAGE:
-        mean = F.avg_pool2d(F.pad(x, edges), window, stride)
-        if layer.average_count_excludes_padding:
-            mean = mean / F.avg_pool2d(F.pad(torch.ones_like(x), edges), window, stride)
-        return [mean]
-    raise UnknownLayerError(f"pooling {layer.type} ({layer.name})")
-
-
-def _quantize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    x, scale = _scaled(layer, operands)
-    if layer.to_type != trt.DataType.INT8:
-        raise UnknownLayerError(f"quantisation to {layer.to_type} ({layer.name})")
-    # torch.round takes halves to the even neighbour, as TensorRT and ONNX do.
-    return [(x.float() / scale).round().clamp(-128, 127)]
-
-
-def _scaled(layer: Any, operands: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return a tensor and its scale, which is one number or one per position along the axis."""
-    x, scale = operands[:2]
-    if layer.to_type != layer.get_output(0).dtype:
-        raise UnknownLayerError(f"{layer.name}: {layer.to_type}, yet {layer.get_output(0).dtype}")
-    if scale.dtype != torch.float32:
-        raise UnknownLayerError(f"scale of {scale.dtype} ({layer.name})")
-    if len(operands) > 2 and operands[2].any():
-        raise UnknownLayerError(f"zero point that is not zero ({layer.name})")
-    if scale.numel() == 1:
-        return x, scale.reshape(())
-    shape = [1] * x.ndim
-    shape[layer.axis] = x.shape[layer.axis]
-    return x, scale.reshape(shape)
-
-
-def _reduce(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    axes = [axis for axis in range(x.ndim) if layer.axes >> axis & 1]
-    rules = {
-        trt.ReduceOperation.AVG: torch.mean,
-        trt.ReduceOperation.SUM: torch.sum,
-        trt.ReduceOperation.MAX: torch.amax,
-    }
-    if layer.op not in rules:
-        raise UnknownLayerError(f"reduction {layer.op} ({layer.name})")
-    return [rules[layer.op](x, axes, keepdim=layer.keep_dims)]
-
-
-def _resize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    size = operands[1].tolist() if len(operands) > 1 else layer.shape
-    if size is None:
-        size = [round(n * scale) for n, scale in zip(x.shape, layer.scales, strict=True)]
-    if x.ndim != 4 or tuple(size[:2]) != tuple(x.shape[:2]):
-        raise UnknownLayerError(f"resize of {tuple(x.shape)} to {size} ({layer.name})")
-    coordinates = layer.coordinate_transformation
-    mode = trt.ResizeCoordinateTransformation
-    if layer.resize_mode == trt.InterpolationMode.LINEAR:
-        corners = {mode.ALIGN_CORNERS: True, mode.HALF_PIXEL: False}.get(coordinates)
-        if corners is None:
-            raise UnknownLayerError(f"linear resize with {coordinates} ({layer.name})")
-        return [F.interpolate(x, size=size[2:], mode="bilinear", align_corners=corners)]
-    floored = layer.nearest_rounding == trt.ResizeRoundMode.FLOOR
-    if layer.resize_mode == trt.InterpolationMode.NEAREST and floored:
-        if coordinates != mode.ASYMMETRIC:
-            raise UnknownLayerError(f"nearest resize with {coordinates} ({layer.name})")
-        return [F.interpolate(x, size=size[2:], mode="nearest")]
-    raise UnknownLayerError(f"resize {layer.resize_mode}, {layer.nearest_rounding} ({layer.name})")
-
-
-def _scale(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    shape = [1] * x.ndim
-    if layer.mode == trt.ScaleMode.CHANNEL:
-        shape[layer.channel_axis] = -1
-    elif layer.mode != trt.ScaleMode.UNIFORM:
-        raise UnknownLayerError(f"scale {layer.mode} ({layer.name})")
-    if layer.scale.size:
-        x = x * _weights(layer.scale, shape)
-    if layer.shift.size:
-        x = x + _weights(layer.shift, shape)
-    if layer.power.size and not bool((layer.power == 1).all()):
-        raise UnknownLayerError(f"scale with a power ({layer.name})")
-    return [x]
-
-
-def _select(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    condition, kept, other = operands
-    return [torch.where(condition, kept, other)]
-
-
-def _shape(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    return [torch.tensor(operands[0].shape)]
-
-
-def _shuffle(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    x = operands[0].permute(_permutation(layer.first_transpose, operands[0].ndim))
-    if len(operands) > 1:
-        size = operands[1].tolist()
-    else:
-        size = list(x.shape if layer.reshape_dims is None else layer.reshape_dims)
-    if layer.zero_is_placeholder:
-        size = [x.shape[k] if n == 0 else n for k, n in enumerate(size)]
-    x = x.reshape(size)
-    return [x.permute(_permutation(layer.second_transpose, x.ndim))]
-
-
-def _permutation(permutation: Any, rank: int) -> list[int]:
-    return [permutation[k] for k in range(rank)]
-
-
-def _slice(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    x = operands[0]
-    given = [layer.start, layer.shape, layer.stride]  # None where it comes as an input
-    for k, operand in enumerate(operands[1:4]):
-        if operand is not None:
-            given[k] = operand.tolist()
-    if layer.mode == trt.SampleMode.FILL:
-        fill = operands[4].item() if len(operands) > 4 and operands[4] is not None else 0
-    elif layer.mode == trt.SampleMode.STRICT_BOUNDS:
-        fill = None
-    else:
-        raise UnknownLayerError(f"slice {layer.mode} ({layer.name})")
-    axes = layer.axes if len(operands) < 6 else operands[5].tolist()
-    if not axes:
-        axes = range(x.ndim)
-    for axis, start, count, step in zip(axes, *given, strict=True):
-        places = torch.arange(count) * step + start
-        outside = (places < 0) | (places >= x.shape[axis])
-        if fill is None and outside.any():
-            raise UnknownLayerError(f"slice beyond its input ({layer.name})")
-        x = x.index_select(axis, places.clamp(0, x.shape[axis] - 1))
-        if outside.any():
-            x = x.index_fill(axis, outside.nonzero().flatten(), fill)
-    return [x]
-
-
-def _squeeze(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    return [operands[0].squeeze(tuple(operands[1].tolist()))]
-
-
-def _topk(layer: Any, operands: list[Tensor]) -> list[Tensor]:
-    (x,) = _floats(operands[0])
-    axis = layer.axes.bit_length() - 1
-    if layer.op != trt.TopKOperation.MAX or layer.k != 1 or layer.axes != 1 << axis:
-        raise UnknownLayerError(f"top-k {layer.op}, k = {layer.k} ({layer.name})")
-    values, indices = x.max(axis, keepdim=True)
-    return [values, indices]
-
-
-_RULES: dict[Any, Callable[[Any, list[Any]], list[Tensor]]] = {
-    trt.LayerType.ACTIVATION: _activation,
-    trt.LayerType.CAST: _cast,
-    trt.LayerType.CONCATENATION: _concatenation,
-    trt.LayerType.CONSTANT: _constant,
-    trt.LayerType.CONVOLUTION: _convolution,
-    trt.LayerType.DECONVOLUTION: _deconvolution,
-    trt.LayerType.DEQUANTIZE: _dequantize,
-    trt.LayerType.ELEMENTWISE: _elementwise,
-    trt.LayerType.GATHER: _gather,
-    trt.LayerType.MATRIX_MULTIPLY: _matrix_multiply,
-    trt.LayerType.POOLING: _pooling,
-    trt.LayerType.QUANTIZE: _quantize,
-    trt.LayerType.REDUCE: _reduce,
-    trt.LayerType.RESIZE: _resize,
-    trt.LayerType.SCALE: _scale,
-    trt.LayerType.SELECT: _select,
-    trt.LayerType.SHAPE: _shape,
-    trt.LayerType.SHUFFLE: _shuffle,
-    trt.LayerType.SLICE: _slice,
-    trt.LayerType.SQUEEZE: _squeeze,
-    trt.LayerType.TOPK: _topk,
-}

@@ -239,6 +239,28 @@ def test_update_records_five_runs_and_keeps_reasons(
     assert [record["reason"] for record in history] == ["first figures", "faster unpooling"]
 
 
+def test_update_repeats_runs_that_others_disturbed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disturbed = without(measured(9.0), "segnet_lite latency", "other processes took 40%")
+    runs = Recorded(*(run for latency in LATENCIES for run in (disturbed, measured(latency))))
+    update = ("--update", "--reason", "first figures", "--baselines", str(tmp_path))
+    assert gate(monkeypatch, runs, *update) == 0
+    baseline = read_baseline(tmp_path, SUBJECT)
+    assert baseline is not None
+    assert baseline.figures == BASELINE.figures
+
+
+def test_update_on_a_busy_machine_records_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disturbed = without(measured(9.0), "segnet_lite latency", "other processes took 40%")
+    update = ("--update", "--reason", "first figures", "--baselines", str(tmp_path))
+    assert gate(monkeypatch, Recorded(*[disturbed] * 15), *update) == 1
+    assert "0 of 15 runs measured everything" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_update_without_a_reason_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as status:
         gate(monkeypatch, Recorded(), "--update")

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 
 
@@ -31,6 +29,8 @@ class Outcome:
 @contextmanager
 def step_bar(quiet: bool) -> Iterator[Any]:
     """Yield a function (what is done, share 0..1) that moves a bar on standard error."""
+    from tqdm import tqdm  # only where somebody looks: cameras start sooner
+
     with tqdm(
         total=100,
         file=sys.stderr,
@@ -48,6 +48,8 @@ def step_bar(quiet: bool) -> Iterator[Any]:
 
 def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[T]:
     """Show a bar on standard error while ``items`` are gone through."""
+    from tqdm import tqdm
+
     bar: Iterable[T] = tqdm(
         items, desc=what, total=total, unit="frame", file=sys.stderr, disable=quiet, leave=False
     )

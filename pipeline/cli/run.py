@@ -18,6 +18,7 @@ from pipeline.interrupt import stop_on_signal
 from pipeline.overlay import OverlayOptions
 from pipeline.sessions import open_engine
 from pipeline.sessions.base import Session
+from pipeline.sessions.cache import cache_folder
 from pipeline.sinks import SinkOptions, numbered, open_sinks
 from pipeline.sinks.base import MARK, OutputFile
 from pipeline.sources import Source, SourceOptions, open_source
@@ -75,7 +76,7 @@ def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
 
 def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, Session]:
     try:
-        return open_engine(path, options.hint)
+        return open_engine(path, options.hint, cache_folder())
     except EngineError as error:
         if not options.rebuild:
             raise
@@ -84,7 +85,7 @@ def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, S
         print(f"building the engine again: {error}", file=sys.stderr, flush=True)
         with step_bar(quiet=options.json) as progress:
             rebuild_engine(path, progress)
-        return open_engine(path, options.hint)
+        return open_engine(path, options.hint, cache_folder())
 
 
 def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import tensorrt_rtx as trt
 
-from pipeline.compilers.base import Job
+from pipeline.compilers.base import Compiled, Job, Progress
 from pipeline.compilers.tensorrt_compiler import TensorRTCompiler
 from pipeline.errors import BuildError
 
@@ -42,6 +42,15 @@ class TensorRTRTXCompiler(TensorRTCompiler):
                 f"builds for {', '.join(TARGETS)}"
             )
         return targets or TARGETS
+
+    def compile(self, job: Job, progress: Progress) -> Compiled:
+        # Measured: one convolution with INT8 input and weights is enough for it to fail.
+        if job.precision == "int8" and tuple(map(int, trt.__version__.split(".")[:2])) < (1, 7):
+            raise BuildError(
+                f"TensorRT for RTX {trt.__version__} builds no INT8 convolutions, 1.7 does; build "
+                "with --front-end onnx in the environment of scripts/environment.sh"
+            )
+        return super().compile(job, progress)
 
     def warnings(self, job: Job) -> tuple[str, ...]:
         return (_WEIGHT_ONLY,) if job.precision == "int8" else ()

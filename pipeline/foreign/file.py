@@ -88,6 +88,8 @@ def read_file(path: Path) -> ForeignFile:
     try:
         bare = onnx.load(path, load_external_data=False)
         beside = _beside(bare, path.parent)
+        for other in beside:
+            other.stat()
         onnx.load_external_data_for_model(bare, str(path.parent))
         onnx.checker.check_model(bare, check_custom_domain=False)
         model = inline_local_functions(bare) if bare.functions else bare

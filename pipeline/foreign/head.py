@@ -7,21 +7,21 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from onnx import NodeProto
+from onnx import NodeProto, numpy_helper
 
 from pipeline.errors import BuildError
 from pipeline.foreign.call import title
 from pipeline.foreign.file import ForeignFile, Picture
 from pipeline.foreign.importer import Importer, makers_of
 from pipeline.foreign.operators.shapes import reshape, transpose
-from pipeline.foreign.recorder import Value
+from pipeline.foreign.recorder import TENSOR, Value
 
 #: What a class map may pass on its way from the arg-max to the output.
 _CARRIERS = frozenset(
     {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Transpose", "Resize"}
 )
 #: What leaves the order of a pixel's values as it is.
-_MONOTONE = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Identity", "Dropout"})
+_MONOTONE = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "Identity", "Dropout"})
 #: Smallest part of the input's size that flattened outputs are looked for at.
 _STRIDES = (1, 2, 4, 8, 16, 32)
 
@@ -76,7 +76,12 @@ def cut_before_decision(file: ForeignFile, output: str) -> Cut:
         if number is None:
             return Cut(output, output)
         return Cut(output, node.input[0], None, number)
-    while (above := makers.get(tensor)) is not None and above.op_type in _MONOTONE:
+    while (above := makers.get(tensor)) is not None:
+        if above.op_type == "Transpose" and axis is not None:
+            order = next((one.ints for one in above.attribute if one.name == "perm"), ())
+            axis = order[axis] if order else axis
+        elif above.op_type not in _MONOTONE:
+            break
         tensor = above.input[0]
     return Cut(output, tensor, axis, threshold)
 
@@ -122,6 +127,7 @@ def _head(importer: Importer, cut: Cut, picture: Picture, classes: int) -> Head:
             f"the tensor {cut.tensor} holds whole numbers that no ArgMax made, expected logits; "
             "name the tensor that the classes are decided from with --output-name"
         )
+    raw.node.meta[TENSOR] = cut.tensor  # it may have got another name before, from an identity
     logits = _channels_first(raw, cut, picture, classes)
     note = ""
     size = (picture.height, picture.width)
@@ -138,26 +144,42 @@ def _channels_first(raw: Value, cut: Cut, picture: Picture, classes: int) -> Any
     """Bring a tensor to (1, classes, h, w)."""
     shape = raw.shape
     axis = None if cut.axis is None else cut.axis % raw.ndim
+    found = None
     if raw.ndim == 4:
-        for channel in (1, 3) if axis is None else (axis,):
-            order = [0, 3, 1, 2] if channel == 3 else [0, 1, 2, 3]
-            if shape[channel] == classes:
-                return transpose(raw, order)
-            if shape[channel] == 1 and classes == 2 and axis is None:
-                return _two_of_one(transpose(raw, order), cut.threshold)
-    if raw.ndim == 3 and classes == 2 and axis is None and _is_size(shape[1:], picture):
-        return _two_of_one(torch.unsqueeze(raw, 1), cut.threshold)  # type: ignore[arg-type]
-    if raw.ndim == 3:
-        for channel in (2, 1) if axis is None else (axis,):
-            size = _flattened(shape[3 - channel], picture)
-            if shape[channel] == classes and size:
-                rows = transpose(raw, [0, 2, 1]) if channel == 2 else raw
-                return reshape(rows, [shape[0], classes, *size])
+        found = _of_maps(raw, axis, cut.threshold, classes)
+    elif raw.ndim == 3 and _is_size(shape[1:], picture):
+        if shape[0] == classes and axis in {None, 0}:
+            found = torch.unsqueeze(raw, 0)  # type: ignore[arg-type]
+        elif classes == 2 and axis is None:
+            found = _two_of_one(torch.unsqueeze(raw, 1), cut.threshold)  # type: ignore[arg-type]
+    elif raw.ndim == 3:
+        found = _of_rows(raw, axis, picture, classes)
+    if found is not None:
+        return found
     raise BuildError(
         f"the tensor {cut.tensor} has the sizes {tuple(shape)}, expected a channel for each of the "
         f"{classes} classes of --classes; give one line per channel (void for one that means "
         "nothing), or name another tensor with --output-name"
     )
+
+
+def _of_maps(raw: Value, axis: int | None, threshold: float, classes: int) -> Any:
+    for channel in (1, 3):
+        order = [0, 1, 2, 3] if channel == 1 else [0, 3, 1, 2]
+        if raw.shape[channel] == classes and axis in {None, channel}:
+            return transpose(raw, order)
+        if raw.shape[channel] == 1 and classes == 2 and axis is None:
+            return _two_of_one(transpose(raw, order), threshold)
+    return None
+
+
+def _of_rows(raw: Value, axis: int | None, picture: Picture, classes: int) -> Any:
+    for channel in (2, 1):
+        size = _flattened(raw.shape[3 - channel], picture)
+        if raw.shape[channel] == classes and axis in {None, channel} and size:
+            rows = transpose(raw, [0, 2, 1]) if channel == 2 else raw
+            return reshape(rows, [raw.shape[0], classes, *size])
+    return None
 
 
 def _two_of_one(x: Any, threshold: float) -> Any:
@@ -192,8 +214,6 @@ def _one_of(file: ForeignFile, node: NodeProto) -> bool:
 
 def _scalar(file: ForeignFile, name: str) -> float | None:
     """Return the only value of a constant of the file, else None."""
-    from onnx import numpy_helper
-
     proto = next((one for one in file.graph.initializer if one.name == name), None)
     maker = makers_of(file.graph).get(name)
     if proto is None and maker is not None and maker.op_type == "Constant":

@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline.errors import BuildError, RoadsegError
 from pipeline.foreign.call import Call, tensor_from, title
 from pipeline.foreign.operators import OPERATORS
+from pipeline.foreign.operators.unpooling import carry
 from pipeline.foreign.recorder import TENSOR, Recorder, Value
 
 #: Names of ONNX's own operator set.
@@ -84,7 +85,7 @@ class Importer:
                 )
         inputs = tuple(self._value(name) for name in node.input)
         call = Call(node, inputs, self._opset, self._recorder)
-        results = self._branch(call) if node.op_type == "If" else compute(call)
+        results = self._branch(call) if node.op_type == "If" else carry(call) or compute(call)
         if not isinstance(results, tuple):
             results = (results,)
         for name, value in zip(node.output, results, strict=False):

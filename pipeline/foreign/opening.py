@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
 
 from calibration.class_file import read_classes
 from calibration.synthetic import SyntheticDrive
+from models.classes import ClassSet
 from models.registry import MODELS
 from models.spec import Figures, InputSpec, ModelSpec, Paper, Triple
 from models.weights import LoadedWeights
@@ -27,6 +27,8 @@ from pipeline.foreign.recorder import Recorder
 
 #: Frames of the synthetic drive on which an import is compared with its file.
 _FRAMES = (0, 150)
+#: Noise on them, in grey levels.
+_NOISE = 8
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,20 @@ def open_foreign(
     picture = picture_of(file, options, size)
     given, warnings = _input_spec(file, picture, options)
     recorder = Recorder()
-    pictures = recorder.picture((1, 3, picture.height, picture.width))
-    fed = pictures if picture.layout == "nchw" else transpose(pictures, [0, 2, 3, 1])
+    fed = recorder.picture((1, 3, picture.height, picture.width))
+    if picture.layout == "nhwc":
+        fed = transpose(fed, [0, 2, 3, 1])
     importer = Importer(file.graph, file.opset, recorder, {picture.name: fed})
-    head = find_head(file, importer, picture, len(classes), options.output)
-    network = recorder.finish(head.logits)
-    _check(file, picture, head, network, given, batch)
+    head, classes = _head(file, importer, picture, classes, options.output)
+    network = recorder.network(head.logits)
+    pictures = drawn_pictures(given, picture)
+    check_import(file, picture, recorder.network(head.raw), head.cut.tensor, pictures[:1])
+    if batch > 1 and not takes_several(network, pictures):
+        raise BuildError(
+            f"--batch up to {batch} was given, {file.path.name} was made for one picture at a "
+            "time and mixes those of a batch; drop --batch, or export it with a free first "
+            "dimension"
+        )
     warnings += (head.note,) if head.note else ()
     spec = ModelSpec(
         name=_name(file),
@@ -88,35 +98,42 @@ def open_foreign(
     return ForeignNetwork(spec, weights, network, _is_free(file, picture), warnings)
 
 
+def _head(
+    file: ForeignFile, importer: Importer, picture: Picture, classes: ClassSet, asked: str | None
+) -> tuple[Head, ClassSet]:
+    """Find the logits; a last line ``void`` may stand for a channel, or for labels alone."""
+    try:
+        return find_head(file, importer, picture, len(classes), asked), classes
+    except BuildError:
+        without = len(classes) - 1
+        if classes.void != without:
+            raise
+        try:
+            head = find_head(file, importer, picture, without, asked)
+        except BuildError:
+            pass
+        else:
+            return head, ClassSet(classes.names[:-1], classes.palette[:-1], classes.void)
+        raise
+
+
 def _is_free(file: ForeignFile, picture: Picture) -> bool:
     value = next(one for one in file.graph.input if one.name == picture.name)
     dims = value.type.tensor_type.shape.dim
     return any(not dim.dim_value for dim in (dims[2:] if picture.layout == "nchw" else dims[1:3]))
 
 
-def _check(
-    file: ForeignFile,
-    picture: Picture,
-    head: Head,
-    network: GraphModule,
-    given: InputSpec,
-    batch: int,
-) -> None:
-    pictures = drawn_pictures(network, given, picture)
-    check_import(file, picture, network, head.cut.tensor, pictures[:1])
-    if batch > 1 and not takes_several(network, pictures):
-        raise BuildError(
-            f"--batch up to {batch} was given, {file.path.name} was made for one picture at a "
-            "time and mixes those of a batch; drop --batch, or export it with a free first "
-            "dimension"
-        )
+def drawn_pictures(given: InputSpec, picture: Picture) -> Tensor:
+    """Return drawn road scenes with a camera's noise, (2, 3, h, w), as the network gets them.
 
-
-def drawn_pictures(network: nn.Module, given: InputSpec, picture: Picture) -> Tensor:
-    """Return drawn road scenes, (2, 3, h, w), as the network gets them."""
+    Without noise whole areas have one value: which of equal values a pooling takes is then decided
+    by the order of sums, differently by each implementation.
+    """
     drive = SyntheticDrive(max(given.width, 64), max(given.height, 64))
-    frames = torch.from_numpy(np.stack([drive.frame(index)[0] for index in _FRAMES]))
-    pictures = DeploymentGraph(network, given).preprocess(frames)
+    frames = np.stack([drive.frame(index)[0] for index in _FRAMES]).astype(int)
+    noise = np.random.default_rng(0).integers(-_NOISE, _NOISE + 1, frames.shape)
+    noisy = torch.from_numpy((frames + noise).clip(0, 255).astype(np.uint8))
+    pictures = DeploymentGraph(nn.Identity(), given).preprocess(noisy)
     return pictures.round() if picture.kind == "uint8" else pictures
 
 

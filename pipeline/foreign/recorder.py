@@ -8,6 +8,7 @@ everything is run on tensors without data at once, so that shapes are known whil
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -74,13 +75,22 @@ class Recorder(GraphAppendingTracer):
         path = self._place(name, layer)
         return self.create_proxy("call_module", path, (x,), {})
 
-    def finish(self, output: Value) -> GraphModule:
-        """Return the recorded network, without what ``output`` does not need."""
-        self.graph.output(output.node)
-        module = GraphModule(self._root, self.graph)
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Record a function as one node, whatever it does inside."""
+        return self.create_proxy("call_function", function, arguments, {})
+
+    def network(self, output: Value) -> GraphModule:
+        """Return what was recorded for ``output``; layers are shared with other networks of it."""
+        graph = Graph()
+        copies: dict[Node, Node] = {}
+        graph.graph_copy(self.graph, copies)
+        graph.output(copies[output.node])
+        module = GraphModule(self._root, graph)
         module.graph.eliminate_dead_code()
         module.delete_all_unused_submodules()
         module.recompile()
+        for node in module.graph.nodes:
+            node.meta.pop(_VALUE, None)
         return module.eval().requires_grad_(False)
 
     def proxy(self, node: Node) -> Proxy:

@@ -111,15 +111,11 @@ def record(
 
     Args:
         subject: what was measured.
-        runs: repeated measurements; a figure has to be in half of them at least.
+        runs: repeated measurements, all of the same figures.
         before: what stood there; its history is kept.
         label: ``recorded`` (date), ``commit`` and ``reason``.
     """
-    expected = {}
-    for name in sorted({name for run in runs for name in run.figures}):
-        measured = [run.figures[name] for run in runs if name in run.figures]
-        if 2 * len(measured) >= len(runs):
-            expected[name] = _expected(measured)
+    expected = {name: _expected([run.figures[name] for run in runs]) for name in runs[0].figures}
     values = {name: one.figure.value for name, one in expected.items()}
     history = () if before is None else before.history
     return Baseline(subject, expected, (*history, Record(**label, values=values)))

@@ -12,7 +12,7 @@ from types import TracebackType
 #: Rails that carry everything the module or board draws, by model: Orin and Xavier NX, AGX Orin
 #: (VDD_GPU_SOC and others are parts of it), Nano and TX2.
 _TOTAL_RAILS = ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN", "SYS5V")
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/(\d+)(?:mW)?")
+_RAIL = re.compile(r"\b((?:VDD|VIN|POM|SYS)[A-Z0-9_]*) (\d+)(?:mW)?/(\d+)(?:mW)?")
 
 
 def watts_of(line: str) -> float | None:

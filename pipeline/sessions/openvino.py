@@ -19,6 +19,7 @@ from pipeline.sessions.base import (
     TensorSpec,
     filled,
 )
+from pipeline.sessions.cache import forget_the_oldest
 
 if TYPE_CHECKING:
     from pipeline.sessions.probe import Probe
@@ -61,7 +62,7 @@ def read_model(xml: Path) -> ov.Model:
 
 
 def compile_for_cpu(
-    xml: Path, precision: str, threads: int = 0, hint: str = "latency", profile: bool = False
+    xml: Path, precision: str, threads: int = 0, settings: dict[str, str] | None = None
 ) -> ov.CompiledModel:
     """Compile an OpenVINO IR.
 
@@ -69,13 +70,12 @@ def compile_for_cpu(
         xml: the ``.xml`` file, its ``.bin`` beside it.
         precision: that of the engine; FP16 and BF16 fall to FP32 on CPUs without them.
         threads: inference threads, 0 for OpenVINO's choice.
-        hint: ``latency`` of single frames, or ``throughput`` of many at once.
-        profile: count the time of each layer.
+        settings: OpenVINO's own, beside precision and lowest latency.
 
     Raises:
         EngineError: OpenVINO cannot read or compile it.
     """
-    settings = {"PERFORMANCE_HINT": hint.upper(), "PERF_COUNT": "YES" if profile else "NO"}
+    settings = dict(settings or {})
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
@@ -149,13 +149,25 @@ class OpenVINOSession(Session):
         threads: inference threads, 0 for OpenVINO's choice.
         hint: ``latency`` computes one frame at a time with all threads, ``throughput`` as many
             at once as OpenVINO finds best, each with fewer threads.
+        cache: folder for what is compiled here, so that it is read the next time.
     """
 
-    def __init__(self, engine: Engine, threads: int = 0, hint: str = "latency") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int = 0,
+        hint: str = "latency",
+        cache: Path | None = None,
+    ) -> None:
         manifest = engine.manifest
+        settings = {"PERFORMANCE_HINT": hint.upper()}
+        if cache is not None:
+            settings["CACHE_DIR"] = str(cache)
         self._model: ov.CompiledModel | None = compile_for_cpu(
-            engine.path, manifest.precision, threads, hint
+            engine.path, manifest.precision, threads, settings
         )
+        if cache is not None:
+            forget_the_oldest(cache)
         count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
         self._requests = [self._model.create_infer_request() for _ in range(count)]
         self._size = (manifest.input.height, manifest.input.width)

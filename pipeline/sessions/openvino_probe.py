@@ -30,7 +30,9 @@ class OpenVINOProbe(Probe):
         self._ov = ov
 
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
-        model = compile_for_cpu(engine.path, engine.manifest.precision, profile=True)
+        model = compile_for_cpu(
+            engine.path, engine.manifest.precision, settings={"PERF_COUNT": "YES"}
+        )
         request = model.create_infer_request()
         for _ in range(_WARM_UP):
             request.infer({0: frames})
@@ -54,6 +56,8 @@ class OpenVINOProbe(Probe):
 
     def work(self, engine: Engine) -> list[ConvolutionWork]:
         model = read_model(engine.path)
+        if model.input().partial_shape[0].is_dynamic:
+            model.reshape({model.input(): self._ov.PartialShape([1, -1, -1, 3])})
         fallback = {"int8": "fp32"}.get(engine.manifest.precision, engine.manifest.precision)
         executed = dict(engine.manifest.layers.convolutions)
         found = []

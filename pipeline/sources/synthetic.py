@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 
-from calibration.synthetic import SyntheticDrive
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.sources.base import Source, SourceOptions
@@ -38,6 +37,9 @@ class SyntheticSource(Source):
     """Frames of a ``SyntheticDrive`` with their exact labels; it never ends."""
 
     def __init__(self, name: str, size: tuple[int, int], seed: int) -> None:
+        # What draws takes longer to import than a camera's first frame may wait.
+        from calibration.synthetic import SyntheticDrive
+
         super().__init__(name)
         width, height = size
         self.fps = _FPS

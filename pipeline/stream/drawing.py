@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.frame import Result
-from pipeline.overlay import Overlay, class_shares
+from pipeline.overlay import Overlay, Tint, class_shares
 from pipeline.sinks.base import Sink
 from pipeline.stream.feed import StreamOptions
 from pipeline.timing import StageTimes
@@ -27,6 +27,11 @@ class Drawing:
         self._counts = draws or any(sink.wants_shares for sink in sinks)
         self._classes = len(options.classes)
         self._stages = stages
+        #: What a session that paints is to blend; None where nobody looks, or where class maps
+        #: change after it.
+        self.tint: Tint | None = None
+        if self._overlay is not None and not options.smooth:
+            self.tint = self._overlay.tint
 
     def dressed(self, result: Result, status: str) -> Result:
         """Return the result with its shares, and with a picture where a sink wants one."""
@@ -36,5 +41,8 @@ class Drawing:
             shares = class_shares(result.classes, self._classes)
             if self._overlay is None:
                 return replace(result, shares=shares)
-            drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
-            return replace(result, shares=shares, overlay=drawn)
+            if result.blended is not None:
+                drawn = self._overlay.finish(result.blended, shares, status)
+            else:
+                drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
+            return replace(result, shares=shares, overlay=drawn, blended=None)

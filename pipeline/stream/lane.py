@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.failures import in_words, log_failure
 from pipeline.frame import Frame, Result
 from pipeline.mailbox import HandOver, LosslessQueue, Mailbox
+from pipeline.overlay import Tint
 from pipeline.report import Measured, SourceReport
 from pipeline.smoothing import Smoother
 from pipeline.status import StreamStatus
@@ -110,6 +111,11 @@ class Lane:
             start(f"{outlet.stage}{self._number}", partial(outlet.run, self.delivery))
             for outlet in self._outlets
         ]
+
+    @property
+    def tint(self) -> Tint | None:
+        """Class colours that this lane's pictures need; None where it draws them itself."""
+        return self._drawing.tint
 
     @property
     def admission(self) -> Admission:

@@ -75,7 +75,8 @@ class _Stream:
         self._crew = Crew()
         bell = threading.Event()
         # A session that takes many frames of a file at once must find them waiting.
-        depth = max(options.depth, session.input_spec.shape[0] or 1)
+        at_once = (session.input_spec.shape[0] or 1) * session.capabilities.in_flight
+        depth = max(options.depth, at_once)
         options = replace(options, depth=depth)
         team = Team(self._crew, bell, self._lane_failed)
         numbers = [f"-{place}" if len(feeds) > 1 else "" for place in range(1, len(feeds) + 1)]

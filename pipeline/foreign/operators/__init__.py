@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pipeline.foreign.call import Operator
-from pipeline.foreign.operators import arithmetic, layers, resize, shapes
+from pipeline.foreign.operators import arithmetic, layers, resize, shapes, unpooling
 
 OPERATORS: dict[str, Operator] = {
     **arithmetic.OPERATORS,
     **layers.OPERATORS,
     **resize.OPERATORS,
     **shapes.OPERATORS,
+    **unpooling.OPERATORS,
 }
 
 __all__ = ["OPERATORS"]

@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.unpooling import max_pool_phases, unpool_phases
 from pipeline.foreign.call import Call, Operator
 from pipeline.foreign.operators.shapes import pad, slice_of
-from pipeline.foreign.recorder import is_recorded
+from pipeline.foreign.operators.unpooling import Positions, pool_with_positions
 
 Pair = tuple[int, int]
 Layer = nn.Conv2d | nn.ConvTranspose2d
@@ -132,8 +131,10 @@ def _max_pool(call: Call) -> Any:
     _need_pictures(call)
     kernel = tuple(call.attribute("kernel_shape"))
     strides, dilations, pads = _window(call, kernel)
-    if len(call.node.output) > 1 and call.node.output[1]:
-        return _max_pool_with_positions(call, kernel, strides, pads)
+    positions = Positions(call.x.shape[2:])
+    plain = not any(pads[0] + pads[1]) and not call.attribute("ceil_mode", 0)
+    if plain and kernel == strides == (2, 2) and any(call.node.output[1:]):
+        return pool_with_positions(call)
     pads = _reached(call, kernel, pads)
     padding = (0, 0)
     x = call.x
@@ -143,28 +144,7 @@ def _max_pool(call: Call) -> Any:
         # A window that reaches over the edge holds the edge, whose copies change no maximum; and
         # unlike minus infinity they have a place in every precision.
         x = pad(x, [(0, 0), (0, 0), *pads], "replicate")
-    return F.max_pool2d(x, kernel, strides, padding, dilations)
-
-
-def _max_pool_with_positions(
-    call: Call, kernel: tuple[int, ...], strides: Pair, pads: list[Pair]
-) -> Any:
-    if kernel != (2, 2) or strides != (2, 2) or any(pads[0] + pads[1]):
-        raise call.refused("it gives the positions of its maxima", "that of 2x2 windows, stride 2")
-    # No TensorRT front end takes positions: see models.unpooling.
-    pooled = max_pool_phases(call.x)
-    return pooled.values, pooled.phase
-
-
-def _max_unpool(call: Call) -> Any:
-    x, phase = call.inputs[:2]
-    size = call.numbers(2)
-    height, width = [int(side) for side in size[-2:]] if size else [2 * s for s in x.shape[2:]]
-    if not is_recorded(phase) or phase.dtype is torch.int64 or phase.shape != x.shape:
-        raise call.refused(
-            "the positions that it restores were changed on their way", "those of a MaxPool"
-        )
-    return unpool_phases(x, phase, (height, width))
+    return F.max_pool2d(x, kernel, strides, padding, dilations), positions
 
 
 def _reached(call: Call, kernel: Sequence[int], pads: list[Pair]) -> list[Pair]:
@@ -248,6 +228,17 @@ def _local_response_norm(call: Call) -> Any:
     )
 
 
+def _grid_sample(call: Call) -> Any:
+    mode = call.attribute("mode", "linear")
+    return F.grid_sample(
+        call.x,
+        call.inputs[1],
+        {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+        call.attribute("padding_mode", "zeros"),
+        bool(call.attribute("align_corners", 0)),
+    )
+
+
 OPERATORS: dict[str, Operator] = {
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
@@ -255,10 +246,10 @@ OPERATORS: dict[str, Operator] = {
     "ConvTranspose": _transposed,
     "GlobalAveragePool": _global(torch.mean),
     "GlobalMaxPool": _global(torch.amax),
+    "GridSample": _grid_sample,
     "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,
     "LRN": _local_response_norm,
     "LayerNormalization": _layer_norm,
     "MaxPool": _max_pool,
-    "MaxUnpool": _max_unpool,
 }

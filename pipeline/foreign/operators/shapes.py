@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper
+from torch import Tensor
 
 from pipeline.foreign.call import Call, Operator, tensor_from
 from pipeline.foreign.recorder import Value, is_recorded
@@ -21,6 +22,8 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate",
 
 def reshape(x: Any, target: list[int]) -> Any:
     """Give ``x`` the sizes ``target``, all of them known and for one picture."""
+    if isinstance(x, Value) and x.node.target is torch.reshape:
+        x = x.tracer.proxy(x.node.args[0])  # type: ignore[arg-type]
     if list(x.shape) == target:
         return x
     return torch.reshape(x, (-1, *target[1:]) if isinstance(x, Value) and target else target)
@@ -175,6 +178,23 @@ def _expand(call: Call) -> Any:
     return call.x if set(sizes) <= {-1} else call.x.expand(sizes)
 
 
+def _concatenate(call: Call) -> Any:
+    axis = call.attribute("axis", 1)
+    leader = next((one for one in call.inputs if isinstance(one, Value)), None)
+    parts = list(call.inputs)
+    if leader is not None and axis % leader.ndim:
+        parts = [
+            call.recorder.call(repeated, one, leader) if isinstance(one, Tensor) else one
+            for one in parts
+        ]
+    return torch.cat(parts, axis)
+
+
+def repeated(constant: Tensor, pictures: Tensor) -> Tensor:
+    """Repeat what a file holds for one picture for each of several."""
+    return constant.expand(pictures.shape[0], *constant.shape[1:])
+
+
 def _range(call: Call) -> Any:
     start, end, step = (call.constant(i) for i in range(3))
     assert start is not None
@@ -248,7 +268,7 @@ def _same(call: Call) -> Any:
 OPERATORS: dict[str, Operator] = {
     "Cast": _cast,
     "CastLike": _cast_like,
-    "Concat": lambda call: torch.cat(call.inputs, call.attribute("axis", 1)),
+    "Concat": _concatenate,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "CumSum": lambda call: torch.cumsum(call.x, int(call.number(1, None, 0))),
@@ -276,6 +296,3 @@ OPERATORS: dict[str, Operator] = {
     "Unsqueeze": _unsqueeze,
     "Where": _where,
 }
-
-#: Operators of which several outputs may be used; of the others only the first.
-SEVERAL = frozenset({"Split", "TopK", "MaxPool"})

@@ -1,0 +1,274 @@
+"""Engines of TensorRT and of TensorRT for RTX on an NVIDIA GPU; one implementation for both.
+
+A run passes three streams: its frames are copied in on the first, computed and painted on the
+second, its class maps copied out on the third. With two sets of buffers, the copies of one run
+overlap the computing of another. TensorRT's own memory is there once, so runs compute in turn.
+
+Nothing is imported here that needs a GPU: see :func:`open_platform`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from pipeline.compatibility import Machine, check_compatible
+from pipeline.cuda.gpu import Gpu, Stream
+from pipeline.cuda.painting import Canvas, Painter
+from pipeline.cuda.presence import why_no_gpu
+from pipeline.engine import Engine
+from pipeline.errors import EngineError, RoadsegError, RuntimeMissingError
+from pipeline.overlay import Tint
+from pipeline.sessions.base import (
+    Capabilities,
+    ClassMaps,
+    Frames,
+    Pending,
+    Segmented,
+    Session,
+    TensorSpec,
+)
+from pipeline.sessions.tensorrt_program import Program
+from pipeline.sessions.tensorrt_slot import Slot
+
+log = logging.getLogger(__name__)
+
+#: Sets of buffers: while one run computes, the next is copied in and the last is copied out.
+_SLOTS = 2
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What engines run on: TensorRT's module ``trt`` and a GPU."""
+
+    trt: Any
+    gpu: Gpu
+
+
+def open_platform(runtime: str) -> Platform:
+    """Import TensorRT and reach the GPU.
+
+    Raises:
+        RuntimeMissingError: a package, the driver or the GPU is not there.
+    """
+    if reason := why_no_gpu():
+        raise RuntimeMissingError(
+            f"{runtime} engines need an NVIDIA GPU: {reason}; build for this machine with "
+            "--runtime openvino"
+        )
+    try:
+        trt = import_module(runtime.replace("-", "_"))
+        driver = import_module("pipeline.cuda.driver")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
+            f"({error}); see docs/jetson.md, or run: .venv/bin/pip install -c constraints.txt "
+            "-e '.[rtx,gpu]'"
+        ) from error
+    return Platform(trt, driver.open_gpu())
+
+
+class TensorRTSession(Session):
+    """Runs an engine; owns its streams, events and buffers, and gives them back in reverse order.
+
+    May be used and closed by other threads than the one that made it, by one at a time; many
+    sessions live beside each other. After a failed call on the GPU the session only closes: what
+    CUDA reports late may have spoilt any run.
+
+    Args:
+        engine: built by a TensorRT compiler.
+        platform: what it runs on; None for this machine's own.
+        graphs: replay runs as CUDA graphs, where TensorRT can (docs/decisions/009).
+
+    Raises:
+        EngineError: it was not built for this machine, or the GPU has no room for it.
+        RuntimeMissingError: TensorRT, pycuda or the GPU is missing.
+    """
+
+    def __init__(
+        self, engine: Engine, platform: Platform | None = None, graphs: bool = False
+    ) -> None:
+        manifest = engine.manifest
+        platform = platform or open_platform(manifest.runtime)
+        gpu = self._gpu = platform.gpu
+        trt = platform.trt
+        check_compatible(engine, Machine(manifest.runtime, str(trt.__version__), gpu.info))
+        frames = manifest.frames
+        self._fewest, _, self._most = frames.get("batch_range", (1, 1, frames["batch"]))
+        self._sizes = frames.get("sizes", [[frames["smallest"]] * 2, [frames["largest"]] * 2])
+        self._size = (manifest.input.height, manifest.input.width)
+        self._under_way: deque[_Run] = deque()
+        self._failure: EngineError | None = None
+        self._closed = False
+        self._painter: Painter | None = None
+        with gpu.active(), ExitStack() as stack:
+            self._program = Program(engine, trt, graphs)
+            stack.callback(self._program.release)
+            self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
+            self._slots = [Slot(gpu, stack) for _ in range(_SLOTS)]
+            paints = self._open_painter(stack)
+            self._held = stack.pop_all()
+        self.input_spec = TensorSpec(
+            self._program.input, "uint8", (self._most, None, None, 3), "NHWC, BGR"
+        )
+        self.output_spec = TensorSpec(
+            self._program.output, "uint8", (self._most, *self._size), "NHW"
+        )
+        self.capabilities = Capabilities(
+            runtime=manifest.runtime,
+            device=gpu.info.name,
+            precision="+".join(sorted(set(manifest.layers.convolutions.values())))
+            or manifest.precision,
+            in_flight=_SLOTS,
+            paints=paints,
+        )
+
+    def close(self) -> None:
+        """Wait for what is under way and give everything back; what fails meanwhile is logged."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._gpu.active():
+                # Buffers must outlive the work on them, even after a failure.
+                for stream in (self._in, self._compute, self._out):
+                    with suppress(EngineError):
+                        stream.synchronize()
+                self._held.close()
+        except RoadsegError as error:
+            log.warning("the GPU did not take everything back (%s)", error)
+
+    def _run(self, frames: Frames) -> ClassMaps:
+        """Run any number of frames, as many at once as the engine takes."""
+        runs: deque[Pending] = deque()
+        maps: list[ClassMaps] = []
+        for first in range(0, len(frames), self._most):
+            if len(runs) == _SLOTS:
+                maps.append(runs.popleft().result().classes)
+            runs.append(self._submit(frames[first : first + self._most], None))
+        maps += [run.result().classes for run in runs]
+        return maps[0] if len(maps) == 1 else np.concatenate([self._no_maps(), *maps])
+
+    def _no_maps(self) -> ClassMaps:
+        return np.empty((0, *self._size), np.uint8)
+
+    def _submit(self, frames: Frames, tint: Tint | None) -> Pending:
+        self._check(frames)
+        with self._working():
+            slot = next(s for s in self._slots if all(run.slot is not s for run in self._under_way))
+            slot.paints = tint is not None and self._painter is not None
+            slot.fill(frames, self._fewest)
+            slot.classes.fit(slot.shape[0] * self._size[0] * self._size[1])
+            if slot.paints:
+                slot.blended.fit(int(np.prod(slot.shape)))
+            self._copy_in(slot)
+            self._execute(slot, tint)
+            self._copy_out(slot)
+        run = _Run(self, slot)
+        self._under_way.append(run)
+        return run
+
+    def _copy_in(self, slot: Slot) -> None:
+        slot.began.record(self._in)
+        if not self._gpu.info.shares_memory:
+            count = int(np.prod(slot.shape))
+            self._gpu.copy_in(slot.frames.device, slot.frames.host.array[:count], self._in)
+        slot.loaded.record(self._in)
+
+    def _execute(self, slot: Slot, tint: Tint | None) -> None:
+        self._compute.wait(slot.loaded)
+        slot.ready.record(self._compute)
+        frames, classes = slot.frames.device.address, slot.classes.device.address
+        self._program.run(slot.shape, frames, classes, self._compute)
+        slot.executed.record(self._compute)
+        if slot.paints and tint is not None and self._painter is not None:
+            canvas = Canvas(frames, classes, slot.blended.device.address, slot.shape[:3])
+            self._painter.paint(canvas, tint)
+        slot.painted.record(self._compute)
+
+    def _copy_out(self, slot: Slot) -> None:
+        self._out.wait(slot.painted)
+        slot.leaving.record(self._out)
+        if not self._gpu.info.shares_memory:
+            count = slot.shape[0] * self._size[0] * self._size[1]
+            self._gpu.copy_out(slot.classes.host.array[:count], slot.classes.device, self._out)
+            if slot.paints:
+                count = int(np.prod(slot.shape))
+                self._gpu.copy_out(slot.blended.host.array[:count], slot.blended.device, self._out)
+        slot.done.record(self._out)
+
+    def _finish(self, run: _Run) -> Segmented:
+        self._check_usable()
+        if not self._under_way or self._under_way[0] is not run:
+            raise ValueError("runs give their results once, in the order of their submission")
+        slot = run.slot
+        with self._working():
+            slot.done.synchronize()
+            segmented = Segmented(
+                slot.taken_classes(self._size), slot.taken_pictures(), slot.times()
+            )
+        self._under_way.popleft()
+        return segmented
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Use the GPU; a failure ends the session."""
+        try:
+            with self._gpu.active():
+                yield
+        except EngineError as error:
+            self._failure = error
+            raise
+
+    def _check(self, frames: Frames) -> None:
+        self._check_usable()
+        count, height, width = frames.shape[:3]
+        (least_width, least_height), (most_width, most_height) = self._sizes[0], self._sizes[-1]
+        fits = least_width <= width <= most_width and least_height <= height <= most_height
+        if not fits or count > self._most:
+            raise EngineError(
+                f"the session was given {count} frames of {width}x{height}; this engine takes up "
+                f"to {self._most} of {least_width}x{least_height} to {most_width}x{most_height}; "
+                "build it with other --batch or --frame-sizes, or feed other frames"
+            )
+        if len(self._under_way) == _SLOTS:
+            raise ValueError(f"{_SLOTS} runs are under way; take a result first")
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise EngineError("the session is closed; open the engine again")
+        if self._failure is not None:
+            raise EngineError(
+                f"the session failed before ({self._failure}); open the engine again"
+            ) from self._failure
+
+    def _stream(self, stack: ExitStack) -> Stream:
+        stream = self._gpu.stream()
+        stack.callback(stream.release)
+        return stream
+
+    def _open_painter(self, stack: ExitStack) -> bool:
+        """Painting saves the processor's time; where it cannot be had, the processor paints."""
+        try:
+            self._painter = Painter(self._gpu, self._size, self._compute)
+        except RuntimeMissingError as error:
+            log.warning("pictures are drawn by the processor: %s", error)
+            return False
+        stack.callback(self._painter.release)
+        return True
+
+
+class _Run(Pending):
+    def __init__(self, session: TensorRTSession, slot: Slot) -> None:
+        self._session = session
+        self.slot = slot
+
+    def result(self) -> Segmented:
+        return self._session._finish(self)
