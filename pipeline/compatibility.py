@@ -65,7 +65,6 @@ def mismatches(manifest: Manifest, here: Machine) -> Iterator[str]:
         )
     built_on = manifest.built_on
     for name, value in (("os", here.os), ("machine", here.machine)):
-        # Engines for named targets are made on other processors; then only the system counts.
         if name in built_on and built_on[name] != value:
             yield f"it was built on {built_on[name]}, here is {value}"
     driver = _numbers(built_on.get("driver", ""))

@@ -17,7 +17,7 @@ import cv2
 
 from pipeline.compilers import COMPILERS, open_compiler
 from pipeline.errors import RuntimeMissingError
-from pipeline.sessions import SESSIONS, session_class
+from pipeline.sessions import SESSIONS, missing
 from pipeline.sources.devices import Camera, cameras, gstreamer_elements, has_gstreamer
 from pipeline.sources.probe import hardware_decoder
 
@@ -31,6 +31,7 @@ PACKAGES = (
     "torch-tensorrt",
     "torch-tensorrt-rtx",
     "pycuda",
+    "nvidia-cuda-nvrtc",
     "opencv-python",
     "av",
     "numpy",
@@ -67,7 +68,7 @@ def examine() -> Report:
     """Look at the machine; nothing is changed and nothing fails where something is missing."""
     gpus = _gpus()
     packages = {name: _version(name) for name in PACKAGES}
-    runtimes = [_runtime(name, gpus) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
+    runtimes = [_runtime(name) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
     video = _video()
     advice = [*_advice(runtimes, gpus), *_camera_advice(video["cameras"])]
     return Report(_system(), gpus, packages, video, runtimes, advice)
@@ -163,7 +164,7 @@ def _video() -> dict[str, Any]:
     }
 
 
-def _runtime(name: str, gpus: list[dict[str, str]]) -> RuntimeReport:
+def _runtime(name: str) -> RuntimeReport:
     notes = []
     can_build = can_run = True
     try:
@@ -171,14 +172,9 @@ def _runtime(name: str, gpus: list[dict[str, str]]) -> RuntimeReport:
     except RuntimeMissingError as error:
         can_build = False
         notes.append(str(error))
-    try:
-        session_class(name)
-    except RuntimeMissingError as error:
+    if reason := missing(name):
         can_run = False
-        notes.append(str(error))
-    if name.startswith("tensorrt") and not gpus:
-        can_run = False
-        notes.append("running its engines needs an NVIDIA GPU and driver; none was found")
+        notes.append(f"its engines do not run here: {reason}")
     return RuntimeReport(name, can_build, can_run, "; ".join(notes))
 
 

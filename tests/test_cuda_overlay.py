@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -100,7 +99,3 @@ def test_an_old_driver_is_named_with_the_compiler_that_it_needs(
     monkeypatch.setattr(nvrtc, "version", lambda: (99, 1))
     with gpu.active(), pytest.raises(RuntimeMissingError, match=r"CUDA 99\.1.* up to CUDA 13\.0"):
         Painter(gpu, (90, 120), gpu.stream())
-
-
-def test_the_kernel_lies_beside_the_code() -> None:
-    assert Path(__file__).parents[1].joinpath("pipeline/cuda/overlay.cu").exists()

@@ -6,25 +6,49 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from device_double import GpuDouble, TensorRTDouble
+from torch import nn
 
 from models.registry import build_model, model_spec
+from pipeline.compilers.onnx_export import export_onnx
 from pipeline.deploy import DeploymentGraph
-from pipeline.engine import Engine
+from pipeline.engine import Engine, describe_file
 from pipeline.errors import EngineError
 from pipeline.sessions import open_session
 from pipeline.sessions.base import Session
 from pipeline.sessions.eager import EagerSession
 from pipeline.sessions.null import NullSession
+from pipeline.sessions.tensorrt import Platform, TensorRTSession
 
-KINDS = ("openvino", "eager", "null")
+KINDS = ("openvino", "tensorrt", "eager", "null")
+
+
+def over_the_double(engine: Engine, folder: Path) -> Session:
+    """Open a TensorRT session on a GPU made of host memory, which runs an ONNX file."""
+    file = folder / "double.engine"
+    network = nn.Conv2d(3, 11, 3, padding=1)
+    export_onnx(DeploymentGraph(network, engine.manifest.input).eval(), file)
+    manifest = replace(
+        engine.manifest,
+        runtime="tensorrt",
+        runtime_version=TensorRTDouble.__version__,
+        files=(describe_file(file),),
+        settings={},
+    )
+    gpu = GpuDouble(lambda *_: None)
+    return TensorRTSession(Engine(manifest, folder), Platform(TensorRTDouble(gpu), gpu))
 
 
 @pytest.fixture
-def make_session(small_engine: Engine) -> Callable[[str], Session]:
+def make_session(small_engine: Engine, tmp_path: Path) -> Callable[[str], Session]:
     def make(kind: str) -> Session:
+        if kind == "tensorrt":
+            return over_the_double(small_engine, tmp_path)
         if kind == "openvino":
             return open_session(small_engine)
         if kind == "eager":

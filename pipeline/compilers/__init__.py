@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from pipeline.compilers.base import Compiler
 from pipeline.errors import RuntimeMissingError
@@ -48,5 +47,8 @@ def can_build(runtime: str) -> bool:
 
 
 def default_front_end() -> str:
-    """How TensorRT gets networks here: through torch-tensorrt where it is installed, else ONNX."""
-    return "torch-tensorrt" if find_spec("torch_tensorrt") else "onnx"
+    """How TensorRT gets networks here: torch-tensorrt of a version that we know, else ONNX."""
+    # Imports torch, as everything that builds from networks does.
+    from pipeline.compilers.torch_tensorrt_target import installed_version
+
+    return "torch-tensorrt" if installed_version() else "onnx"

@@ -13,8 +13,9 @@ from typing import Any
 from pipeline.compilers.base import BuilderSettings, Compiled, Compiler, Job, Progress
 from pipeline.compilers.export import export_job
 from pipeline.compilers.tensorrt_engine import serialise
-from pipeline.compilers.tensorrt_network import Filled, collecting_logger, planned_convolutions
+from pipeline.compilers.tensorrt_network import Filled, planned_convolutions
 from pipeline.errors import RuntimeMissingError
+from pipeline.tensorrt_log import collecting_logger
 
 #: How a network gets into TensorRT -> (module:function, what to do where it cannot be imported).
 FRONT_ENDS = {

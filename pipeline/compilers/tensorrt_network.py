@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.compilers.base import Job, Progress
 from pipeline.compilers.export import export_job
 from pipeline.engine import LayerPrecisions
 from pipeline.errors import BuildError
+from pipeline.tensorrt_log import collecting_logger as collecting_logger
 
 
 @dataclass(frozen=True)
@@ -32,33 +32,6 @@ class Filled:
     builder: Any
     network: Any
     keep: object = None
-
-
-def collecting_logger(trt: ModuleType) -> Any:
-    """Return a logger that keeps TensorRT's errors for our own message instead of printing them.
-
-    It has ``errors``, a list of lines, and ``last_error()``, the newest in one line.
-    """
-    return _logger_class(trt)()
-
-
-@cache
-def _logger_class(trt: ModuleType) -> type:
-    class CollectingLogger(trt.ILogger):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # a pybind11 trampoline crashes without
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            """Receive one line from TensorRT."""
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors.append(message)
-
-        def last_error(self) -> str:
-            """Return the newest error in one line."""
-            return self.errors[-1].strip().splitlines()[0] if self.errors else "no reason given"
-
-    return CollectingLogger
 
 
 def fill_from_onnx(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:

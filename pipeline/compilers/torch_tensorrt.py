@@ -6,7 +6,6 @@ load the engine on a GPU.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -91,18 +90,7 @@ def _lowered(exported: ExportedProgram, lowering: ModuleType, settings: Any) -> 
     exported = exported.run_decompositions(lowering.get_decompositions())
     module: GraphModule = lowering.post_lowering(exported.module(), settings)
     share_dequantised(module)
-    _lay_out_constants(module)
     return module
-
-
-def _lay_out_constants(module: GraphModule) -> None:
-    """Store what is constant in the order of its elements.
-
-    torch-tensorrt would do so on a copy that it does not keep, and TensorRT read freed memory.
-    """
-    for node in module.graph.find_nodes(op="get_attr"):
-        constant = operator.attrgetter(str(node.target))(module)
-        constant.data = constant.data.contiguous()
 
 
 def _input(torch_tensorrt: ModuleType, job: Job) -> Any:

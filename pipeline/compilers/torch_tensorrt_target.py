@@ -12,7 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -58,6 +58,16 @@ def known_version(trt: ModuleType) -> str:
             f"{remedy}"
         )
     return found
+
+
+def installed_version() -> str | None:
+    """Return the version of torch-tensorrt that is installed, None for none or an unknown one."""
+    for distribution in DISTRIBUTIONS.values():
+        with suppress(PackageNotFoundError):
+            found = version(distribution)
+            if found.partition("+")[0] in KNOWN_VERSIONS:
+                return found
+    return None
 
 
 def capability(target: str) -> tuple[int, int]:

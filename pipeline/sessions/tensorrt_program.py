@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
-from pipeline.compilers.tensorrt_network import collecting_logger
 from pipeline.cuda.gpu import Stream
 from pipeline.engine import Engine
 from pipeline.errors import EngineError
+from pipeline.tensorrt_log import collecting_logger
 
 log = logging.getLogger(__name__)
 

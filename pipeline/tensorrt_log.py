@@ -1,0 +1,34 @@
+"""TensorRT's errors, kept for our own messages; for ``tensorrt`` and ``tensorrt_rtx`` alike."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+
+def collecting_logger(trt: ModuleType) -> Any:
+    """Return a logger that keeps TensorRT's errors for our own message instead of printing them.
+
+    It has ``errors``, a list of lines, and ``last_error()``, the newest in one line.
+    """
+    return _logger_class(trt)()
+
+
+@cache
+def _logger_class(trt: ModuleType) -> type:
+    class CollectingLogger(trt.ILogger):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)  # a pybind11 trampoline crashes without
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            """Receive one line from TensorRT."""
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(message)
+
+        def last_error(self) -> str:
+            """Return the newest error in one line."""
+            return self.errors[-1].strip().splitlines()[0] if self.errors else "no reason given"
+
+    return CollectingLogger
