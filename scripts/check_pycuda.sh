@@ -29,6 +29,7 @@ if ! compgen -G "$folder/pycuda-$version-*.whl" >/dev/null; then
     mkdir -p "$folder/headers" "$folder/lib"
     "$python" -m pip install --quiet --no-deps --target "$folder/headers" \
         "nvidia-cuda-runtime==$(pinned nvidia-cuda-runtime)" nvidia-cuda-crt==13.0.88 \
+        nvidia-cuda-profiler-api==13.0.85 \
         "nvidia-curand==$(pinned nvidia-curand)"
     toolkit=$(echo "$folder"/headers/nvidia/cu*)
     ln -s "$toolkit"/lib/libcurand.so.* "$folder/lib/libcurand.so"
