@@ -35,8 +35,8 @@ check ruff format --check
 check mypy
 check lint-imports --no-logo
 # Each process computes with one thread; OpenVINO's own share what is left.
-export OMP_NUM_THREADS=1
 cores=$(nproc)
+export OMP_NUM_THREADS=1 # which nproc would heed
 check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal "$@"
 
 if [[ ${#failed[@]} -gt 0 ]]; then

@@ -98,8 +98,9 @@ class Inference:
             self._bell.wait(_LOOK_AROUND)
 
     def _let_go(self) -> None:
+        busy = [lane for run in self._under_way for lane, _ in run.batch]
         for lane in list(self._queue):
-            if lane.admission == "closed":
+            if lane.admission == "closed" and lane not in busy:  # its last frame is still to come
                 self._queue.remove(lane)
                 lane.finish()
 
