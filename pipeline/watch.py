@@ -127,8 +127,8 @@ class WatchedSession(Session):
             old, (self.engine, self._session) = self._session, waiting
             self._retire(old)
             self._describe()
-            self.swaps += 1
             log.warning("%s was replaced; the new engine runs now", self._path)
+            self.swaps += 1
 
     def _describe(self) -> None:
         self.input_spec = self._session.input_spec
@@ -144,7 +144,6 @@ class WatchedSession(Session):
             try:
                 self._offer(*self._load())
             except Exception as error:  # whatever is wrong with the new engine, the old one runs
-                self.refusals += 1
                 mistake = None if isinstance(error, RoadsegError) else error
                 log.warning(
                     "the engine that replaced %s is refused, the old one goes on: %s",
@@ -152,6 +151,7 @@ class WatchedSession(Session):
                     in_words(error),
                     exc_info=mistake,
                 )
+                self.refusals += 1  # last: who counts them may look at the log
 
     def _load(self) -> tuple[Engine, Session]:
         engine, session = self._open(self._path)

@@ -35,7 +35,8 @@ if ! compgen -G "$folder/pycuda-$version-*.whl" >/dev/null; then
     ln -s "$toolkit"/lib/libcurand.so.* "$folder/lib/libcurand.so"
     ln -s "$toolkit"/lib/libcudart.so.* "$folder/lib/libcudart.so"
     cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/lib/libcuda.so" -x c /dev/null
-    CPATH=$toolkit/include LIBRARY_PATH=$folder/lib \
+    # The empty library offers no symbol; the wheel is to ask for the real one all the same.
+    CPATH=$toolkit/include LIBRARY_PATH=$folder/lib LDFLAGS=-Wl,--no-as-needed \
         "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder" "pycuda==$version"
 fi
 
