@@ -37,7 +37,8 @@ if ! compgen -G "$folder/pycuda-$version-*.whl" >/dev/null; then
     cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/lib/libcuda.so" -x c /dev/null
     # The empty library offers no symbol; the wheel is to ask for the real one all the same.
     CPATH=$toolkit/include LIBRARY_PATH=$folder/lib LDFLAGS=-Wl,--no-as-needed \
-        "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder" "pycuda==$version"
+        "$python" -m pip wheel --quiet --no-cache-dir --no-deps \
+        --wheel-dir "$folder" "pycuda==$version"
 fi
 
 # A stand-in with every symbol that the wheel wants of the driver.

@@ -17,5 +17,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh" torch-tensorrt
 cd "$root"
 # What needs torch-tensorrt, and what stands under it: the parser and this TensorRT's own version.
-exec .venv-torch-tensorrt/bin/pytest tests/test_torch_tensorrt.py tests/test_torch_tensorrt_target.py \
+cores=$(nproc)
+export OMP_NUM_THREADS=1 # which nproc would heed
+exec .venv-torch-tensorrt/bin/pytest -p no:benchmark \
+    --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal \
+    tests/test_torch_tensorrt.py tests/test_torch_tensorrt_target.py \
     tests/test_tensorrt_interpreter.py "$@"

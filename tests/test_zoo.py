@@ -181,3 +181,16 @@ def test_tensorrt_takes_the_whole_network_in_fp16(
     assert set(compiled.layers.convolutions) == convolution_names(network)
     assert set(compiled.layers.convolutions.values()) == {"fp16"}
     assert [file.suffix for file in compiled.files] == [".engine"]
+
+
+@SPECS
+def test_the_fp16_network_in_tensorrt_is_pytorchs(spec: ModelSpec, tmp_path: Path) -> None:
+    """Held against PyTorch in FP16: half precision may choose another maximum to unpool to."""
+    size = (max(161, spec.minimum_size), max(121, spec.minimum_size))
+    graph = LogitsGraph(narrow(spec), replace(spec.input, width=size[0], height=size[1]))
+    frame, _ = SyntheticDrive(*size).frame(0)
+    half = CapturedGraph(graph).with_dtype(torch.float16)
+    with torch.no_grad():
+        expected = half(torch.from_numpy(frame[None])).float().numpy()
+    export_onnx(half, tmp_path / "half.onnx")
+    assert_same(expected, in_tensorrt(tmp_path / "half.onnx", frame), "fp16")
