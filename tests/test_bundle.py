@@ -39,7 +39,7 @@ def copied(bundle: Path, tmp_path: Path) -> Path:
 
 
 def for_rtx(folder: Path) -> RebuildOptions:
-    return RebuildOptions("tensorrt-rtx", ("sm89",), folder)
+    return RebuildOptions("tensorrt-rtx", ("sm89",), output=folder)
 
 
 def test_it_is_made_where_its_runtime_is_not_installed(bundle: Path) -> None:
