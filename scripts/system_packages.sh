@@ -20,6 +20,8 @@ packages=(
     gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad
+    # The compiler of pycuda, and of the overlay kernel as the processor computes it
+    g++
     # The browser that looks at the page, and a screen for windows where there is none
     chromium
     xvfb

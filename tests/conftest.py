@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from host_kernel import HostKernel
 
 from pipeline.build import build
 from pipeline.build_options import BuildOptions
@@ -76,3 +77,13 @@ def small_engine(small_options: BuildOptions, tmp_path_factory: pytest.TempPathF
     """An OpenVINO engine of ``small_options``; tests that change its files copy them first."""
     folder = tmp_path_factory.mktemp("engines")
     return build(replace(small_options, output=folder), lambda what, share: None)
+
+
+@pytest.fixture(scope="session")
+def host_kernel(
+    tmp_path_factory: pytest.TempPathFactory,
+    system_part: Callable[[str, Sequence[str]], None],
+) -> HostKernel:
+    """The overlay's CUDA kernel, compiled for the processor."""
+    system_part("a C++ compiler", ["c++", "--version"])
+    return HostKernel(tmp_path_factory.mktemp("kernel"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import cv2
 import numpy as np
 import pytest
@@ -18,15 +16,6 @@ from pipeline.overlay import Overlay, OverlayOptions, Tint
 
 #: TensorRT for RTX's targets, data centre, and Jetson's Orin and Thor.
 ARCHITECTURES = ("sm75", "sm80", "sm86", "sm87", "sm89", "sm90", "sm110", "sm120", "sm121")
-
-
-@pytest.fixture(scope="module")
-def host_kernel(
-    tmp_path_factory: pytest.TempPathFactory,
-    system_part: Callable[[str, Sequence[str]], None],
-) -> HostKernel:
-    system_part("a C++ compiler", ["c++", "--version"])
-    return HostKernel(tmp_path_factory.mktemp("kernel"))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

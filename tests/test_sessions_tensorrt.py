@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +24,6 @@ from pipeline.overlay import Overlay
 from pipeline.sessions import missing, open_session
 from pipeline.sessions.eager import EagerSession
 from pipeline.sessions.tensorrt import Platform, TensorRTSession, open_platform
-
-
-@pytest.fixture(scope="module")
-def host_kernel(
-    tmp_path_factory: pytest.TempPathFactory,
-    system_part: Callable[[str, Sequence[str]], None],
-) -> HostKernel:
-    system_part("a C++ compiler", ["c++", "--version"])
-    return HostKernel(tmp_path_factory.mktemp("kernel"))
 
 
 @pytest.fixture(scope="module")
