@@ -78,5 +78,6 @@ methods = {
 for kind, wanted in methods.items():
     for name in wanted:
         getattr(kind, name)
-print(f"pycuda {'.'.join(map(str, cuda.get_version()))} has all {len(names)} names that are used")
+version = ".".join(map(str, cuda.get_version()))
+print(f"pycuda, compiled for CUDA {version}, has all {len(names)} names that are used")
 PYTHON

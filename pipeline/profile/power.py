@@ -7,7 +7,8 @@ import shutil
 import statistics
 import subprocess
 import threading
-from types import TracebackType
+
+from pipeline.closable import Closable
 
 #: Rails that carry everything the module or board draws, by model: Orin and Xavier NX, AGX Orin
 #: (VDD_GPU_SOC and others are parts of it), Nano and TX2.
@@ -28,7 +29,7 @@ def watts_of(line: str) -> float | None:
     return sum(rails.values()) if rails else None
 
 
-class PowerMeter:
+class PowerMeter(Closable):
     """Samples power from ``with`` to its end, where there is ``tegrastats``.
 
     Args:
@@ -55,12 +56,7 @@ class PowerMeter:
             self._reader.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         if self._process is not None and self._reader is not None:
             self._process.terminate()
             self._reader.join()
