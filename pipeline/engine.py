@@ -87,7 +87,6 @@ class Manifest:
         calibration: fingerprint of INT8 calibration, None without.
         accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
         latency_ms: measured at build on the machine that built, None where it cannot run.
-        memory: ``device_bytes`` that one session needs beside the frames, where it was asked.
         high_precision: what was kept in FP32 in an FP16 graph, and why.
         settings: whatever else invalidates the engine when it changes.
         warnings: what a user should know before relying on it.
@@ -110,7 +109,6 @@ class Manifest:
     accuracy: Mapping[str, Any] | None = None
     latency_ms: Mapping[str, float] | None = None
     built_on: Mapping[str, str] = field(default_factory=dict)
-    memory: Mapping[str, int] = field(default_factory=dict)
     high_precision: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

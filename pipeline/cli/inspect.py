@@ -34,7 +34,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "runtime": f"{manifest.runtime} {manifest.runtime_version}",
         "built on": ", ".join(map(" ".join, manifest.built_on.items())) or "not recorded",
         "targets": ", ".join(manifest.targets) or "this kind of processor",
-        "memory": _memory(manifest),
+        "memory": f"{sum(file.bytes for file in manifest.files) / 1e6:.1f} MB of files",
         "precision": f"{manifest.precision} asked; convolutions {executed}: {counts}",
         "calibration": _words(manifest.calibration, ("frame_count", "source", "method"), "none"),
         "accuracy": _accuracy(manifest),
@@ -45,13 +45,6 @@ def _facts(manifest: Manifest) -> dict[str, str]:
 
 def _size(sides: Sequence[int]) -> str:
     return "x".join(map(str, sides))
-
-
-def _memory(manifest: Manifest) -> str:
-    files = sum(file.bytes for file in manifest.files)
-    needed = manifest.memory.get("device_bytes")
-    device = f"{needed / 1e6:.1f} MB while it runs" if needed else "while it runs: not measured"
-    return f"{files / 1e6:.1f} MB of files; {device}"
 
 
 def _words(found: object, keys: Sequence[str], otherwise: str) -> str:
