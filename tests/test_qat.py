@@ -317,7 +317,9 @@ def test_without_ranges_one_line_says_how_to_get_them(
 
 
 def test_options_that_do_not_fit_together_are_refused(error_of: ErrorOf) -> None:
-    assert "--weights was given without --qat" in error_of("--weights", "some.safetensors")
+    assert "--weights some.safetensors was given with --trunk" in error_of(
+        "--weights", "some.safetensors", "--trunk", "published"
+    )
     assert "--calibration was given without --qat" in error_of("--calibration", "some.json")
     assert "--qat was given with --trunk" in error_of("--qat", "--trunk", "published")
 

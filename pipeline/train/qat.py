@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Node
 
 from calibration.errors import CalibrationError
 from calibration.placement import RESIZES, Placement
@@ -81,6 +82,8 @@ def simulate_int8(network: nn.Module, placement: Placement, thresholds: Threshol
         simulation = _Simulation(threshold)
         convolution.register_forward_pre_hook(simulation.before)
         convolution.register_forward_hook(simulation.after, always_call=True)
+    for name, threshold in _searched_thresholds(placement, thresholds).items():
+        network.get_submodule(name).register_forward_hook(_Rounding(threshold).after)
 
 
 def input_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, float]:
@@ -102,12 +105,47 @@ def input_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, 
     return found
 
 
+def _searched_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, float]:
+    """Return the range of what poolings find positions in, by the layer that it comes out of.
+
+    The engine looks for them among rounded values, where more are equal. What is pooled without
+    positions needs no more than the convolution's own rounding: rounding keeps the order.
+    """
+    names = placement.sites
+    return {
+        _layer_of(value): thresholds(names[value], "int8")
+        for value in placement.pooled
+        if len(value.users) > 1
+    }
+
+
+def _layer_of(value: Node) -> str:
+    """Return the name of the innermost module that computed a tensor of the exported graph."""
+    path, _ = list(value.meta["nn_module_stack"].values())[-1]
+    return str(path).removeprefix("network.")
+
+
 def rounded_weight(weight: Tensor) -> Tensor:
     """Round (O, I, kh, kw) to 255 levels per output channel; the gradient passes through."""
     scale = (weight.detach().abs().amax((1, 2, 3)) / 127).clamp_min(_SMALLEST)
     zero = torch.zeros_like(scale, dtype=torch.int32)
     rounded: Tensor = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
     return rounded
+
+
+class _Rounding:
+    """Rounds activations to 256 levels on one scale, as a function or as a hook of their layer."""
+
+    def __init__(self, threshold: float) -> None:
+        self.scale = threshold / 127
+
+    def __call__(self, x: Tensor) -> Tensor:
+        rounded: Tensor = torch.fake_quantize_per_tensor_affine(x, self.scale, 0, -128, 127)
+        return rounded
+
+    def after(self, _layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        """Return the rounded output."""
+        return self(output)
 
 
 class _Simulation:
@@ -118,14 +156,13 @@ class _Simulation:
     """
 
     def __init__(self, threshold: float) -> None:
-        self.scale = threshold / 127
+        self.rounding = _Rounding(threshold)
 
     def before(self, convolution: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return the rounded input, and cover the weight."""
         weight = convolution.get_parameter("weight")
         object.__setattr__(convolution, "weight", rounded_weight(weight))
-        rounded: Tensor = torch.fake_quantize_per_tensor_affine(inputs[0], self.scale, 0, -128, 127)
-        return rounded
+        return self.rounding(inputs[0])
 
     def after(self, convolution: nn.Module, _inputs: Any, _output: Any) -> None:
         """Uncover the weight, also where the forward pass failed."""
