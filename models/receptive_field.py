@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.fx import Node
 
-from models.receptive_rules import Span, shape_of, sources_span
+from models.receptive_rules import Span, shape_of, source_axis, sources_span
 
 #: Neighbouring output pixels per axis of which the largest field counts: at output stride 32 the
 #: field depends on where inside its cell of the coarsest map a pixel stands.
@@ -90,6 +90,7 @@ def _walk(nodes: list[Node], start: Node, axis: int) -> _Seen:
     lowest = max(0, centre - POSITIONS // 2)
     positions = np.arange(lowest, min(extent, lowest + POSITIONS))
     needed = {result: Span(positions, positions)}
+    axes = {result: axis}
     reached = _reached_from(start, nodes)
     global_context = False
     for node in reversed(nodes):
@@ -99,13 +100,15 @@ def _walk(nodes: list[Node], start: Node, axis: int) -> _Seen:
         sources = [source for source in node.all_input_nodes if source in reached]
         if not sources:
             continue  # a constant: the same for every picture
-        wanted = sources_span(node, axis, span)
+        wanted = sources_span(node, axes[node], span)
         if wanted is None:
             global_context = True
             continue
         for source in sources:
             own = wanted
-            if shape_of(source)[axis] == 1 < shape_of(node)[axis]:  # one value for every position
+            axes[source] = source_axis(node, axes[node])
+            extents = [shape_of(one)[axes[one]] for one in (source, node)]
+            if extents[0] == 1 < extents[1]:  # one value for every position
                 own = Span(np.zeros_like(span.first), np.zeros_like(span.last))
             needed[source] = own.joined(needed.get(source))
     seen = needed.get(start)

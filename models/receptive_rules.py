@@ -38,7 +38,7 @@ class Span:
 
 
 class Call:
-    """An operator of the graph, seen along one axis (-2: rows, -1: columns)."""
+    """An operator of the graph, seen along one axis of its result, counted from the last (-1)."""
 
     def __init__(self, node: Node, axis: int) -> None:
         assert isinstance(node.target, OpOverload)
@@ -79,6 +79,12 @@ def shape_of(node: Node) -> tuple[int, ...]:
     value = node.meta["val"]
     assert isinstance(value, Tensor)
     return tuple(value.shape)
+
+
+def source_axis(node: Node, axis: int) -> int:
+    """Return which axis of an operator's inputs becomes ``axis`` of its result."""
+    rule = _AXES.get(node.target)
+    return axis if rule is None else rule(Call(node, axis))
 
 
 def sources_span(node: Node, axis: int, span: Span) -> Span | None:
@@ -154,6 +160,41 @@ def _slice(call: Call, span: Span) -> Span:
     return Span(span.first * step + start, span.last * step + start)
 
 
+def _permuted_axis(call: Call) -> int:
+    dimensions = call["dims"]
+    return int(dimensions[call.axis]) % len(dimensions) - len(dimensions)
+
+
+#: Rows and columns of maps, (N, H, W, C), and of their windows, (N, H / k, k, W / l, l, C).
+_TO_WINDOWS = {-3: -5, -2: -3}
+_FROM_WINDOWS = {-5: -3, -3: -2}
+
+
+def _reshaped_axis(call: Call) -> int:
+    before, after = shape_of(call["self"]), shape_of(call.node)
+    windows, whole = (before, after) if len(before) == 6 else (after, before)
+    if len(windows) == 6 and whole[1:] == (
+        windows[1] * windows[2],
+        windows[3] * windows[4],
+        windows[5],
+    ):
+        axes = _TO_WINDOWS if windows is before else _FROM_WINDOWS
+        if call.axis in axes:
+            return axes[call.axis]
+    raise call.refused(f"makes {list(after)} of {list(before)}")
+
+
+def _reshape(call: Call, span: Span) -> Span:
+    """Only maps and their windows become each other, channels last."""
+    axis = _reshaped_axis(call)
+    before, after = shape_of(call["self"]), shape_of(call.node)
+    if len(after) == 6:
+        side = after[call.axis + 1]
+        return Span(span.first * side, span.last * side + side - 1)
+    side = before[axis + 1]
+    return Span(span.first // side, span.last // side)
+
+
 def _pad(call: Call, span: Span) -> Span:
     """Constants around a map; negative widths cut it."""
     if call["mode"] != "constant":
@@ -205,6 +246,8 @@ _RULES: Mapping[OpOverload, Callable[[Call, Span], Span | None]] = {
     _ATEN.upsample_nearest2d.vec: _nearest,
     _ATEN.upsample_bilinear2d.vec: _bilinear,
     _ATEN.slice.Tensor: _slice,
+    _ATEN.reshape.default: _reshape,
+    _ATEN.permute.default: _same,
     _ATEN.pad.default: _pad,
     _ATEN.cat.default: _concatenation,
     _ATEN.batch_norm.default: _same,
@@ -214,4 +257,10 @@ _RULES: Mapping[OpOverload, Callable[[Call, Span], Span | None]] = {
     _ATEN.mean.dim: _mean,
     _ATEN.adaptive_avg_pool2d.default: _everything,
     _ATEN.matmul.default: _everything,
+}
+
+#: Operators whose results have rows and columns elsewhere than their inputs.
+_AXES: Mapping[Any, Callable[[Call], int]] = {
+    _ATEN.reshape.default: _reshaped_axis,
+    _ATEN.permute.default: _permuted_axis,
 }

@@ -59,12 +59,18 @@ def unpool_phases(x: Tensor, phase: Tensor, size: tuple[int, int]) -> Tensor:
         phase: the positions that :func:`max_pool_phases` recorded, same shape.
         size: (H, W) of the result, with H // 2 == h and W // 2 == w.
     """
-    height, width = x.shape[-2:]
+    channels, height, width = x.shape[-3:]
+
+    def windows(plane: Tensor) -> Tensor:
+        """Put each value beside its window of four; channels last, so that all stays a view."""
+        return plane.permute(0, 2, 3, 1).reshape(-1, height, 1, width, 1, channels)
+
     pattern = torch.tensor([[0.0, 1.0], [2.0, 3.0]], dtype=x.dtype, device=x.device)
-    pattern = pattern.repeat(height, width)
-    kept = F.interpolate(phase, scale_factor=2.0, mode="nearest") == pattern
-    spread = F.interpolate(x, scale_factor=2.0, mode="nearest")
-    unpooled = torch.where(kept, spread, torch.zeros((), dtype=x.dtype, device=x.device))
+    zero = torch.zeros((), dtype=x.dtype, device=x.device)
+    # Broadcasting spreads the values. Runtimes make one kernel of that, where enlarged maps would
+    # be written and read again.
+    spread = torch.where(windows(phase) == pattern.view(1, 1, 2, 1, 2, 1), windows(x), zero)
+    unpooled = spread.reshape(-1, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
     bottom, right = size[0] - 2 * height, size[1] - 2 * width
     return F.pad(unpooled, (0, right, 0, bottom)) if bottom or right else unpooled
 

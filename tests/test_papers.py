@@ -171,7 +171,9 @@ def test_unpooling_networks_compute_what_pytorchs_indices_compute(
             x = network.deconv_fc6(network.fc7(network.fc6(x)))
         for stage in network.decoder:
             indices, full = kept.pop()
-            x = stage(F.max_unpool2d(x, indices, 2, output_size=full))
+            unpooled = F.max_unpool2d(x, indices, 2, output_size=full)
+            # In the layout of ours: on it depends in which order convolutions sum.
+            x = stage(unpooled.contiguous(memory_format=torch.channels_last))
         assert torch.equal(computed, network.classifier(x))
 
 

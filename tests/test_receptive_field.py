@@ -277,6 +277,15 @@ def test_unpooling_sees_its_window_and_the_value_it_spreads(size: tuple[int, int
     assert field == gradient_field(made_linear(Unpooled()), *size)
 
 
+def test_other_reshapes_are_refused_by_name() -> None:
+    class Turned(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.reshape(1, 3, 40, 30)
+
+    with pytest.raises(ModelError, match=r"aten.reshape.*makes \[1, 3, 40, 30\] of"):
+        receptive_field(Turned(), 30, 40)
+
+
 def test_segnet_sees_what_its_gradients_say() -> None:
     network = SegNet(classes=1, width=1 / 64)
     field = receptive_field(network, 520, 32)  # narrow: a whole picture would take a minute

@@ -12,54 +12,106 @@ from typing import Any
 
 import numpy as np
 
-#: Phase of each pixel of a 2x2 window, over (N, h, 2, w, 2, C).
-_PATTERN = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 1, 2, 1)
-
 
 def rewrite(ov: Any, model: Any) -> None:
     """Apply all of them to an ``ov.Model`` in place."""
     for operation in list(model.get_ordered_ops()):
-        kind = operation.get_type_name()
-        if kind == "Select":
-            _spread_by_broadcast(ov.opset13, operation)
-        elif kind == "TopK":
+        if operation.get_type_name() == "TopK":
             _argmax_over_planes(ov.opset13, operation)
     for operation in list(model.get_ordered_ops()):
         if operation.get_type_name() == "Slice":
             _slice_both_axes_at_once(ov.opset13, operation)
+    for operation in list(model.get_ordered_ops()):
+        if operation.get_type_name() == "MaxPool":
+            _largest_of_phases(ov.opset13, operation)
+            _quantise_once(operation)
     model.validate_nodes_and_infer_types()
 
 
-def _spread_by_broadcast(op: Any, select: Any) -> None:
-    """Unpool without enlarging first.
+def _largest_of_phases(op: Any, pool: Any) -> None:
+    """Take the maximum of the four phases where three of them are read anyway, to be compared.
 
-    ``where(nearest(phase) == pattern, nearest(value), 0)`` writes and reads two planes of the full
-    size that hold everything four times. Channels last, which is how OpenVINO keeps them anyway,
-    the same is one comparison that broadcasts (N, h, 1, w, 1, C) over a 2x2 pattern; its result
-    *is* the enlarged tensor, and quantising it fuses into the same kernel.
+    One more slice, and pooling fuses with the comparisons and with what quantises its result.
     """
-    equal, value = _input(select, 0), _input(select, 1)
-    if equal.get_type_name() != "Equal" or not _is_constant(_input(select, 2), [0.0]):
+    phases: dict[tuple[int, ...], Any] = {}
+    bounds = None
+    for reader in (one.get_node() for one in pool.output(0).get_target_inputs()):
+        if reader.get_type_name() != "GreaterEqual":
+            continue
+        phase = _input(reader, 0)
+        if phase.get_type_name() != "Slice" or phase.input_value(0) != pool.input_value(0):
+            return
+        start, stop, step, axes = _slice_of(phase) or [np.empty(0)] * 4
+        if step.tolist() != [2, 2]:
+            return
+        bounds = stop, step, axes
+        phases[tuple(start[np.argsort(axes)].tolist())] = reader.input_value(0)
+    if bounds is None or set(phases) != {(0, 0), (0, 1), (1, 0)}:
         return
-    phase, pattern = _input(equal, 0), _input(equal, 1)
-    if not (_doubles(phase) and _doubles(value) and pattern.get_type_name() == "Constant"):
-        return
-    shape = value.input_value(0).get_partial_shape()
-    channels, height, width = (shape[axis] for axis in (1, 2, 3))
-    if channels.is_dynamic or height.is_dynamic or width.is_dynamic:
-        return
-    c, h, w = channels.get_length(), height.get_length(), width.get_length()
-    if not _is_constant(pattern, np.tile(_PATTERN.reshape(2, 2), (h, w))):
-        return
+    stop, step, axes = (op.constant(values) for values in bounds)
+    last = op.slice(pool.input_value(0), op.constant(np.array([1, 1])), stop, step, axes)
+    upper, lower = op.maximum(phases[0, 0], phases[0, 1]), op.maximum(phases[1, 0], last)
+    _replace(pool.output(0), op.maximum(upper, lower))
 
-    def windows(small: Any) -> Any:
-        last = op.transpose(small, _ints(op, 0, 2, 3, 1))
-        return op.reshape(last, _ints(op, 0, h, 1, w, 1, c), special_zero=True)
 
-    kept = op.equal(windows(phase.input_value(0)), op.constant(_PATTERN))
-    spread = op.select(kept, windows(value.input_value(0)), op.constant(np.float32(0)))
-    enlarged = op.reshape(spread, _ints(op, 0, 2 * h, 2 * w, c), special_zero=True)
-    _replace(select.output(0), op.transpose(enlarged, _ints(op, 0, 3, 1, 2)))
+def _quantise_once(pool: Any) -> None:
+    """Drop a pair of quantising and dequantising behind a pooling that has the same before it.
+
+    The largest of values that were rounded to bytes is one of them. TensorRT wants both pairs.
+    """
+    before = _pair_that_ends_in(pool.input_value(0).get_node())
+    if before is None:
+        return
+    for reader in (one.get_node() for one in pool.output(0).get_target_inputs()):
+        behind = _pair_that_begins_with(reader)
+        if behind is not None and _same_constants(before, behind):
+            for user in list(behind[-1].output(0).get_target_inputs()):
+                user.replace_source_output(pool.output(0))
+
+
+#: Quantise, then dequantise, as OpenVINO reads it from ONNX.
+_PAIR = ("FakeQuantize", "Convert", "Convert", "Subtract", "Multiply")
+
+
+def _pair_that_ends_in(operation: Any) -> list[Any] | None:
+    found = [operation]
+    while len(found) < len(_PAIR) and found[0].get_input_size():
+        found.insert(0, _input(found[0], 0))
+    return _checked(found)
+
+
+def _pair_that_begins_with(operation: Any) -> list[Any] | None:
+    found = [operation]
+    while len(found) < len(_PAIR):
+        readers = found[-1].output(0).get_target_inputs()
+        if len(readers) != 1:
+            return None
+        found.append(next(iter(readers)).get_node())
+    return _checked(found)
+
+
+def _checked(operations: list[Any]) -> list[Any] | None:
+    kinds = tuple(one.get_type_name() for one in operations)
+    return operations if kinds == _PAIR else None
+
+
+def _same_constants(one: list[Any], other: list[Any]) -> bool:
+    """Whether two pairs round alike: the same type of byte, the same scale and zero point."""
+    types = [pair[1].get_output_element_type(0) for pair in (one, other)]
+    return types[0] == types[1] and all(
+        _constants(a) == _constants(b) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _constants(operation: Any) -> list[list[float]]:
+    """All its inputs but the first, where they are constants or converted from one; else NaN."""
+    found = []
+    for place in range(1, operation.get_input_size()):
+        given = _input(operation, place)
+        given = _input(given, 0) if given.get_type_name() == "Convert" else given
+        constant = given.get_type_name() == "Constant"
+        found.append(given.get_data().reshape(-1).tolist() if constant else [float("nan")])
+    return found
 
 
 def _argmax_over_planes(op: Any, top: Any) -> None:
@@ -109,27 +161,6 @@ def _slice_of(operation: Any) -> list[Any] | None:
     if any(one.get_type_name() != "Constant" for one in given):
         return None
     return [one.get_data().reshape(-1).astype(np.int64) for one in given]
-
-
-def _doubles(operation: Any) -> bool:
-    """Whether it enlarges both sides twice by nearest neighbour."""
-    if operation.get_type_name() != "Interpolate":
-        return False
-    wanted = operation.get_attributes()
-    before = operation.input_value(0).get_partial_shape()
-    after = operation.get_output_partial_shape(0)
-    return (
-        wanted["mode"] == "nearest"
-        and wanted["coordinate_transformation_mode"] == "asymmetric"
-        and before.rank.get_length() == 4
-        and all(
-            before[axis].is_static
-            and after[axis].is_static
-            and after[axis].get_length() == 2 * before[axis].get_length()
-            for axis in (2, 3)
-        )
-        and str(operation.get_output_element_type(0)) == "<Type: 'float32'>"
-    )
 
 
 def _is_constant(operation: Any, values: Any) -> bool:
