@@ -20,32 +20,11 @@ _aten = torch.ops.aten
 CONVOLUTIONS = frozenset({_aten.conv2d.default, _aten.conv2d.padding})
 TRANSPOSED = frozenset({_aten.conv_transpose2d.input})
 CONCATS = frozenset({_aten.cat.default})
-_ADDITIONS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
-_RELUS = frozenset(
-    {
-        _aten.relu.default,
-        _aten.relu_.default,
-        _aten.hardtanh.default,
-        _aten.hardtanh_.default,
-        _aten.relu6.default,
-        _aten.clamp.default,
-        _aten.clamp_.default,
-    }
-)
 RESIZES = frozenset({_aten.upsample_nearest2d.vec, _aten.upsample_bilinear2d.vec})
-_PADS = frozenset({_aten.pad.default, _aten.constant_pad_nd.default})
-#: Operators whose output is a choice or a mean of values of their first argument, or a constant.
-_SIGN_KEEPING = frozenset(
-    {
-        *RESIZES,
-        *_PADS,
-        _aten.max_pool2d.default,
-        _aten.avg_pool2d.default,
-        _aten.slice.Tensor,
-        _aten.expand.default,
-        _aten.dropout.default,
-    }
-)
+MAX_POOLINGS = frozenset({_aten.max_pool2d.default})
+_ADDITIONS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
+#: Of poolings with positions, so many from the picture on are quantised before (decision 006).
+_POSITIONS_AMONG_BYTES = 2
 #: Means over the whole picture or over bins of it; bins are matrix products in these networks.
 _POOLINGS_TO_BINS = frozenset(
     {_aten.mean.dim, _aten.adaptive_avg_pool2d.default, _aten.matmul.default}
@@ -77,16 +56,28 @@ class Placement:
         skips: addition -> its residual branch, which is quantised (not the convolution's output,
             which TensorRT adds in the convolution's own epilogue).
         concats: concatenations whose inputs share one scale.
+        pooled: tensor that is pooled only -> its max pooling, which an INT8 convolution reads. It
+            is quantised on the same scale, so that pooling moves bytes: the largest value rounds to
+            the largest byte. Where positions are kept they are found among the bytes too, for all
+            of them or none (rounding on one side of a comparison makes ties), and only at the two
+            finest levels: deeper, a tie moves a value further and there is no time to gain.
     """
 
     convolutions: tuple[Convolution, ...]
     nodes: dict[str, Node]
     skips: dict[Node, Node]
     concats: tuple[Node, ...]
+    pooled: dict[Node, Node]
+
+    @property
+    def sites(self) -> dict[Node, str]:
+        """Every tensor that is quantised, and the name in :attr:`tensors` whose range it has."""
+        names = self.tensors
+        return names | {value: names[pooling] for value, pooling in self.pooled.items()}
 
     @property
     def tensors(self) -> dict[Node, str]:
-        """Every tensor that is quantised for these decisions, and a name that tells where it is.
+        """Every tensor that has a range of its own, and a name that tells where it is.
 
         ``NAME`` is the input of convolution NAME (of the first, where several read it),
         ``NAME.skip`` the branch that is added to its output, ``NAME.concat.0`` the first of the
@@ -135,6 +126,7 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
         nodes,
         dict(_residuals(graph, quantised)),
         tuple(_shared_concats(graph, quantised)),
+        dict(_pooled_alone(graph, quantised)),
     )
 
 
@@ -212,23 +204,22 @@ def _residuals(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node,
         first, second = branches
         # Of two convolutions the branch is the one that the other is computed from, as in
         # MobileNet's blocks, where the block before ends with a bare convolution.
-        if first in quantised and not _computed_from(second, first):
+        if first in quantised and first not in _sources(second):
             yield node, second
-        elif second in quantised and not _computed_from(first, second):
+        elif second in quantised and second not in _sources(first):
             yield node, first
 
 
-def _computed_from(value: Node, source: Node) -> bool:
+def _sources(value: Node) -> set[Node]:
+    """Return everything that a value is computed from, and itself."""
     seen: set[Node] = set()
     waiting = [value]
     while waiting:
         node = waiting.pop()
-        if node is source:
-            return True
         if node not in seen:
             seen.add(node)
             waiting += node.all_input_nodes
-    return False
+    return seen
 
 
 def _shared_concats(graph: GraphModule, quantised: set[Node]) -> Iterator[Node]:
@@ -238,30 +229,27 @@ def _shared_concats(graph: GraphModule, quantised: set[Node]) -> Iterator[Node]:
             yield node
 
 
-def never_negative(value: object) -> bool:
-    """Whether a tensor holds no negative value, whatever the frame: it comes out of a ReLU."""
-    if not isinstance(value, Node):
-        return False
-    if value.target in _RELUS:
-        given = value.args[1] if len(value.args) > 1 else None  # else -1, or none at all
-        floor = 0 if value.target in _ZERO_FLOORED else given
-        return isinstance(floor, int | float) and floor >= 0
-    if value.target in CONCATS:
-        parts = value.args[0]
-        return isinstance(parts, list | tuple) and all(never_negative(part) for part in parts)
-    if value.target is _aten.where.self:
-        # The unpooling form: a value of the smaller map where its index points, else zero.
-        return never_negative(value.args[1]) and _is_zero(value.args[2])
-    if value.target in _PADS and any(isinstance(x, int | float) and x < 0 for x in value.args[2:]):
-        return False
-    return value.target in _SIGN_KEEPING and never_negative(value.args[0])
+def _pooled_alone(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node, Node]]:
+    """Find tensors that nothing reads but one max pooling and those who look for its positions.
+
+    What others read as well is not quantised for the pooling's sake.
+    """
+    for node in graph.graph.nodes:
+        if node.target not in MAX_POOLINGS or not quantised & set(node.users):
+            continue
+        value = node.all_input_nodes[0]
+        others = [user for user in value.users if user is not node]
+        fine = not others or _poolings_before(node) < _POSITIONS_AMONG_BYTES
+        if fine and all(_compared(user) for user in others):
+            yield value, node
 
 
-_ZERO_FLOORED = frozenset({_aten.relu.default, _aten.relu_.default, _aten.relu6.default})
+def _poolings_before(node: Node) -> int:
+    return sum(one.target in MAX_POOLINGS for one in _sources(node) if one is not node)
 
 
-def _is_zero(value: object) -> bool:
-    zeros = (_aten.zeros.default, _aten.zeros_like.default)
-    if isinstance(value, Node) and value.target is _aten.full.default:
-        return bool(value.args[1] == 0)
-    return isinstance(value, Node) and value.target in zeros
+def _compared(node: Node) -> bool:
+    """Whether it takes a phase of every window, to be compared with the maximum and no more."""
+    if node.target is _aten.slice.Tensor:
+        return all(_compared(user) for user in node.users)
+    return node.target is _aten.ge.Tensor

@@ -8,7 +8,7 @@ tensors that are never negative use all 255 levels instead of half of them.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from calibration.errors import CalibrationError
-from calibration.placement import RESIZES, Placement, never_negative
+from calibration.placement import RESIZES, Placement
+from calibration.signs import never_negative
 from calibration.table import Dtype
 
 _ANNOTATION = "quantization_annotation"
@@ -93,10 +94,11 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
         self._unsigned = unsigned
 
     def annotate(self, model: GraphModule) -> GraphModule:
-        """Mark inputs and weights of convolutions, residual branches and concatenations."""
+        """Mark inputs and weights of convolutions, poolings, residual branches, concatenations."""
+        shared = dict(self._before_pooling())
         for node in self._placement.nodes.values():
             x, weight = node.all_input_nodes[:2]
-            _mark(node, {x: self._range_of(x), weight: WEIGHTS})
+            _mark(node, {x: shared.get(x) or self._range_of(x), weight: WEIGHTS})
         for addition, skip in self._placement.skips.items():
             _mark(addition, {skip: self._range_of(skip)})
         for concat in self._placement.concats:
@@ -108,6 +110,14 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
 
     def _range_of(self, value: Node) -> QuantizationSpec:
         return UNSIGNED if self._unsigned and never_negative(value) else SIGNED
+
+    def _before_pooling(self) -> Iterator[tuple[Node, SharedQuantizationSpec]]:
+        """Quantise what is pooled; yield each pooling, and the scale for those who read it."""
+        for value, pooling in self._placement.pooled.items():
+            shared = SharedQuantizationSpec((value, pooling))
+            for reader in value.users:
+                _mark(reader, {value: self._range_of(value) if reader is pooling else shared})
+            yield pooling, shared
 
     def _share(self, concat: Node) -> None:
         """Give all inputs of a concatenation, and its output, one scale.

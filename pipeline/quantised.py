@@ -51,7 +51,7 @@ class QuantisedGraph:
         """Return the graph for export, what is not INT8 in ``dtype``; scales are FP32."""
         module = self.captured.with_dtype(dtype, free_batch)
         placement = place(module, self.high_precision)
-        names = {node.name: name for node, name in placement.tensors.items()}
+        names = {node.name: name for node, name in placement.sites.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             prepared = prepare_pt2e(module, RoadQuantizer(placement, self._unsigned))

@@ -37,7 +37,7 @@ def quantised(tensors: dict[str, float], convolutions: tuple[Convolution, ...]) 
         quantise = torch.ops.quantized_decomposed.quantize_per_tensor.default
         graph.call_function(quantise, (value, scale, 0, -128, 127, torch.int8))
     graph.output(())
-    placement = SimpleNamespace(tensors=names, convolutions=convolutions)
+    placement = SimpleNamespace(tensors=names, sites=names, convolutions=convolutions)
     module = GraphModule(nn.Module(), graph)
     return SimpleNamespace(placement=placement, with_dtype=lambda dtype: module)
 

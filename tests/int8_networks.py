@@ -162,8 +162,8 @@ def assert_pairs(parsed: Parsed, case: Case, dtype: torch.dtype) -> None:
     used = list(parsed.used())
     for layers in (used, parsed.layers):  # none is folded away, none is left behind
         count = Counter(layer.type for layer in layers)
-        assert count[trt.LayerType.QUANTIZE] == len(placement.tensors)
-        assert count[trt.LayerType.DEQUANTIZE] == len(placement.tensors) + len(placement.int8)
+        assert count[trt.LayerType.QUANTIZE] == len(placement.sites)
+        assert count[trt.LayerType.DEQUANTIZE] == len(placement.sites) + len(placement.int8)
     for layer in used:
         inputs = [parsed.maker(layer, index) for index in range(layer.num_inputs)]
         kinds = [None if maker is None else maker.type for maker in inputs]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule, Interpreter, Node
 
 from calibration.errors import CalibrationError
-from calibration.placement import Placement, never_negative
+from calibration.placement import Placement
+from calibration.signs import never_negative
 from models.pooling import adaptive_average_pool
+from models.segnet import SegNet
 from models.spec import InputSpec
 from models.unpooling import MaxPoolPhases, MaxUnpoolPhases
 from pipeline.captured import CapturedGraph
@@ -265,11 +268,21 @@ def test_convolutions_that_read_one_tensor_share_its_pair() -> None:
     assert len(pairs(quantised(graph))) == 2
 
 
-def test_a_maximum_is_quantised_behind_the_pooling() -> None:
+def test_what_is_pooled_is_quantised_before_and_behind_on_one_scale() -> None:
+    """So that pooling moves bytes: the largest value rounds to the largest byte."""
     graph = captured(network(lambda self, x: F.max_pool2d(x, 2)))
     (tensor,) = graph.placement().tensors
     assert tensor.target == _aten.max_pool2d.default
-    assert only(quantised(graph), _aten.max_pool2d.default).args[0].target == _aten.relu.default
+    module = quantised(graph)
+    pool = only(module, _aten.max_pool2d.default)
+    found = pairs(module)
+    assert pool.args[0].target == DEQUANTIZE
+    assert found[pool.args[0].args[0].args[0].name] == found[pool.name]
+
+
+def test_what_is_not_pooled_alone_is_quantised_behind_the_pooling_only() -> None:
+    graph = captured(network(lambda self, x: F.max_pool2d(x, 2) + x[:, :, ::2, ::2]))
+    assert graph.placement().pooled == {}
 
 
 class Unpooled(Network):
@@ -285,8 +298,16 @@ class Unpooled(Network):
         return self.unpool(self.inner(pooled.values).relu(), pooled)
 
 
-def test_nothing_is_quantised_between_a_pooling_and_its_index() -> None:
-    """Rounding one side of the comparison alone, or both, would make new ties."""
+def unpooled_by(chosen: Node) -> Node:
+    """Return the map that values become over their windows, channels first again."""
+    (windows,) = chosen.users
+    (whole,) = windows.users
+    assert (windows.target, whole.target) == (_aten.reshape.default, _aten.permute.default)
+    return whole
+
+
+def test_a_pooling_and_its_positions_read_the_same_bytes() -> None:
+    """Rounding one side of the comparison alone would make new ties."""
     module = quantised(captured(Unpooled(), 30))
     pool = only(module, _aten.max_pool2d.default)
     comparisons = module.graph.find_nodes(op="call_function", target=_aten.ge.Tensor)
@@ -296,14 +317,46 @@ def test_nothing_is_quantised_between_a_pooling_and_its_index() -> None:
         while value.target == _aten.slice.Tensor:
             value = value.args[0]
         assert maximum is pool
-        assert value is pool.args[0]
-        assert value.target == _aten.relu.default
+        assert value.target == pool.args[0].target == DEQUANTIZE
+        assert value.args[0] is pool.args[0].args[0]
     (reader,) = (user for user in pool.users if user.target == QUANTIZE)
+    assert reader.args[1] == pool.args[0].args[0].args[1]
     assert len(reader.users) == 1
     chosen = module.graph.find_nodes(op="call_function", target=_aten.where.self)[-1]
-    values = chosen.args[1].args[0]  # what is spread by the nearest resize
+    values = chosen.args[1].args[0].args[0]  # what is spread over its windows, channels last
     assert values.target == _aten.relu.default
-    assert [user.target for user in chosen.users] == [QUANTIZE]
+    assert [user.target for user in unpooled_by(chosen).users] == [QUANTIZE]
+
+
+def test_only_the_two_finest_levels_look_for_positions_among_bytes() -> None:
+    graph = captured(SegNet(classes=11, width=1 / 16), 64)
+    finest = [graph.placement().tensors[pooling] for pooling in graph.placement().pooled.values()]
+    assert finest == ["encoder.1.0.conv", "encoder.2.0.conv"]
+
+
+def test_positions_in_int8_are_those_of_max_unpool_on_the_same_bytes() -> None:
+    """The bytes that go in decide, ties included: PyTorch keeps the first of equal ones."""
+    torch.manual_seed(0)
+    network = Unpooled().eval()
+    graph = captured(network, 30)
+    given: dict[str, Tensor] = {}
+
+    class Watched(Interpreter):
+        def run_node(self, n: Node) -> Any:
+            given[n.name] = super().run_node(n)
+            return given[n.name]
+
+    module = quantised(graph, 1.0)
+    frames = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    Watched(module).run(frames)
+    pool = only(module, _aten.max_pool2d.default)
+    chosen = module.graph.find_nodes(op="call_function", target=_aten.where.self)[-1]
+    spread = chosen.args[1].args[0].args[0]
+    _, indices = F.max_pool2d(given[pool.args[0].name], 2, return_indices=True)
+    expected = F.max_unpool2d(given[spread.name], indices, 2)
+    assert torch.equal(given[unpooled_by(chosen).name], expected)
+    bytes_of = given[pool.args[0].args[0].name]
+    assert len(bytes_of.unique()) < 256  # so that windows tie
 
 
 NON_NEGATIVE: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {

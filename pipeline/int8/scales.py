@@ -39,7 +39,7 @@ def scales_of(graph: QuantisedGraph) -> tuple[TensorScale, ...]:
 
     Weights are not among them: they have a scale per output channel and nothing of them is clipped.
     """
-    names = {node.name: name for node, name in graph.placement.tensors.items()}
+    names = {node.name: name for node, name in graph.placement.sites.items()}
     module = graph.with_dtype(torch.float32)
     assert isinstance(module, GraphModule)
     found = {}

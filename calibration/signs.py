@@ -1,0 +1,66 @@
+"""Which tensors of an exported graph hold no negative value, whatever the frame."""
+
+from __future__ import annotations
+
+import torch
+from torch.fx import Node
+
+from calibration.placement import CONCATS, MAX_POOLINGS, RESIZES
+
+_aten = torch.ops.aten
+
+_RELUS = frozenset(
+    {
+        _aten.relu.default,
+        _aten.relu_.default,
+        _aten.hardtanh.default,
+        _aten.hardtanh_.default,
+        _aten.relu6.default,
+        _aten.clamp.default,
+        _aten.clamp_.default,
+    }
+)
+_PADS = frozenset({_aten.pad.default, _aten.constant_pad_nd.default})
+#: Operators whose output is a choice or a mean of values of their first argument, or a constant.
+_SIGN_KEEPING = frozenset(
+    {
+        *RESIZES,
+        *_PADS,
+        *MAX_POOLINGS,
+        _aten.avg_pool2d.default,
+        _aten.slice.Tensor,
+        _aten.reshape.default,
+        _aten.permute.default,
+        _aten.expand.default,
+        _aten.dropout.default,
+    }
+)
+
+
+def never_negative(value: object) -> bool:
+    """Whether a tensor holds no negative value, whatever the frame: it comes out of a ReLU."""
+    if not isinstance(value, Node):
+        return False
+    if value.target in _RELUS:
+        given = value.args[1] if len(value.args) > 1 else None  # else -1, or none at all
+        floor = 0 if value.target in _ZERO_FLOORED else given
+        return isinstance(floor, int | float) and floor >= 0
+    if value.target in CONCATS:
+        parts = value.args[0]
+        return isinstance(parts, list | tuple) and all(never_negative(part) for part in parts)
+    if value.target is _aten.where.self:
+        # The unpooling form: a value of the smaller map where its index points, else zero.
+        return never_negative(value.args[1]) and _is_zero(value.args[2])
+    if value.target in _PADS and any(isinstance(x, int | float) and x < 0 for x in value.args[2:]):
+        return False
+    return value.target in _SIGN_KEEPING and never_negative(value.args[0])
+
+
+_ZERO_FLOORED = frozenset({_aten.relu.default, _aten.relu_.default, _aten.relu6.default})
+
+
+def _is_zero(value: object) -> bool:
+    zeros = (_aten.zeros.default, _aten.zeros_like.default)
+    if isinstance(value, Node) and value.target is _aten.full.default:
+        return bool(value.args[1] == 0)
+    return isinstance(value, Node) and value.target in zeros
