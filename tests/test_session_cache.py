@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.engine import Engine
+from pipeline.engine import Engine, describe_file, load_engine
 from pipeline.sessions import open_session
 from pipeline.sessions.cache import cache_folder, forget_the_oldest
 from pipeline.sessions.openvino import executed_convolutions
@@ -40,12 +43,13 @@ def test_a_folder_that_cannot_be_made_is_none(
 
 def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
     for age, name in enumerate("dcba"):
-        path = tmp_path / f"{name}.blob"
+        path = tmp_path / name / "1.blob"
+        path.parent.mkdir()
         path.touch()
         os.utime(path, (1000 - age, 1000 - age))
     (tmp_path / "other.txt").touch()
     forget_the_oldest(tmp_path, kept=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.blob", "d.blob", "other.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d", "other.txt"]
 
 
 def test_an_engine_from_the_cache_is_the_same_engine(small_engine: Engine, tmp_path: Path) -> None:
@@ -59,4 +63,29 @@ def test_an_engine_from_the_cache_is_the_same_engine(small_engine: Engine, tmp_p
             assert session.capabilities.precision == precision
             convolutions = executed_convolutions(session._model).convolutions
             assert convolutions == small_engine.manifest.layers.convolutions
-    assert len(list(tmp_path.glob("*.blob"))) == 1
+    assert len(list(tmp_path.glob("*/*.blob"))) == 1
+
+
+def test_other_weights_under_the_same_name_are_not_taken_from_the_cache(
+    small_engine: Engine, tmp_path: Path
+) -> None:
+    """OpenVINO itself looks at the path, the date and the size of the network's file only."""
+    folder, cache = tmp_path / "engine", tmp_path / "cache"
+    shutil.copytree(small_engine.folder, folder)
+    engine = load_engine(folder / small_engine.path.name)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 90, 120, 3), dtype=np.uint8)
+    with open_session(engine, cache=cache) as session:
+        before = session.run(frames)
+    xml, weights = engine.path, engine.path.with_suffix(".bin")
+    dated = xml.stat()
+    constants = re.findall(r'element_type="f32"[^/]*offset="(\d+)" size="(\d+)"', xml.read_text())
+    offset, size = max(((int(a), int(b)) for a, b in constants), key=lambda one: one[1])
+    content = weights.read_bytes()
+    weights.write_bytes(content[:offset] + bytes(size) + content[offset + size :])
+    os.utime(xml, ns=(dated.st_atime_ns, dated.st_mtime_ns))
+    files = tuple(describe_file(folder / file.name) for file in engine.manifest.files)
+    changed = Engine(replace(engine.manifest, files=files), folder)
+    with open_session(changed, cache=cache) as session, open_session(changed) as fresh:
+        after = session.run(frames)
+        assert (after == fresh.run(frames)).all()
+    assert (after != before).any()

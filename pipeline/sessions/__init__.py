@@ -61,7 +61,9 @@ def open_engine(
     return engine, open_session(engine, hint, cache)
 
 
-def open_session(engine: Engine, hint: str = "latency", cache: Path | None = None) -> Session:
+def open_session(
+    engine: Engine, hint: str = "latency", cache: Path | None = None, threads: int = 0
+) -> Session:
     """Load ``engine`` with the runtime that its manifest names.
 
     Args:
@@ -69,10 +71,11 @@ def open_session(engine: Engine, hint: str = "latency", cache: Path | None = Non
         hint: ``latency`` of single frames, or ``throughput``: several frames of a file at once,
             where the runtime can.
         cache: folder for what the runtime compiles of it, to start faster the next time.
+        threads: of a runtime that computes on the processor, 0 for its choice.
     """
     kind = session_class(engine.manifest.runtime)
     if engine.manifest.runtime in COMPILED_AT_START:
-        return kind(engine, hint=hint, cache=cache)
+        return kind(engine, threads, hint=hint, cache=cache)
     return kind(engine)
 
 

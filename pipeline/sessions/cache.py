@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from pathlib import Path
+
+from pipeline.engine import Manifest
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +34,23 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+def folder_of(cache: Path, manifest: Manifest) -> Path:
+    """Return the folder of one engine in a cache, named after all its files' bytes.
+
+    OpenVINO knows what it compiled by path, date and size of the network's file alone; weights lie
+    in another one.
+    """
+    digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode())
+    return cache / digest.hexdigest()[:16]
+
+
 def forget_the_oldest(folder: Path, kept: int = _KEPT) -> None:
     """Remove all but the newest compiled engines; what another process uses stays readable."""
     try:
-        blobs = sorted(folder.glob("*.blob"), key=lambda blob: blob.stat().st_mtime)
+        blobs = sorted(folder.glob("*/*.blob"), key=lambda blob: blob.stat().st_mtime)
         for blob in blobs[:-kept]:
             blob.unlink(missing_ok=True)
+            if not any(blob.parent.iterdir()):
+                blob.parent.rmdir()
     except OSError as error:
         log.info("the cache %s is not tidied (%s)", folder, error)

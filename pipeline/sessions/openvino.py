@@ -19,7 +19,7 @@ from pipeline.sessions.base import (
     TensorSpec,
     filled,
 )
-from pipeline.sessions.cache import forget_the_oldest
+from pipeline.sessions.cache import folder_of, forget_the_oldest
 
 if TYPE_CHECKING:
     from pipeline.sessions.probe import Probe
@@ -78,8 +78,8 @@ def compile_for_cpu(
     settings = dict(settings or {})
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
-    try:
-        return compiled(read_model(xml), precision, settings)
+    try:  # by its path: what is in the cache is then found without reading the network
+        return _core().compile_model(xml, "CPU", _usual(precision) | settings)
     except RuntimeError as error:
         raise _refused(str(xml), error) from error
 
@@ -92,9 +92,12 @@ def compiled(
     The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
     has it, and class maps would differ between machines without a word.
     """
+    return _core().compile_model(model, "CPU", _usual(precision) | (settings or {}))
+
+
+def _usual(precision: str) -> dict[str, str]:
     hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
-    usual = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-    return _core().compile_model(model, "CPU", {**usual, **(settings or {})})
+    return {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
 
 
 def _refused(what: str, error: RuntimeError) -> EngineError:
@@ -162,7 +165,7 @@ class OpenVINOSession(Session):
         manifest = engine.manifest
         settings = {"PERFORMANCE_HINT": hint.upper()}
         if cache is not None:
-            settings["CACHE_DIR"] = str(cache)
+            settings["CACHE_DIR"] = str(folder_of(cache, manifest))
         self._model: ov.CompiledModel | None = compile_for_cpu(
             engine.path, manifest.precision, threads, settings
         )

@@ -68,13 +68,13 @@ class OpenVINOProbe(Probe):
                 found.append(ConvolutionWork(executed.get(name, fallback), *work))
         return found
 
-    def load(self, shapes: Sequence[Shape], precision: str) -> Load:
+    def load(self, shapes: Sequence[Shape], precision: str, threads: int = 0) -> Load:
         if not computes(precision):
             raise EngineError(
                 f"this processor computes no {precision.upper()}; ask for one of what "
                 "'python -m pipeline doctor' lists"
             )
-        return _OpenVINOLoad(self._ov, shapes, precision)
+        return _OpenVINOLoad(self._ov, shapes, precision, threads)
 
 
 def _work_of(operation: Any) -> tuple[int, int] | None:
@@ -106,11 +106,13 @@ def _work_of(operation: Any) -> tuple[int, int] | None:
 class _OpenVINOLoad(Load):
     """Convolutions one after the other, each compiled for itself, as an engine is."""
 
-    def __init__(self, ov: Any, shapes: Sequence[Shape], precision: str) -> None:
+    def __init__(self, ov: Any, shapes: Sequence[Shape], precision: str, threads: int) -> None:
         self.macs = _IN_A_ROW * sum(shape.macs for shape in shapes)
         self._requests = []
+        settings = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
         for shape in shapes:
-            model = compiled(_convolution(ov, shape, quantised=precision == "int8"), precision)
+            network = _convolution(ov, shape, quantised=precision == "int8")
+            model = compiled(network, precision, settings)
             request = model.create_infer_request()
             random = np.random.default_rng(0)
             size = (1, shape.channels, shape.height, shape.width)

@@ -82,8 +82,13 @@ class Probe(ABC):
         """Return what the convolutions and matrix products of an engine have to do."""
 
     @abstractmethod
-    def load(self, shapes: Sequence[Shape], precision: str) -> Load:
+    def load(self, shapes: Sequence[Shape], precision: str, threads: int = 0) -> Load:
         """Make convolutions in a precision, each of another shape, run one after the other.
+
+        Args:
+            shapes: of the convolutions.
+            precision: in which they are computed.
+            threads: of a processor; 0 for the runtime's choice.
 
         Raises:
             EngineError: this machine has no arithmetic of the precision.
