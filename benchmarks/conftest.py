@@ -21,12 +21,13 @@ CLIP_FRAMES = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--networks`` and ``--slow``."""
+    """``--networks``, ``--precision`` and ``--slow``."""
     parser.addoption(
         "--networks",
         default="segnet_lite,deeplab_v3plus_lite",
         help="networks with registered weights, with commas between them; default: the small ones",
     )
+    parser.addoption("--precision", default="int8", help="of the engines; default: int8")
     parser.addoption(
         "--slow", action="store_true", help="also what takes minutes: torch.compile, calibration"
     )
@@ -60,10 +61,13 @@ def road_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(network: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A network with trained weights in FP32, as a user builds it."""
-    options = BuildOptions(network, output=tmp_path_factory.mktemp("engines"))
-    return build(options, lambda what, share: None)
+def engine(
+    network: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Engine:
+    """A network with trained weights, in ``--precision``."""
+    precision = request.config.getoption("precision")
+    folder = tmp_path_factory.mktemp("engines")
+    return build(BuildOptions(network, precision=precision, output=folder), lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.engine import Engine
+from pipeline.sessions import open_session
 from pipeline.sessions.base import Frames, Session
 from pipeline.sinks import SinkOptions, open_sinks
 from pipeline.sources import open_source
@@ -61,3 +63,31 @@ def test_end_to_end(
     benchmark.extra_info["fps"] = fps
     benchmark.extra_info["share_of_engine"] = fps * statistics.median(alone)
     benchmark.extra_info["stages_ms"] = stages
+
+
+def test_threads(benchmark: BenchmarkFixture, engine: Engine, clip: Path, tmp_path: Path) -> None:
+    """From a file to a video by inference threads and hint, in turns: what the default rests on.
+
+    ``fps_ratio`` is over the default, which leaves the number of threads to OpenVINO.
+    """
+    ways = {"default": ("latency", 0), "1 thread": ("latency", 1), "throughput": ("throughput", 0)}
+    fps: dict[str, list[float]] = {name: [] for name in ways}
+    classes = engine.manifest.classes
+    with ExitStack() as stack:
+        sessions = {
+            name: stack.enter_context(open_session(engine, hint, threads=threads))
+            for name, (hint, threads) in ways.items()
+        }
+
+        def one_turn() -> None:
+            for name, session in sessions.items():
+                source = open_source(str(clip))
+                sink_options = SinkOptions(classes, source.name, source.fps, force=True)
+                sinks = open_sinks([str(tmp_path / "out.mp4")], sink_options)
+                fps[name].append(run(session, source, sinks, StreamOptions(classes)).fps or 0.0)
+
+        benchmark.pedantic(one_turn, rounds=5, warmup_rounds=1)
+    benchmark.extra_info["fps_ratio"] = {
+        name: statistics.median(a / b for a, b in zip(taken, fps["default"], strict=True))
+        for name, taken in fps.items()
+    }

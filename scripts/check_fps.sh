@@ -5,7 +5,7 @@ set -euo pipefail
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/check_fps.sh [--precision none|int8|fp32|bf16] [--runs N]
-       scripts/check_fps.sh --update --reason TEXT [--precision ...]
+       scripts/check_fps.sh --update --reason TEXT [--busy] [--precision ...]
        scripts/check_fps.sh --history HTML
 
 Measure engines, from a file to an overlay video, and the stages around the engine, each in turn
@@ -15,6 +15,7 @@ is there in two measurements; so does a figure that one side does not have. mIoU
   --precision  engines of this one, or none, what stands around them; default: none and int8
   --runs N     check N times; all have to pass
   --update     record what is measured (five times, for the spread), with the reason
+  --busy       with --update: leave out, by name, what only a quiet machine can measure
   --history    draw what was recorded, commit by commit, and measure nothing
 
 Exit status: 0 as fast as recorded, 1 slower, 2 wrong usage, 3 no baseline for this class of machine.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from pipeline.gate.baseline import Figure, Subject, read_baseline, read_file, wr
 from pipeline.gate.engines import gate_engines
 from pipeline.gate.history import history_page
 from pipeline.gate.judge import Finding, judge, record
-from pipeline.gate.measure import CALM, Measured, Turn, bytes_of, summary, take_turns
+from pipeline.gate.measure import CALM, Measured, Suite, Timed, Turn, bytes_of, summary, take_turns
 
 SUBJECT = Subject("x86_64-avx512_vnni-2", "openvino", "2026.4.1-22982-e213", "int8")
 
@@ -165,13 +165,26 @@ def test_figures_take_turns_with_the_reference() -> None:
 
     turns = take_turns(
         lambda: work("reference", 0.03),
-        {"often": (lambda: work("often", 0.13), 2), "seldom": (lambda: work("seldom", 0.13), 1)},
+        {
+            "often": Timed(lambda: work("often", 0.13), 2),
+            "seldom": Timed(lambda: work("seldom", 0.13), 1, lambda: work("own", 0.03)),
+        },
     )
     assert {name: len(taken) for name, taken in turns.items()} == {"often": 2, "seldom": 1}
-    assert order[:3] == ["often", "seldom", "reference"]  # not counted
-    measured_order = [name for name, _ in groupby(order[3:])]
-    assert measured_order[::2] == ["reference"] * 4
-    assert sorted(measured_order[1::2]) == ["often", "often", "seldom"]
+    assert order[:4] == ["often", "reference", "seldom", "own"]  # not counted
+    measured_order = [name for name, _ in groupby(order[4:])]
+    often = ["reference", "often", "reference", "often", "reference"]
+    assert measured_order == [*often, "own", "seldom", "own"]
+
+
+def test_what_has_a_work_for_processor_time_leaves_the_clock_to_the_other() -> None:
+    calm = [turn(3.3, 0.0, processor=9.0)] * 4
+    alone = [turn(7.0, 0.0, processor=2.5)] * 4
+    result = summary({"latency": calm, "processor time of latency": alone})
+    assert {name: one.value for name, one in result.figures.items()} == {
+        "latency": 3.3,
+        "processor time of latency": 2.5,
+    }
 
 
 def test_a_baseline_survives_its_file(tmp_path: Path) -> None:
@@ -203,9 +216,12 @@ class Recorded:
     """A suite that gives recorded runs."""
 
     subject = SUBJECT
+    of_the_clock = ("segnet_lite latency",)
+    of_any_machine = ("segnet_lite mIoU",)
 
-    def __init__(self, *runs: Measured) -> None:
+    def __init__(self, *runs: Measured, unmeasured: Mapping[str, str] | None = None) -> None:
         self.runs = list(runs)
+        self.unmeasured = unmeasured or {}
 
     def measure(self, names: Collection[str] | None = None) -> Measured:
         return self.runs.pop(0)
@@ -257,8 +273,42 @@ def test_update_on_a_busy_machine_records_nothing(
     disturbed = without(measured(9.0), "segnet_lite latency", "other processes took 40%")
     update = ("--update", "--reason", "first figures", "--baselines", str(tmp_path))
     assert gate(monkeypatch, Recorded(*[disturbed] * 15), *update) == 1
-    assert "0 of 15 runs measured everything" in caplog.text
+    assert "not measured often enough: segnet_lite latency (other processes" in caplog.text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_update_without_road_data_ends_before_it_measures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    suite = Recorded(unmeasured={"segnet_lite mIoU": "ROADSEG_DATA is not set"})
+    update = ("--update", "--reason", "first figures", "--baselines", str(tmp_path))
+    assert gate(monkeypatch, suite, *update) == 1
+    assert "segnet_lite mIoU (ROADSEG_DATA is not set)" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_busy_machine_left_out_is_named_and_not_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = ("--baselines", str(tmp_path))
+    runs = Recorded(*(measured(latency) for latency in LATENCIES))
+    assert gate(monkeypatch, runs, "--update", "--busy", "--reason", "first", *where) == 0
+    baseline = read_baseline(tmp_path, SUBJECT)
+    assert baseline is not None
+    assert set(BASELINE.figures) - set(baseline.figures) == {"segnet_lite latency"}
+    assert set(baseline.unmeasured) == {"segnet_lite latency"}
+    assert gate(monkeypatch, Recorded(measured(90.0)), *where) == 0
+    assert "segnet_lite latency: not judged, not recorded: on a busy machine" in caplog.text
+
+
+def test_a_suite_knows_what_only_a_quiet_machine_measures() -> None:
+    timed = Timed(lambda: 1, 1)
+    times = {"decode": timed, "latency": timed, "processor time of latency": timed}
+    suite = Suite(SUBJECT, lambda: 1, times, {"mIoU": lambda: Figure("share", 0.5)}, {})
+    assert suite.of_the_clock == ["decode", "latency"]
+    wanted = ["processor time of decode", "processor time of latency", "mIoU"]
+    assert suite.of_any_machine == wanted
+    assert set(suite.measure(["processor time of latency"]).figures) == {wanted[1]}
 
 
 def test_update_without_a_reason_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:

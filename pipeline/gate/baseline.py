@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,13 @@ class Baseline:
         subject: names the file.
         figures: by name.
         history: recordings, the latest last; its values are those of ``figures``.
+        unmeasured: name -> why it could not be recorded; named in every check, judged in none.
     """
 
     subject: Subject
     figures: Mapping[str, Expected]
     history: tuple[Record, ...]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 def limit_of(kind: str, spread: float) -> float:
@@ -131,7 +133,8 @@ def read_file(path: Path) -> Baseline:
             for name, given in document["figures"].items()
         }
         history = tuple(Record(**record) for record in document["history"])
-        return Baseline(Subject(**document["subject"]), figures, history)
+        unmeasured = {str(name): str(why) for name, why in document["unmeasured"].items()}
+        return Baseline(Subject(**document["subject"]), figures, history, unmeasured)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(
             f"baseline {path} cannot be read ({type(error).__name__}: {error}), expected what "
@@ -153,6 +156,7 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
             }
             for name, one in sorted(baseline.figures.items())
         },
+        "unmeasured": dict(baseline.unmeasured),
         "history": [asdict(record) for record in baseline.history],
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ class Finding:
         expected: None where the baseline does not know it.
         found: None where the run did not measure it.
         again: the second measurement of what failed at first.
-        excuse: why it could not be measured; empty where it could.
+        excuse: why it could not be measured, now or for the baseline; empty where it could.
     """
 
     name: str
@@ -40,16 +40,20 @@ class Finding:
         return min(losses)
 
     @property
+    def _excused(self) -> bool:
+        return bool(self.excuse) and (self.found is None or self.expected is None)
+
+    @property
     def passes(self) -> bool:
         """Known, and not worse than allowed, or for a good reason not measured."""
         loss = self.loss
-        if self.excuse and self.found is None:
+        if self._excused:
             return True
         return loss is not None and self.expected is not None and loss <= self.expected.limit
 
     def words(self) -> str:
         """Say it in one line."""
-        if self.excuse and self.found is None:
+        if self._excused:
             return f"{self.name}: not judged, {self.excuse}"
         if self.expected is None:
             return f"{self.name}: not in the baseline; record it with --update --reason TEXT"
@@ -84,7 +88,7 @@ def judge(baseline: Baseline, run: Measured, measure_again: MeasureAgain) -> lis
         measure_again: called once, with the names of the figures that are worse than allowed, if
             there are any; a loss counts only when it is there both times.
     """
-    names = sorted({*baseline.figures, *run.figures, *run.unmeasured})
+    names = sorted({*baseline.figures, *baseline.unmeasured, *run.figures, *run.unmeasured})
     findings = [_finding(name, baseline, run) for name in names]
     doubtful = [one.name for one in findings if one.loss is not None and not one.passes]
     if not doubtful:
@@ -96,29 +100,36 @@ def judge(baseline: Baseline, run: Measured, measure_again: MeasureAgain) -> lis
 
 
 def _finding(name: str, baseline: Baseline, run: Measured) -> Finding:
-    return Finding(
-        name,
-        baseline.figures.get(name),
-        run.figures.get(name),
-        excuse=run.unmeasured.get(name, ""),
-    )
+    unrecorded = baseline.unmeasured.get(name)
+    excuse = f"not recorded: {unrecorded}" if unrecorded else run.unmeasured.get(name, "")
+    return Finding(name, baseline.figures.get(name), run.figures.get(name), excuse=excuse)
 
 
 def record(
-    subject: Subject, runs: Sequence[Measured], before: Baseline | None, label: Mapping[str, str]
+    subject: Subject,
+    runs: Sequence[Measured],
+    before: Baseline | None,
+    label: Mapping[str, str],
+    unmeasured: Mapping[str, str] | None = None,
 ) -> Baseline:
     """Make a baseline of repeated runs: medians, their spread, and the limit that follows from it.
 
     Args:
         subject: what was measured.
-        runs: repeated measurements, all of the same figures.
+        runs: repeated measurements; on a busy machine not each has every figure.
         before: what stood there; its history is kept.
         label: ``recorded`` (date), ``commit`` and ``reason``.
+        unmeasured: figures that are left out, and why.
     """
-    expected = {name: _expected([run.figures[name] for run in runs]) for name in runs[0].figures}
+    names = dict.fromkeys(name for run in runs for name in run.figures)
+    expected = {
+        name: _expected([run.figures[name] for run in runs if name in run.figures])
+        for name in names
+    }
     values = {name: one.figure.value for name, one in expected.items()}
     history = () if before is None else before.history
-    return Baseline(subject, expected, (*history, Record(**label, values=values)))
+    history = (*history, Record(**label, values=values))
+    return Baseline(subject, expected, history, unmeasured or {})
 
 
 def _expected(figures: Sequence[Figure]) -> Expected:

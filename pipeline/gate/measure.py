@@ -2,7 +2,9 @@
 
 Each time is taken twice over: by the clock, and as processor time of this process. The clock is
 what a user sees, and other processes spoil it; so a turn counts for it only when they left the
-machine alone. Processor time stands their company, and misses what makes threads wait.
+machine alone. Processor time stands their company, and misses what makes threads wait. It stands it
+with one thread only: where several compute together, those that are done wait for one that was
+interrupted, and spin; so engines have a work of their own for it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,21 @@ PROCESSOR = "processor time of "
 
 
 @dataclass(frozen=True)
+class Timed:
+    """What a time is taken of.
+
+    Attributes:
+        work: is repeated.
+        turns: how often.
+        reference: fixed work that the time is a multiple of; None for the suite's.
+    """
+
+    work: Work
+    turns: int
+    reference: Work | None = None
+
+
+@dataclass(frozen=True)
 class Turn:
     """One figure between two reference loads.
 
@@ -54,6 +71,13 @@ class Measured:
     figures: Mapping[str, Figure]
     unmeasured: Mapping[str, str]
 
+    def without(self, names: Collection[str]) -> Measured:
+        """Leave out figures, measured or not."""
+        return Measured(
+            {name: one for name, one in self.figures.items() if name not in names},
+            {name: why for name, why in self.unmeasured.items() if name not in names},
+        )
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -62,22 +86,34 @@ class Suite:
     Attributes:
         subject: what it is about.
         reference: fixed work; every time is a multiple of it.
-        times: by name, with the number of turns.
+        times: by name. A name that begins with :data:`PROCESSOR` gives processor time only, and
+            leaves the clock to the same name without it.
         values: other figures, which a busy machine does not move: name -> measures it.
         unmeasured: name -> why it cannot be measured here, such as for want of data.
     """
 
     subject: Subject
     reference: Work
-    times: Mapping[str, tuple[Work, int]]
+    times: Mapping[str, Timed]
     values: Mapping[str, Callable[[], Figure]]
     unmeasured: Mapping[str, str]
+
+    @property
+    def of_the_clock(self) -> list[str]:
+        """Figures that only a quiet machine can measure."""
+        return [name for name in self.times if not name.startswith(PROCESSOR)]
+
+    @property
+    def of_any_machine(self) -> list[str]:
+        """Figures that a busy one can measure as well."""
+        return [*(PROCESSOR + name for name in self.of_the_clock), *self.values]
 
     def measure(self, names: Collection[str] | None = None) -> Measured:
         """Measure all figures, or those of ``names``."""
 
         def wanted(name: str) -> bool:
-            return names is None or name in names or PROCESSOR + name in names
+            of_both = PROCESSOR + name not in self.times
+            return names is None or name in names or (of_both and PROCESSOR + name in names)
 
         times = {name: timed for name, timed in self.times.items() if wanted(name)}
         measured = summary(take_turns(self.reference, times))
@@ -85,21 +121,21 @@ class Suite:
         return Measured({**measured.figures, **values}, {**measured.unmeasured, **self.unmeasured})
 
 
-def take_turns(reference: Work, times: Mapping[str, tuple[Work, int]]) -> dict[str, list[Turn]]:
+def take_turns(reference: Work, times: Mapping[str, Timed]) -> dict[str, list[Turn]]:
     """Measure times as multiples of a reference load, in turns.
 
     In every turn each figure is measured between two runs of the reference; figures with fewer
     turns are spread over those of the others.
     """
-    for work, _ in times.values():
-        work()  # caches fill, runtimes prepare themselves
-    reference()
+    for timed in times.values():
+        timed.work()  # caches fill, runtimes prepare themselves
+        (timed.reference or reference)()
     taken: dict[str, list[Turn]] = {name: [] for name in times}
-    most = max((turns for _, turns in times.values()), default=0)
+    most = max((timed.turns for timed in times.values()), default=0)
     for number in range(most):
-        for name, (work, turns) in times.items():
-            if (number + 1) * turns // most > number * turns // most:
-                taken[name].append(_turn(reference, work))
+        for name, timed in times.items():
+            if (number + 1) * timed.turns // most > number * timed.turns // most:
+                taken[name].append(_turn(timed.reference or reference, timed.work))
     return taken
 
 
@@ -109,8 +145,12 @@ def summary(taken: Mapping[str, Sequence[Turn]]) -> Measured:
     unmeasured: dict[str, str] = {}
     for name, turns in taken.items():
         ms = statistics.median(turn.ms for turn in turns)
-        cost = statistics.median(turn.processor for turn in turns)
-        figures[PROCESSOR + name] = Figure("time", cost)
+        cost = Figure("time", statistics.median(turn.processor for turn in turns))
+        if name.startswith(PROCESSOR):
+            figures[name] = cost
+            continue
+        if PROCESSOR + name not in taken:
+            figures[PROCESSOR + name] = cost
         calm = [turn.wall for turn in turns if turn.disturbed <= CALM]
         if len(calm) >= min(_FEWEST, len(turns)):
             figures[name] = Figure("time", statistics.median(calm), ms)

@@ -21,7 +21,7 @@ from pipeline.errors import BenchmarkError
 from pipeline.evaluate import evaluate
 from pipeline.frame import Frame, Image, Result
 from pipeline.gate.baseline import Figure, Subject
-from pipeline.gate.measure import Suite, Work, bytes_of
+from pipeline.gate.measure import PROCESSOR, Suite, Timed, Work, bytes_of
 from pipeline.overlay import Overlay, class_shares
 from pipeline.profile.bench import write_clip
 from pipeline.profile.machine import gpu_class, machine_class
@@ -60,7 +60,7 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
         )
     machine = gpu_class(probe.accelerator) if probe.accelerator else machine_class()
     subject = Subject(machine, manifest.runtime, manifest.runtime_version, precision)
-    times: dict[str, tuple[Work, int]] = {}
+    times: dict[str, Timed] = {}
     values: dict[str, Callable[[], Figure]] = {}
     unmeasured: dict[str, str] = {}
     data = _road_data()
@@ -69,20 +69,23 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
         clip = folder / "clip.mp4"
         write_clip(clip, _SIZE, _CLIP_FRAMES)
         frame = SyntheticDrive(*_SIZE).frame(0)[0][None]
+        load, load_alone = (_once(probe.load(REFERENCE, precision, n).run) for n in (0, 1))
         for engine in engines:
             name = engine.manifest.model
             session = stack.enter_context(open_session(engine))
+            alone = stack.enter_context(open_session(engine, threads=1))
             segment = partial(session.run, frame)
-            stream = partial(_stream, engine, session, clip, folder / f"{name}.mp4")
-            times[f"{name} latency"] = (_once(segment), _TURNS)
-            times[f"{name} file to video"] = (stream, _CLIP_TURNS)
+            for which, one, reference in (("", session, load), (PROCESSOR, alone, load_alone)):
+                stream = partial(_stream, engine, one, clip, folder / f"{name}.mp4")
+                segment_once = _once(partial(one.run, frame))
+                times[f"{which}{name} latency"] = Timed(segment_once, _TURNS, reference)
+                times[f"{which}{name} file to video"] = Timed(stream, _CLIP_TURNS, reference)
             values[f"{name} bytes of a run"] = partial(bytes_of, segment)
             if data is None:
                 unmeasured[f"{name} mIoU"] = "ROADSEG_DATA is not set"
             else:
                 values[f"{name} mIoU"] = partial(_miou, engine, session, data)
-        load = probe.load(REFERENCE, precision)
-        yield Suite(subject, _once(load.run), times, values, unmeasured)
+        yield Suite(subject, load, times, values, unmeasured)
 
 
 @contextmanager
@@ -100,12 +103,13 @@ def stage_suite() -> Iterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="roadseg-fps-") as folder:
         clip = Path(folder, "clip.mp4")
         write_clip(clip, size, _CLIP_FRAMES)
-        times: dict[str, tuple[Work, int]] = {
-            "decode": (partial(_decode, clip), _TURNS),
-            "draw": (_once(draw), _TURNS),
-            "encode": (partial(_encode, draw(), Path(folder)), _TURNS),
-            "hand over": (partial(_hand_over, image), _TURNS),
+        works: dict[str, Work] = {
+            "decode": partial(_decode, clip),
+            "draw": _once(draw),
+            "encode": partial(_encode, draw(), Path(folder)),
+            "hand over": partial(_hand_over, image),
         }
+        times = {name: Timed(work, _TURNS) for name, work in works.items()}
         values = {"draw bytes": partial(bytes_of, draw)}
         yield Suite(subject, _once(_reference()), times, values, {})
 
