@@ -9,14 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from calibration.class_file import read_classes
 from models.atomic import sha256_of
+from models.registry import build_model, model_spec
+from models.weights import load_weights
 from pipeline.build import build
 from pipeline.build_options import BuildOptions
 from pipeline.cli import main
@@ -25,6 +30,8 @@ from pipeline.cli.parser import parse_arguments
 from pipeline.errors import OutputError
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.publish import register
+from pipeline.train.recipe import RECIPES, fine_tuning_recipe
+from pipeline.train.start import start_from_trained
 
 ROOT = Path(__file__).parents[1]
 CLASSES = "sky 70,130,180\nroad\nvoid\ncar 0,0,142\n"
@@ -92,10 +99,14 @@ def test_the_card_says_how_to_train_it_again_and_names_no_folder_of_this_machine
     capsys: pytest.CaptureFixture[str], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_DATA", str(data.parent))
-    card = train(capsys, data, "--steps", "1", "--seed", "3", "--notes", "a try")
+    given = ("--steps", "1", "--synthetic", "0.5", "--seed", "3", "--notes", "a try")
+    card = train(capsys, data, *given)
     assert card["command"] == (
-        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --seed 3"
+        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --synthetic 0.5 "
+        "--seed 3"
     )
+    assert card["data"] == "data/train, 50% synthetic frames"
+    assert card["recipe"]["synthetic"] == 0.5
     assert card["notes"] == "a try"
     assert card["curves"] == "segnet_lite.svg"
     assert next(iter(card["val_detail"]["recall_by_size"])) == "tiny"
@@ -166,11 +177,47 @@ def test_a_run_is_not_trained_over_by_mistake(
     assert (run / "checkpoint.pt").read_bytes() == b"hours of work"
 
 
+def test_training_goes_on_from_weights_of_other_classes(
+    data: Path, classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All layers start as trained, but for the classifier, which has another number of scores."""
+    network = build_model(replace(model_spec("segnet_lite"), classes=read_classes(classes)))
+    trained = build_model(model_spec("segnet_lite"))
+    load_weights(trained, model_spec("segnet_lite"), None)
+    spec = replace(model_spec("segnet_lite"), classes=read_classes(classes))
+    left = start_from_trained(network, spec, "segnet_lite")
+    state, given = network.state_dict(), trained.state_dict()
+    assert left == ["classifier.bias", "classifier.weight"]
+    assert all(torch.equal(state[name], given[name]) for name in given if name not in left)
+
+    more = ("--weights", "segnet_lite", "--classes", str(classes), "--steps", "1")
+    card = train(capsys, data, *more)
+    assert card["pretrained"].startswith("trained weights segnet_lite.safetensors, SHA-256 ")
+    assert "--weights segnet_lite " in card["command"]
+
+
+def test_further_training_is_shorter_and_slower() -> None:
+    whole = RECIPES["segnet"]
+    further = fine_tuning_recipe(whole)
+    assert further.steps < whole.steps
+    assert further.rate < whole.rate
+    assert replace(further, steps=0, rate=0, warmup=0, validate_every=0) == replace(
+        whole, steps=0, rate=0, warmup=0, validate_every=0
+    )
+
+
 def test_weights_for_other_classes_are_not_published(
     capsys: pytest.CaptureFixture[str], data: Path, classes: Path
 ) -> None:
     line = error_of(capsys, data, "--classes", str(classes), "--publish")
     assert "with the 4 classes of" in line
+
+
+def test_drawn_frames_are_refused_for_classes_that_they_do_not_show(
+    capsys: pytest.CaptureFixture[str], data: Path, classes: Path
+) -> None:
+    line = error_of(capsys, data, "--classes", str(classes), "--synthetic", "0.1")
+    assert "the drawn drive has CamVid's" in line
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(data: Path) -> None:

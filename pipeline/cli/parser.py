@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, positive
+from pipeline.cli.values import add_engine, positive, share
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -151,8 +151,20 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "values; one named void is never scored",
     )
     parser.add_argument("--steps", type=positive, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--synthetic",
+        type=share,
+        metavar="SHARE",
+        help="part of the training pictures that are frames of the drawn drive, 0 to 1; default: "
+        "the recipe's",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads; default: all")
+    _card(parser)
+    return parser
+
+
+def _card(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--licence",
         default="not stated: ask whoever made the data before using these weights",
@@ -168,7 +180,6 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         help="put weights, card and curves into models/trained; 'card': all but the weights, which "
         "may be too large for a repository",
     )
-    return parser
 
 
 def _fine_tuning(parser: argparse.ArgumentParser) -> None:
@@ -176,7 +187,10 @@ def _fine_tuning(parser: argparse.ArgumentParser) -> None:
         "--qat", action="store_true", help="fine-tune trained weights for INT8: a few epochs"
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help="with --qat, what to start from; default: the registered"
+        "--weights",
+        metavar="FILE|MODEL",
+        help="go on from trained weights, of other classes too; MODEL means the registered ones, "
+        "the default with --qat",
     )
     parser.add_argument(
         "--calibration",

@@ -16,20 +16,22 @@ from calibration.class_file import read_classes
 from calibration.dataset import list_pictures
 from models.atomic import sha256_of
 from models.pretrained import describe_source
-from models.registry import model_spec
+from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
 from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, percent
 from pipeline.errors import TrainingError
 from pipeline.interrupt import stop_on_signal
 from pipeline.train.publish import TERMS, Provenance, publish, register
-from pipeline.train.recipe import RECIPES, Recipe, qat_recipe
+from pipeline.train.recipe import RECIPES, Recipe, fine_tuning_recipe, qat_recipe
 from pipeline.train.run import FineTuning, TrainingData, bfloat16_is_fast, train_model
 from pipeline.train.samples import load_validation_samples
 from pipeline.train.trainer import RunSettings, Trainer
 
 #: Options that decide what a run computes, in the order in which a card names them.
-_DECISIVE = ("qat", "weights", "calibration", "data", "trunk", "classes", "steps", "seed")
+_DECISIVE = (
+    *("qat", "weights", "calibration", "data", "trunk", "classes", "steps", "synthetic", "seed"),
+)
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -45,7 +47,13 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.threads:
         torch.set_num_threads(options.threads)
     provenance = _provenance(options, recipe)
-    data = TrainingData(options.data / "train", options.data / "val", options.trunk, spec.classes)
+    data = TrainingData(
+        options.data / "train",
+        options.data / "val",
+        options.trunk,
+        None if options.qat else options.weights,
+        spec.classes,
+    )
     with stop_on_signal() as stop:
         # Rounding to bfloat16's 8 bits would drown the rounding that --qat trains against.
         amp = bfloat16_is_fast() and not options.qat
@@ -84,26 +92,35 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
     recipe = RECIPES.get(spec.name, Recipe())
     if options.qat:
         recipe = qat_recipe(recipe, len(list_pictures(options.data / "train")))
+    elif options.weights:
+        recipe = fine_tuning_recipe(recipe)
     if options.steps:
         recipe = replace(recipe, steps=options.steps)
+    if options.synthetic is not None:
+        recipe = replace(recipe, synthetic=options.synthetic)
     if spec.classes.names != model_spec(spec.name).classes.names:
         # The drawn drive and the teachers with registered weights know CamVid's classes only.
+        if options.synthetic:
+            raise TrainingError(
+                f"--synthetic was given with the classes of {options.classes}, the drawn drive has "
+                "CamVid's; drop --synthetic or --classes"
+            )
         recipe = replace(recipe, synthetic=0.0, teacher=None, distil=0.0)
     return recipe
 
 
 def _check_fine_tuning(options: argparse.Namespace) -> None:
-    if options.qat and options.trunk is not None:
+    if (options.qat or options.weights) and options.trunk is not None:
+        given = "--qat" if options.qat else f"--weights {options.weights}"
         raise TrainingError(
-            f"--qat was given with --trunk {options.trunk}, expected weights of the whole network; "
-            "pass --weights FILE, or neither for the registered ones"
+            f"{given} was given with --trunk {options.trunk}, expected weights of the whole "
+            "network or of its encoder; drop one of the two"
         )
-    for name in ("weights", "calibration"):
-        if getattr(options, name) is not None and not options.qat:
-            raise TrainingError(
-                f"--{name} was given without --qat, which alone starts from trained weights; add "
-                "--qat, or name encoder weights with --trunk"
-            )
+    if options.calibration is not None and not options.qat:
+        raise TrainingError(
+            "--calibration was given without --qat, which alone simulates INT8; add --qat, or drop "
+            "--calibration"
+        )
 
 
 def _check_folder(folder: Path, options: argparse.Namespace) -> None:
@@ -142,9 +159,10 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
 
 
 def _origin(options: argparse.Namespace) -> str | None:
-    if not options.qat:
+    if not (options.qat or options.weights):
         return describe_source(model_spec(options.model).encoder, options.trunk)
-    path = Path(options.weights) if options.weights else registered_weights(options.model)
+    named = options.weights is None or options.weights in MODELS
+    path = registered_weights(options.weights or options.model) if named else Path(options.weights)
     if path is None or not path.is_file():  # the run itself says what is wrong
         return options.weights and str(options.weights)
     return f"trained weights {path.name}, SHA-256 {sha256_of(path)}"

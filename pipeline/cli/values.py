@@ -75,13 +75,22 @@ def names(text: str) -> tuple[str, ...]:
 
 def points(text: str) -> float:
     """Read percentage points as a share."""
+    return _up_to(100, text, "number of percentage points, 0 to 100") / 100
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    return _up_to(1, text, "share, expected a number from 0 to 1")
+
+
+def _up_to(most: float, text: str, meaning: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of percentage points, 0 to 100")
-    return value / 100
+    if not 0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
+    return value
 
 
 def positive(text: str) -> int:

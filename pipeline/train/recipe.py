@@ -61,7 +61,7 @@ _LITE = Recipe(batch=6, encoder_rate=0.2, class_power=0.5, ema=0.99)
 _PSPNET = Recipe(batch=4, rate=1e-3, encoder_rate=0.5, auxiliary=0.4)
 
 RECIPES = {
-    "deeplab_v3_lite": _LITE,
+    "deeplab_v3_lite": replace(_LITE, steps=1200, class_power=0.7),
     "deeplab_v3plus_lite": replace(_LITE, steps=1800),
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
@@ -92,6 +92,25 @@ RECIPES = {
         validate_every=200,
     ),
 }
+
+#: Of a whole training: rate and length when weights that are good already are trained further.
+FURTHER_RATE, FURTHER_STEPS = 0.4, 0.4
+
+
+def fine_tuning_recipe(recipe: Recipe) -> Recipe:
+    """Derive further training of trained weights, on the same data or on a user's own.
+
+    Args:
+        recipe: that the network is trained by from its encoder on.
+    """
+    return replace(
+        recipe,
+        steps=math.ceil(FURTHER_STEPS * recipe.steps),
+        rate=FURTHER_RATE * recipe.rate,
+        warmup=min(recipe.warmup, 20),
+        validate_every=max(1, recipe.validate_every // 2),
+    )
+
 
 #: Times that quantisation-aware fine-tuning sees every picture.
 QAT_EPOCHS = 4

@@ -22,7 +22,7 @@ from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.recipe import Recipe
 from pipeline.train.samples import load_training_samples, load_validation_samples
-from pipeline.train.start import start_from_published
+from pipeline.train.start import start_from_published, start_from_trained
 from pipeline.train.trainer import RunSettings, Trainer
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,15 @@ class TrainingData:
     Attributes:
         train, val: labelled folders.
         trunk: encoder weights, a file or ``published``; None to start from random ones.
+        weights: trained weights of the whole network to go on from, in place of a trunk; a source
+            as for ``models.weights.load_weights``.
         classes: what their labels mean; None for the network's registered class set.
     """
 
     train: Path
     val: Path
     trunk: str | None = None
+    weights: str | None = None
     classes: ClassSet | None = None
 
 
@@ -83,11 +86,8 @@ def train_model(
     settings.folder.mkdir(parents=True, exist_ok=True)
     network = build_model(spec)
     resuming = resume and (settings.folder / "checkpoint.pt").exists()
-    if data.trunk is not None and not resuming:  # a checkpoint brings its own weights
-        pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
-        normalise = Normalise(spec.input)
-        inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
-        start_from_published(network, spec, data.trunk, inputs)
+    if not resuming:  # a checkpoint brings its own weights
+        _start(network, spec, data, samples)
     if tuning is not None:
         _simulate(network, spec, tuning, settings.bar)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -98,6 +98,18 @@ def train_model(
         log.info("resumed at step %d", trainer.step)
     trainer.train(_batches(samples, spec, recipe, settings.seed), validation)
     return trainer
+
+
+def _start(
+    network: nn.Module, spec: ModelSpec, data: TrainingData, samples: Sequence[Sample]
+) -> None:
+    if data.weights is not None:
+        start_from_trained(network, spec, data.weights)
+    elif data.trunk is not None:
+        pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
+        normalise = Normalise(spec.input)
+        inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
+        start_from_published(network, spec, data.trunk, inputs)
 
 
 def _simulate(network: nn.Module, spec: ModelSpec, tuning: FineTuning, bar: bool) -> None:

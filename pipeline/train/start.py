@@ -1,17 +1,53 @@
-"""Start a network from published encoder weights, also where it is not quite what they are for."""
+"""Start a network from weights, also where it is not quite what they are for."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
 
 from models.pretrained import encoder_state, load_encoder
+from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.vgg import load_vgg16, vgg16_stages
+from models.weights import load_weights, with_classes_of
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.shrink import shrink_trunk
+
+log = logging.getLogger(__name__)
+
+
+def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list[str]:
+    """Fill the whole network with trained weights, but for layers of another number of classes.
+
+    Args:
+        network: built from ``spec``.
+        spec: its registry row, its classes those that are trained now.
+        source: as for :func:`models.weights.load_weights`.
+
+    Returns:
+        Names of the tensors that keep their random weights: those of the classifier where the
+        trained weights tell another number of classes apart, else none.
+
+    Raises:
+        WeightsError: nothing registered, no such file, damaged, or of another network.
+    """
+    theirs = with_classes_of(model_spec(spec.name), source)
+    donor = build_model(theirs)
+    load_weights(donor, theirs, source)
+    wanted, given = network.state_dict(), donor.state_dict()
+    random = sorted(name for name in wanted if wanted[name].shape != given[name].shape)
+    network.load_state_dict({name: given[name] for name in given if name not in random}, False)
+    if random:
+        log.info(
+            "%d classes in place of %d: %s start from random weights",
+            len(spec.classes),
+            len(theirs.classes),
+            ", ".join(random),
+        )
+    return random
 
 
 def start_from_published(
