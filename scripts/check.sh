@@ -37,7 +37,7 @@ check lint-imports --no-logo
 # Each process computes with one thread; OpenVINO's own share what is left.
 cores=$(nproc)
 export OMP_NUM_THREADS=1 # which nproc would heed
-check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal "$@"
+check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal --durations=30 "$@"
 
 if [[ ${#failed[@]} -gt 0 ]]; then
     printf 'failed: %s\n' "${failed[@]}" >&2
