@@ -99,12 +99,13 @@ def test_the_card_says_how_to_train_it_again_and_names_no_folder_of_this_machine
     capsys: pytest.CaptureFixture[str], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_DATA", str(data.parent))
-    given = ("--steps", "1", "--synthetic", "0.5", "--seed", "3", "--notes", "a try")
-    card = train(capsys, data, *given)
+    given = ("--steps", "1", "--rate", "3e-4", "--synthetic", "0.5", "--seed", "3")
+    card = train(capsys, data, *given, "--notes", "a try")
     assert card["command"] == (
-        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --synthetic 0.5 "
-        "--seed 3"
+        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --rate 0.0003 "
+        "--synthetic 0.5 --seed 3"
     )
+    assert card["recipe"]["rate"] == 3e-4
     assert card["data"] == "data/train, 50% synthetic frames"
     assert card["recipe"]["synthetic"] == 0.5
     assert card["notes"] == "a try"

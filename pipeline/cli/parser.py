@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, positive, share
+from pipeline.cli.values import add_engine, positive, rate, share
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -151,6 +151,12 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "values; one named void is never scored",
     )
     parser.add_argument("--steps", type=positive, metavar="N", help="default: the recipe's")
+    parser.add_argument(
+        "--rate",
+        type=rate,
+        metavar="R",
+        help="peak learning rate; default: the recipe's, or 0.4 of it to go on from --weights",
+    )
     parser.add_argument(
         "--synthetic",
         type=share,

@@ -30,7 +30,8 @@ from pipeline.train.trainer import RunSettings, Trainer
 
 #: Options that decide what a run computes, in the order in which a card names them.
 _DECISIVE = (
-    *("qat", "weights", "calibration", "data", "trunk", "classes", "steps", "synthetic", "seed"),
+    *("qat", "weights", "calibration", "data", "trunk", "classes"),
+    *("steps", "rate", "synthetic", "seed"),
 )
 
 
@@ -96,6 +97,8 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
         recipe = fine_tuning_recipe(recipe)
     if options.steps:
         recipe = replace(recipe, steps=options.steps)
+    if options.rate is not None:
+        recipe = replace(recipe, rate=options.rate)
     if options.synthetic is not None:
         recipe = replace(recipe, synthetic=options.synthetic)
     if spec.classes.names != model_spec(spec.name).classes.names:

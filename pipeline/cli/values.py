@@ -83,6 +83,14 @@ def share(text: str) -> float:
     return _up_to(1, text, "share, expected a number from 0 to 1")
 
 
+def rate(text: str) -> float:
+    """Read a learning rate: above 0, at most 1."""
+    value = _up_to(1, text, meaning := "learning rate, expected a number above 0 such as 3e-4")
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
+    return value
+
+
 def _up_to(most: float, text: str, meaning: str) -> float:
     try:
         value = float(text)
