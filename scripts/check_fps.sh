@@ -4,8 +4,8 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/check_fps.sh [--precision none|int8|fp32|bf16] [--runs N]
-       scripts/check_fps.sh --update --reason TEXT [--busy] [--precision ...]
+usage: scripts/check_fps.sh [--precision none|int8|fp32|fp16|bf16] [--runtime NAME] [--runs N]
+       scripts/check_fps.sh --update --reason TEXT [--busy] [--precision ...] [--runtime NAME]
        scripts/check_fps.sh --history HTML
 
 Measure engines, from a file to an overlay video, and the stages around the engine, each in turn
@@ -13,6 +13,7 @@ with a reference load, and compare with benchmarks/baselines. A loss beyond the 
 is there in two measurements; so does a figure that one side does not have. mIoU needs ROADSEG_DATA.
 
   --precision  engines of this one, or none, what stands around them; default: none and int8
+  --runtime    openvino (the default), tensorrt or tensorrt-rtx; the last two need a GPU
   --runs N     check N times; all have to pass
   --update     record what is measured (five times, for the spread), with the reason
   --busy       with --update: leave out, by name, what only a quiet machine can measure

@@ -343,5 +343,8 @@ def test_engines_are_built_once_per_state_of_the_sources(
     monkeypatch.setattr("pipeline.gate.engines.build", build)
     monkeypatch.setattr("pipeline.gate.engines.load_engine", lambda path: path)
     for _ in range(2):
-        assert gate_engines(["segnet_lite"], "int8", tmp_path, lambda what, share: None) == built
+        assert (
+            gate_engines(["segnet_lite"], "openvino", "int8", tmp_path, lambda what, share: None)
+            == built
+        )
     assert len(built) == 1

@@ -21,12 +21,13 @@ from pipeline.gate.history import history_page
 from pipeline.gate.judge import Finding, judge, record
 from pipeline.gate.measure import Measured, Suite
 from pipeline.gate.suites import engine_suite, stage_suite
+from pipeline.sessions.probe import PROBES, probe_for
 
 log = logging.getLogger("pipeline.gate")
 
 NETWORKS = ("segnet_lite", "deeplab_v3plus_lite")
 #: ``none`` is what stands around the engine.
-PRECISIONS = ("none", "int8", "fp32", "bf16")
+PRECISIONS = ("none", "int8", "fp32", "fp16", "bf16")
 #: What CI has minutes for.
 USUAL = ("none", "int8")
 PASSED, FAILED, NO_BASELINE = 0, 1, 3
@@ -66,6 +67,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         choices=PRECISIONS,
         help="default: none (what stands around the engine) and int8; may be repeated",
+    )
+    parser.add_argument(
+        "--runtime", choices=tuple(PROBES), default="openvino", help="default: %(default)s"
     )
     parser.add_argument("--update", action="store_true", help="record what is measured")
     parser.add_argument(
@@ -107,8 +111,10 @@ def _suite(precision: str, options: argparse.Namespace) -> Iterator[Suite]:
     def step(what: str, _share: float) -> None:
         log.info("%s", what)
 
-    engines = gate_engines(NETWORKS, precision, options.engines, step)
-    with engine_suite(engines, precision) as suite:
+    probe = probe_for(options.runtime)  # before minutes of building: without a GPU this is the end
+    assert probe is not None
+    engines = gate_engines(NETWORKS, options.runtime, precision, options.engines, step)
+    with engine_suite(engines, precision, probe) as suite:
         yield suite
 
 
@@ -118,8 +124,9 @@ def _check(suite: Suite, options: argparse.Namespace) -> int:
     if baseline is None:
         log.error(
             "error: no baseline for %s; record one on this machine with: scripts/check_fps.sh "
-            '--update --precision %s --reason "first figures of %s"',
+            '--update%s --precision %s --reason "first figures of %s"',
             subject.file.removesuffix(".json"),
+            "" if options.runtime == "openvino" else f" --runtime {options.runtime}",
             subject.precision,
             subject.machine,
         )

@@ -28,27 +28,27 @@ _FILES = (
 
 
 def gate_engines(
-    names: Iterable[str], precision: str, folder: Path, step: Progress
+    names: Iterable[str], runtime: str, precision: str, folder: Path, step: Progress
 ) -> list[Engine]:
     """Build engines of the registered weights, or take those that the same sources built before.
 
     Args:
         names: networks.
-        precision: of all of them.
+        runtime: of all of them.
+        precision: likewise.
         folder: where engines are kept, one folder in it per state of the sources.
         step: told what is done.
     """
     kept = folder / _state()
     engines = []
     for name in names:
-        stem = f"{name}-openvino-{precision}"
+        stem = f"{name}-{runtime}-{precision}"
         if (kept / f"{stem}.json").exists():
             engines.append(load_engine(kept / f"{stem}.json"))
             continue
         step(f"building {name} in {precision}", 0.0)
-        engines.append(
-            build(BuildOptions(name, precision=precision, output=kept), lambda what, share: None)
-        )
+        options = BuildOptions(name, runtime=runtime, precision=precision, output=kept)
+        engines.append(build(options, lambda what, share: None))
     return engines
 
 

@@ -28,7 +28,7 @@ from pipeline.profile.machine import gpu_class, machine_class
 from pipeline.sessions import open_session
 from pipeline.sessions.base import Session
 from pipeline.sessions.null import NullSession
-from pipeline.sessions.probe import Shape, probe_for
+from pipeline.sessions.probe import Probe, Shape
 from pipeline.sinks import SinkOptions, open_sinks
 from pipeline.sinks.none import NoneSink
 from pipeline.sources import open_source
@@ -45,19 +45,15 @@ _EVERY = 4
 
 
 @contextmanager
-def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
+def engine_suite(engines: list[Engine], precision: str, probe: Probe) -> Iterator[Suite]:
     """Engines of one runtime and precision: latency, file to video, bytes of a run, mIoU.
 
-    Raises:
-        BenchmarkError: the runtime cannot be asked for a reference load.
+    Args:
+        engines: one at least.
+        precision: that they were asked to be in, and the reference load is.
+        probe: of their runtime.
     """
     manifest = engines[0].manifest
-    probe = probe_for(manifest.runtime)
-    if probe is None:
-        raise BenchmarkError(
-            f"no reference load is known for {manifest.runtime}, so that nothing can be compared; "
-            "gate the engines of another runtime"
-        )
     machine = gpu_class(probe.accelerator) if probe.accelerator else machine_class()
     subject = Subject(machine, manifest.runtime, manifest.runtime_version, precision)
     times: dict[str, Timed] = {}
@@ -69,13 +65,20 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
         clip = folder / "clip.mp4"
         write_clip(clip, _SIZE, _CLIP_FRAMES)
         frame = SyntheticDrive(*_SIZE).frame(0)[0][None]
-        load, load_alone = (_once(probe.load(REFERENCE, precision, n).run) for n in (0, 1))
+        # Processor time is taken with one thread, which only processors have (see ``measure``).
+        threads = {"": 0} if probe.accelerator else {"": 0, PROCESSOR: 1}
+        loads = {
+            which: _once(stack.enter_context(probe.load(REFERENCE, precision, count)).run)
+            for which, count in threads.items()
+        }
         for engine in engines:
             name = engine.manifest.model
             session = stack.enter_context(open_session(engine))
-            alone = stack.enter_context(open_session(engine, threads=1))
             segment = partial(session.run, frame)
-            for which, one, reference in (("", session, load), (PROCESSOR, alone, load_alone)):
+            for which, reference in loads.items():
+                one = session
+                if threads[which]:
+                    one = stack.enter_context(open_session(engine, threads=threads[which]))
                 stream = partial(_stream, engine, one, clip, folder / f"{name}.mp4")
                 segment_once = _once(partial(one.run, frame))
                 times[f"{which}{name} latency"] = Timed(segment_once, _TURNS, reference)
@@ -85,7 +88,7 @@ def engine_suite(engines: list[Engine], precision: str) -> Iterator[Suite]:
                 unmeasured[f"{name} mIoU"] = "ROADSEG_DATA is not set"
             else:
                 values[f"{name} mIoU"] = partial(_miou, engine, session, data)
-        yield Suite(subject, load, times, values, unmeasured)
+        yield Suite(subject, loads[""], times, values, unmeasured)
 
 
 @contextmanager

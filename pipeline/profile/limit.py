@@ -96,9 +96,9 @@ def limit_of(
 
 def peak_of(probe: Probe, precision: str) -> float:
     """Measure 10^9 multiply-adds per second of a large convolution through the same runtime."""
-    load = probe.load([PEAK_SHAPE], precision)
-    load.run()
-    return load.macs / min(load.seconds() for _ in range(_ROUNDS)) / 1e9
+    with probe.load([PEAK_SHAPE], precision) as load:
+        load.run()
+        return load.macs / min(load.seconds() for _ in range(_ROUNDS)) / 1e9
 
 
 def measure_bandwidth(threads: int = 2) -> float:

@@ -17,7 +17,7 @@ from pipeline.errors import EngineError
 from pipeline.layer_times import LayerTime
 from pipeline.sessions.base import Frames
 from pipeline.sessions.openvino import OUR_NAMES, compile_for_cpu, compiled, computes, read_model
-from pipeline.sessions.probe import ConvolutionWork, Load, Probe, Shape
+from pipeline.sessions.probe import IN_A_ROW, ConvolutionWork, Load, Probe, Shape
 
 _WARM_UP = 3
 _QUANTISED_LEVELS = 256
@@ -107,7 +107,7 @@ class _OpenVINOLoad(Load):
     """Convolutions one after the other, each compiled for itself, as an engine is."""
 
     def __init__(self, ov: Any, shapes: Sequence[Shape], precision: str, threads: int) -> None:
-        self.macs = _IN_A_ROW * sum(shape.macs for shape in shapes)
+        self.macs = IN_A_ROW * sum(shape.macs for shape in shapes)
         self._requests = []
         settings = {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
         for shape in shapes:
@@ -123,20 +123,19 @@ class _OpenVINOLoad(Load):
         for request in self._requests:
             request.infer()
 
-
-#: Convolutions of one load in a row: converting its input from FP32 is then a small part of it.
-_IN_A_ROW = 4
+    def close(self) -> None:
+        self._requests.clear()
 
 
 def _convolution(ov: Any, shape: Shape, quantised: bool) -> Any:
-    """Network of :data:`_IN_A_ROW` equal convolutions with a ReLU behind each."""
+    """Network of :data:`IN_A_ROW` equal convolutions with a ReLU behind each."""
     op = ov.opset13
     random = np.random.default_rng(0)
     size = (shape.channels, shape.channels, shape.kernel, shape.kernel)
     given = op.parameter([1, shape.channels, shape.height, shape.width], np.float32, name="given")
     value = given
     pads = [shape.kernel // 2] * 2
-    for _ in range(_IN_A_ROW):
+    for _ in range(IN_A_ROW):
         weights = op.constant(random.uniform(-1, 1, size).astype(np.float32) / shape.channels)
         if quantised:
             low, high = np.float32(-1 / shape.channels), np.float32(1 / shape.channels)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from pipeline.closable import Closable
 from pipeline.engine import Engine
 from pipeline.layer_times import LayerTime
 from pipeline.sessions.base import Frames
@@ -15,7 +16,12 @@ from pipeline.sessions.base import Frames
 #: runtime of a manifest -> module:function that gives its probe.
 PROBES = {
     "openvino": "pipeline.sessions.openvino:probe",
+    "tensorrt": "pipeline.sessions.tensorrt_probe:classic_probe",
+    "tensorrt-rtx": "pipeline.sessions.tensorrt_probe:rtx_probe",
 }
+
+#: Convolutions of one shape in a row in a load: what surrounds them is then a small part of it.
+IN_A_ROW = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Shape:
         return self.channels**2 * self.kernel**2 * self.height * self.width
 
 
-class Load(ABC):
+class Load(Closable):
     """Fixed work through a runtime. Attributes: ``macs``, multiply-adds of one run."""
 
     macs: int

@@ -130,6 +130,14 @@ class TensorRTSession(Session):
             paints=paints,
         )
 
+    def report_layers_to(self, profiler: Any) -> None:
+        """Have every layer's time told to ``profiler``, an ``IProfiler``, from the next run on.
+
+        TensorRT then waits for each run to end before it returns from beginning it.
+        """
+        with self._working():
+            self._program.report_to(profiler)
+
     def close(self) -> None:
         """Wait for what is under way and give everything back; what fails meanwhile is logged."""
         if self._closed:

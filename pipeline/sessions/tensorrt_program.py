@@ -36,6 +36,7 @@ class Program:
         self._engine = engine
         self._logger = collecting_logger(trt)
         self._cache: Any = None
+        self._profiler: Any = None
         with ExitStack() as stack:
             stack.callback(self._forget)
             self._runtime = trt.Runtime(self._logger)
@@ -61,6 +62,11 @@ class Program:
         self._checked(context.set_tensor_address(self.output, classes), "take a buffer")
         self._checked(context.execute_async_v3(stream.handle), "run")
 
+    def report_to(self, profiler: Any) -> None:
+        """Tell ``profiler`` the time of every layer of the runs that follow."""
+        self._profiler = profiler  # TensorRT does not keep it alive
+        self._context.profiler = profiler
+
     def release(self) -> None:
         """Keep what was compiled, and give all back; nothing may be under way."""
         try:
@@ -70,7 +76,7 @@ class Program:
 
     def _forget(self) -> None:
         # In this order: each uses the ones behind it. TensorRT frees with the last reference.
-        for name in ("_context", "_cache", "_loaded", "_runtime"):
+        for name in ("_context", "_profiler", "_cache", "_loaded", "_runtime"):
             setattr(self, name, None)
 
     def _checked(self, outcome: Any, what: str) -> Any:

@@ -77,7 +77,7 @@ RECIPES = {
         class_power=0.75,
         teacher="deeplab_v3plus_lite",
         distil=0.5,
-        validate_every=150,
+        validate_every=600,  # a validation takes a CPU as long as 70 steps
     ),
     "segnet_lite": Recipe(
         steps=2300,
