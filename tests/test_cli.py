@@ -18,6 +18,7 @@ import pytest
 from models.classes import CAMVID
 from models.registry import MODELS
 from pipeline.cli import main
+from pipeline.cli.outcome import step_bar
 from pipeline.engine import Engine
 from pipeline.train.checkpoint import load_checkpoint
 
@@ -266,3 +267,12 @@ def test_the_module_runs_from_a_shell(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("error: engine ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_log_gets_a_line_per_stage_in_place_of_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = ("calibrating, frame 1", "calibrating, frame 2", "compiled", "compiled")
+    for quiet, written in ((False, "calibrating\ncompiled\n"), (True, "")):
+        with step_bar(quiet) as progress:
+            for share, what in enumerate(stages):
+                progress(what, share / 4)
+        assert capsys.readouterr().err == written

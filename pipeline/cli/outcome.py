@@ -28,7 +28,13 @@ class Outcome:
 
 @contextmanager
 def step_bar(quiet: bool) -> Iterator[Any]:
-    """Yield a function (what is done, share 0..1) that moves a bar on standard error."""
+    """Yield a function (what is done, share 0..1) that moves a bar on standard error.
+
+    Where nobody watches, as in a log, each stage is a line: what stands before a comma.
+    """
+    if not (quiet or sys.stderr.isatty()):
+        yield _StageLines().show
+        return
     from tqdm import tqdm  # only where somebody looks: cameras start sooner
 
     with tqdm(
@@ -44,6 +50,17 @@ def step_bar(quiet: bool) -> Iterator[Any]:
             bar.refresh()
 
         yield progress
+
+
+class _StageLines:
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, what: str, _share: float) -> None:
+        stage = what.partition(",")[0]
+        if stage != self._last:
+            print(stage, file=sys.stderr, flush=True)
+        self._last = stage
 
 
 def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[T]:
