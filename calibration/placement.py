@@ -9,7 +9,7 @@ documentation, Working with Quantized Types), read off the exported graph of ATe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -108,7 +108,8 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
 
     Args:
         graph: of ATen operators, from ``torch.export``.
-        high_precision: names of convolutions that stay in floating point whatever the rules say.
+        high_precision: names of convolutions that stay in floating point whatever the rules say,
+            each with the reason where it is known.
     """
     convolutions, nodes = [], {}
     for node in graph.graph.nodes:
@@ -116,7 +117,7 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
             continue
         name = convolution_name(node)
         assert name is not None
-        reason = "asked for" if name in high_precision else _kept(node)
+        reason = _asked(name, high_precision) or _kept(node)
         convolutions.append(Convolution(name, not reason, reason))
         if not reason:
             nodes[name] = node
@@ -128,6 +129,12 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
         tuple(_shared_concats(graph, quantised)),
         dict(_pooled_alone(graph, quantised)),
     )
+
+
+def _asked(name: str, high_precision: Collection[str]) -> str:
+    if name not in high_precision:
+        return ""
+    return high_precision[name] if isinstance(high_precision, Mapping) else "asked for"
 
 
 def convolution_name(node: Node) -> str | None:

@@ -1,11 +1,11 @@
-"""Which tensors of an exported graph hold no negative value, whatever the frame."""
+"""Which tensors of an exported graph hold no negative value, and what signed ones are spared."""
 
 from __future__ import annotations
 
 import torch
 from torch.fx import Node
 
-from calibration.placement import CONCATS, MAX_POOLINGS, RESIZES
+from calibration.placement import CONCATS, MAX_POOLINGS, RESIZES, Placement
 
 _aten = torch.ops.aten
 
@@ -35,6 +35,29 @@ _SIGN_KEEPING = frozenset(
         _aten.dropout.default,
     }
 )
+
+
+def wrong_without_amx(placement: Placement) -> dict[str, str]:
+    """Find INT8 convolutions that OpenVINO gets wrong, each with the reason not to use INT8.
+
+    Processors with VNNI and without AMX multiply signed bytes as unsigned ones, 128 too large, and
+    put it right afterwards; oneDNN forgets the 128 in the padding of some dense convolutions
+    (oneDNN issue 5080; OpenVINO 2026.4 on Zen 4: U-Net's logits are off by 15 times what INT8
+    costs). Dilated and depthwise ones are right on the same processor, and so is what holds no
+    negative value: it is in unsigned bytes.
+    """
+    return {
+        name: "signed values beside padding: OpenVINO computes them wrong on processors without AMX"
+        for name, node in placement.nodes.items()
+        if _dense_and_padded(node) and not never_negative(node.all_input_nodes[0])
+    }
+
+
+def _dense_and_padded(node: Node) -> bool:
+    # The arguments are x, weight, bias, and these.
+    given = (*node.args[3:], *(1, 0, 1, 1)[len(node.args) - 3 :])
+    _stride, padding, dilation, groups = given
+    return bool(padding not in (0, [0, 0], "valid") and dilation in (1, [1, 1]) and groups == 1)
 
 
 def never_negative(value: object) -> bool:

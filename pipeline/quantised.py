@@ -11,6 +11,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from calibration.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, place
 from calibration.quantiser import RoadQuantizer, observe_weights, set_ranges
+from calibration.signs import wrong_without_amx
 from calibration.table import Dtype
 from pipeline.captured import CapturedGraph
 from pipeline.half import keep_in_fp32
@@ -40,7 +41,9 @@ class QuantisedGraph:
         unsigned: bool,
     ) -> None:
         self.captured = captured
-        self.high_precision = frozenset(high_precision)
+        self.high_precision = dict.fromkeys(high_precision, "asked for")
+        if unsigned:  # OpenVINO's form
+            self.high_precision |= wrong_without_amx(captured.placement(high_precision))
         self.placement = captured.placement(self.high_precision)
         self._thresholds = thresholds
         self._unsigned = unsigned

@@ -93,6 +93,13 @@ class Case:
         export_onnx(self.with_dtype(torch.float32), self._folder / "single.onnx")
         return self._folder / "single.onnx"
 
+    @cached_property
+    def of_openvino(self) -> QuantisedGraph:
+        """OpenVINO's form of it: unsigned bytes where they do."""
+        return QuantisedGraph(
+            self.captured, lambda name, dtype: self.thresholds[name], (), unsigned=True
+        )
+
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> nn.Module:
         if dtype not in self._modules:
             self._modules[dtype] = self.quantised.with_dtype(dtype)
