@@ -137,8 +137,9 @@ def test_int8_goes_through_calibration_and_gate(
     manifest = build(options, quiet).manifest
     layers = manifest.layers.convolutions
     kept = {name.removeprefix("network.") for name, kind in layers.items() if kind != "int8"}
-    assert kept == {"stem.0", "up", "squeeze", "excite", "classifier"}
-    assert manifest.layers.counts()["int8"] == 4
+    # mix is padded and takes signed values, which OpenVINO gets wrong on some processors.
+    assert kept == {"stem.0", "up", "squeeze", "excite", "classifier", "mix"}
+    assert manifest.layers.counts()["int8"] == 3
     assert manifest.accuracy is not None
     assert manifest.accuracy["miou_fp32"] - manifest.accuracy["miou"] <= 0.05
     assert manifest.calibration is not None

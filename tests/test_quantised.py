@@ -417,7 +417,7 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
     def middle(self: Network, x: Tensor) -> Tensor:
         return self.join(torch.cat([x, self.bare(x)], 1))
 
-    graph = captured(network(middle, bare=conv(), join=conv(2 * CHANNELS)))
+    graph = captured(network(middle, bare=conv(), join=conv(2 * CHANNELS, kernel=1)))
     names = graph.placement().tensors
     signed, unsigned = quantised(graph, 2.0), quantised(graph, 2.0, unsigned=True)
     assert {dtype for _, dtype in pairs(signed).values()} == {torch.int8}
@@ -437,6 +437,41 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
             (last, torch.int8): 2 / 127,
         }
     )
+
+
+SIGNED_CONVOLUTIONS: dict[str, tuple[nn.Conv2d, bool]] = {
+    "padded": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), True),
+    "padded by name": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding="same"), True),
+    "padded with a step": (nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1), True),
+    "without padding": (nn.Conv2d(CHANNELS, CHANNELS, 3), False),
+    "of one pixel": (nn.Conv2d(CHANNELS, CHANNELS, 1), False),
+    "dilated": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=2, dilation=2), False),
+    "depthwise": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS), False),
+}
+
+
+@pytest.mark.parametrize(
+    ("convolution", "spared"), SIGNED_CONVOLUTIONS.values(), ids=SIGNED_CONVOLUTIONS.keys()
+)
+def test_openvino_form_spares_what_it_gets_wrong_without_amx(
+    convolution: nn.Conv2d, spared: bool
+) -> None:
+    def signed(self: Network, x: Tensor) -> Tensor:
+        return self.inner(self.bare(x))
+
+    def unsigned(self: Network, x: Tensor) -> Tensor:
+        return self.inner(self.bare(x).relu())
+
+    for middle, expected in ((signed, spared), (unsigned, False)):
+        graph = captured(network(middle, bare=conv(), inner=convolution))
+        of_openvino, of_tensorrt = (
+            QuantisedGraph(graph, lambda *_: 4.0, (), unsigned=form).placement
+            for form in (True, False)
+        )
+        reasons = {given.name: given.reason for given in of_openvino.convolutions}
+        assert ("inner" not in of_openvino.int8) is expected
+        assert ("without AMX" in reasons["inner"]) is expected
+        assert "inner" in of_tensorrt.int8
 
 
 class Normed(Network):
