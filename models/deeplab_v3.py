@@ -116,9 +116,12 @@ def build_deeplab_v3_resnet(
     return DeepLabV3(encoder, len(classes), round(256 * width), output_stride)
 
 
-def build_deeplab_v3_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV3:
+def build_deeplab_v3_lite(
+    classes: ClassSet, output_stride: int = 16, width: float = 1.0
+) -> DeepLabV3:
     """Build DeepLab v3 on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
-    return DeepLabV3(EfficientNetLite0(output_stride=16), len(classes), round(128 * width), 16)
+    encoder = EfficientNetLite0(output_stride)
+    return DeepLabV3(encoder, len(classes), round(128 * width), output_stride)
 
 
 def build_deeplab_v3plus_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV3Plus:

@@ -224,6 +224,7 @@ _SPECS = (
         output_stride=16,
         minimum_size=16,
         figures=Figures(4_379_275, 3.3, 1475, global_context=True),
+        output_strides=(8,),
         input=_EFFICIENTNET_INPUT,
         encoder="efficientnet_lite0",
     ),

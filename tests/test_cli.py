@@ -18,7 +18,7 @@ import pytest
 from models.classes import CAMVID
 from models.registry import MODELS
 from pipeline.cli import main
-from pipeline.cli.outcome import step_bar
+from pipeline.cli.outcome import counted, step_bar
 from pipeline.engine import Engine
 from pipeline.train.checkpoint import load_checkpoint
 
@@ -275,4 +275,12 @@ def test_a_log_gets_a_line_per_stage_in_place_of_a_bar(capsys: pytest.CaptureFix
         with step_bar(quiet) as progress:
             for share, what in enumerate(stages):
                 progress(what, share / 4)
+        assert capsys.readouterr().err == written
+
+
+def test_a_log_gets_one_line_for_frames_that_are_gone_through(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for quiet, written in ((False, "evaluating 3 frames\n"), (True, "")):
+        assert list(counted([1, 2, 3], "evaluating", 3, quiet)) == [1, 2, 3]
         assert capsys.readouterr().err == written

@@ -323,8 +323,9 @@ def test_one_vgg_serves_all_poolings_as_data() -> None:
     assert isinstance(VGG16(width=1 / 16)[0][0], ConvReLU)
 
 
-def test_deeplab_v3_at_stride_8_takes_the_weights_of_stride_16() -> None:
-    spec = model_spec("deeplab_v3_resnet50")
+@pytest.mark.parametrize("name", ["deeplab_v3_resnet50", "deeplab_v3_lite"])
+def test_deeplab_v3_at_stride_8_takes_the_weights_of_stride_16(name: str) -> None:
+    spec = model_spec(name)
     assert spec.output_strides == (8,)
     variant = {**spec.variant, "width": 1 / 16}
     at16 = build_model(replace(spec, variant=variant)).eval()

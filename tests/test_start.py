@@ -14,7 +14,8 @@ from models.errors import WeightsError
 from models.pretrained import PUBLISHED, encoder_state
 from models.registry import build_model, model_spec
 from models.vgg import TORCHVISION_FEATURES, vgg16_stages
-from pipeline.train.start import start_from_published
+from models.weights import load_weights
+from pipeline.train.start import start_from_published, start_from_trained_encoder
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,29 @@ def test_a_network_without_a_published_encoder_says_so(pictures: list[Tensor]) -
     spec = replace(model_spec("unet"), variant={"width": 1 / 16})
     with pytest.raises(WeightsError, match="starts from random weights"):
         start_from_published(build_model(spec), spec, PUBLISHED, pictures)
+
+
+def test_an_encoder_trained_in_another_network_is_taken_whole() -> None:
+    spec, theirs = model_spec("deeplab_v3_lite"), model_spec("deeplab_v3plus_lite")
+    network, trained = build_model(spec), build_model(theirs)
+    head = network.head[1].weight.clone()
+    load_weights(trained, theirs, None)
+    start_from_trained_encoder(network, spec, theirs.name)
+    given = network.encoder.state_dict()
+    for name, value in trained.encoder.state_dict().items():
+        assert torch.equal(given[name], value)
+    assert torch.equal(network.head[1].weight, head)
+
+
+@pytest.mark.parametrize("name", ["fcn8s", "unet"])
+def test_an_encoder_of_another_kind_is_one_line(name: str) -> None:
+    registered = model_spec(name)
+    spec = replace(registered, variant={**registered.variant, "width": 1 / 16})
+    with pytest.raises(WeightsError, match=f"--trunk deeplab_v3plus_lite was given for {name}"):
+        start_from_trained_encoder(build_model(spec), spec, "deeplab_v3plus_lite")
+
+
+def test_an_encoder_of_another_width_is_one_line() -> None:
+    spec = model_spec("segnet_lite")
+    with pytest.raises(WeightsError, match="their encoders are not the same"):
+        start_from_trained_encoder(build_model(spec), spec, "segnet")

@@ -64,7 +64,10 @@ class _StageLines:
 
 
 def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[T]:
-    """Show a bar on standard error while ``items`` are gone through."""
+    """Show a bar on standard error while ``items`` are gone through; in a log it is one line."""
+    if not (quiet or sys.stderr.isatty()):
+        print(f"{what} {total} frames", file=sys.stderr, flush=True)
+        return items
     from tqdm import tqdm
 
     bar: Iterable[T] = tqdm(

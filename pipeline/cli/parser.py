@@ -133,9 +133,9 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--trunk",
-        metavar="FILE|published",
-        help="encoder weights to start from (models/pretrained.py lists what fits); "
-        "default: random ones",
+        metavar="FILE|published|MODEL",
+        help="encoder weights to start from (models/pretrained.py lists what fits); MODEL means "
+        "the encoder of that network's registered weights; default: random ones",
     )
     _fine_tuning(parser)
     parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL[-qat]")

@@ -162,13 +162,16 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
 
 
 def _origin(options: argparse.Namespace) -> str | None:
-    if not (options.qat or options.weights):
+    whole = bool(options.qat or options.weights)
+    if not whole and options.trunk not in MODELS:
         return describe_source(model_spec(options.model).encoder, options.trunk)
-    named = options.weights is None or options.weights in MODELS
-    path = registered_weights(options.weights or options.model) if named else Path(options.weights)
+    source = options.weights if whole else options.trunk
+    named = source is None or source in MODELS
+    path = registered_weights(source or options.model) if named else Path(source)
     if path is None or not path.is_file():  # the run itself says what is wrong
-        return options.weights and str(options.weights)
-    return f"trained weights {path.name}, SHA-256 {sha256_of(path)}"
+        return source and str(source)
+    part = "" if whole else "the encoder of "
+    return f"{part}trained weights {path.name}, SHA-256 {sha256_of(path)}"
 
 
 def _command(options: argparse.Namespace) -> str:

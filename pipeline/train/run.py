@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from calibration.dataset import Sample
 from calibration.synthetic import SyntheticDrive
 from models.classes import ClassSet
-from models.registry import build_model, model_spec
+from models.registry import MODELS, build_model, model_spec
 from models.spec import ModelSpec
 from pipeline.deploy import Normalise
 from pipeline.progress import step_bar
@@ -22,7 +22,11 @@ from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.recipe import Recipe
 from pipeline.train.samples import load_training_samples, load_validation_samples
-from pipeline.train.start import start_from_published, start_from_trained
+from pipeline.train.start import (
+    start_from_published,
+    start_from_trained,
+    start_from_trained_encoder,
+)
 from pipeline.train.trainer import RunSettings, Trainer
 
 log = logging.getLogger(__name__)
@@ -37,7 +41,8 @@ class TrainingData:
 
     Attributes:
         train, val: labelled folders.
-        trunk: encoder weights, a file or ``published``; None to start from random ones.
+        trunk: encoder weights, a file, ``published``, or a network with registered weights and the
+            same encoder; None to start from random ones.
         weights: trained weights of the whole network to go on from, in place of a trunk; a source
             as for ``models.weights.load_weights``.
         classes: what their labels mean; None for the network's registered class set.
@@ -105,6 +110,8 @@ def _start(
 ) -> None:
     if data.weights is not None:
         start_from_trained(network, spec, data.weights)
+    elif data.trunk in MODELS:
+        start_from_trained_encoder(network, spec, data.trunk)
     elif data.trunk is not None:
         pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
         normalise = Normalise(spec.input)

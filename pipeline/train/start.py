@@ -8,6 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from models.errors import WeightsError
 from models.pretrained import encoder_state, load_encoder
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
@@ -48,6 +49,37 @@ def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list
             ", ".join(random),
         )
     return random
+
+
+def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) -> None:
+    """Fill the network's encoder with that of another network's registered weights.
+
+    Args:
+        network: built from ``spec``.
+        spec: its registry row.
+        donor: registered name of a network with the same encoder.
+
+    Raises:
+        WeightsError: its encoder is another one, or it has no registered weights.
+    """
+    theirs = model_spec(donor)
+    wrong = WeightsError(
+        f"--trunk {donor} was given for {spec.name}, their encoders are not the same "
+        f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths count too); pass "
+        "another network, a file, or 'published'"
+    )
+    if spec.encoder is None or theirs.encoder != spec.encoder:
+        raise wrong
+    trained = build_model(theirs)
+    load_weights(trained, theirs, donor)
+    mine, given = network.get_submodule("encoder"), trained.get_submodule("encoder")
+    if _shapes(mine) != _shapes(given):
+        raise wrong
+    mine.load_state_dict(given.state_dict())
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
 def start_from_published(
