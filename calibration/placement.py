@@ -10,7 +10,7 @@ documentation, Working with Quantized Types), read off the exported graph of ATe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.fx import GraphModule, Node
@@ -61,6 +61,8 @@ class Placement:
             the largest byte. Where positions are kept they are found among the bytes too, for all
             of them or none (rounding on one side of a comparison makes ties), and only at the two
             finest levels: deeper, a tie moves a value further and there is no time to gain.
+        whole: the placement by the rules alone, where some convolutions were asked to stay in
+            floating point; it names the tensors of both, so that one table has ranges for both.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -68,6 +70,7 @@ class Placement:
     skips: dict[Node, Node]
     concats: tuple[Node, ...]
     pooled: dict[Node, Node]
+    whole: Placement | None = None
 
     @property
     def sites(self) -> dict[Node, str]:
@@ -95,7 +98,10 @@ class Placement:
                 names.setdefault(value, f"{names[concat]}.concat.{index}")
                 if value.target in RESIZES:
                     names.setdefault(value.all_input_nodes[0], f"{names[value]}.resized")
-        return names
+        if self.whole is None:
+            return names
+        theirs = self.whole.tensors
+        return {node: theirs[node] for node in names}
 
     @property
     def int8(self) -> tuple[str, ...]:
@@ -111,6 +117,16 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
         high_precision: names of convolutions that stay in floating point whatever the rules say,
             each with the reason where it is known.
     """
+    whole = _placed(graph, ())
+    if not high_precision:
+        return whole
+    placed = _placed(graph, high_precision)
+    # Where one of two branches stays, the other could be called the skip: nobody knows its range.
+    skips = {node: skip for node, skip in placed.skips.items() if whole.skips.get(node) is skip}
+    return replace(placed, skips=skips, whole=whole)
+
+
+def _placed(graph: GraphModule, high_precision: Collection[str]) -> Placement:
     convolutions, nodes = [], {}
     for node in graph.graph.nodes:
         if node.target not in CONVOLUTIONS | TRANSPOSED:

@@ -439,6 +439,25 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
     )
 
 
+def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_point() -> None:
+    """So one calibration table serves every choice of layers."""
+
+    def middle(self: Network, x: Tensor) -> Tensor:
+        return self.left(x) + self.right(x)
+
+    graph = captured(network(middle, left=conv(), right=conv()))
+    whole = graph.placement()
+    assert list(whole.tensors.values()) == ["left", "last", "left.skip"]
+    part = graph.placement(["left"])
+    assert "left" not in part.int8
+    assert list(part.tensors.values()) == ["left", "last"]  # its own output has no range
+    (read,) = (node for node, name in part.tensors.items() if name == "left")
+    assert part.nodes["right"].all_input_nodes[0].name == read.name
+    ranges = {"left": 4.0, "last": 4.0}
+    form = QuantisedGraph(graph, lambda name, _: ranges[name], ("left",), unsigned=False)
+    assert len(pairs(form.with_dtype(torch.float32))) == 2
+
+
 SIGNED_CONVOLUTIONS: dict[str, tuple[nn.Conv2d, bool]] = {
     "padded": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), True),
     "padded by name": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding="same"), True),

@@ -32,7 +32,7 @@ def with_evidence(engine: Engine, prepared: Prepared) -> Manifest:
         "high_precision": list(table.high_precision),
         "kept": {one.name: one.reason for one in placement.convolutions if one.reason},
     }
-    accuracy = {**(manifest.accuracy or {}), **_accuracy(prepared)}
+    accuracy = {**(manifest.accuracy or {}), **_accuracy(prepared, manifest.runtime)}
     return replace(
         manifest,
         calibration=calibration,
@@ -41,13 +41,13 @@ def with_evidence(engine: Engine, prepared: Prepared) -> Manifest:
     )
 
 
-def _accuracy(prepared: Prepared) -> dict[str, Any]:
+def _accuracy(prepared: Prepared, runtime: str) -> dict[str, Any]:
     comparison = prepared.comparison
     if comparison is None:
         return {}
     figures: dict[str, Any] = {
         "frames": comparison.frames,
-        "judged_on": f"{JUDGE}, the same Q/DQ graph",
+        "judged_on": f"{JUDGE}, the same Q/DQ graph{_as_written(runtime)}",
         "pixel_agreement": comparison.pixel_agreement,
         "attempts": [_attempt(attempt) for attempt in prepared.attempts],
     }
@@ -60,6 +60,10 @@ def _accuracy(prepared: Prepared) -> dict[str, Any]:
     if prepared.sensitivity:
         figures["sensitivity"] = {one.name: one.gain for one in prepared.sensitivity}
     return figures
+
+
+def _as_written(runtime: str) -> str:
+    return "" if runtime == JUDGE else ", in FP32 between its roundings"
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -22,10 +22,12 @@ from pipeline.int8.sensitivity import Sensitivity, rank_layers
 from pipeline.int8.tables import open_table
 from pipeline.pictures import has_labels, open_pictures, spread
 from pipeline.quantised import QuantisedGraph
-from pipeline.sessions import open_session
+from pipeline.sessions import session_class
 from pipeline.sessions.base import Session
 
-#: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere.
+#: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere. Graphs of other
+#: runtimes it computes as they are written, in FP32 between Q and DQ: its own INT8 is made for
+#: unsigned bytes, and wrong for signed ones on some processors (decision 006).
 JUDGE = "openvino"
 #: Frames of the calibration on which agreement is judged where there are no others.
 JUDGED_OF_CALIBRATION = 32
@@ -41,7 +43,7 @@ class Request:
         calibration: table, folder of pictures or video; None for the registered table.
         data: labelled folder, or pictures, to judge on; None for the calibration's frames.
         max_miou_drop: largest loss of mIoU, 0 to 1; None for the default.
-        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
+        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``; OpenVINO.
         folder: scratch folder for engines that are only judged.
     """
 
@@ -167,7 +169,10 @@ class _JudgedFrames:
 
 
 class _Judge:
-    """Compares engines of the runtime that runs here with the FP32 engine of the same graph."""
+    """Compares engines of the runtime that runs here with the FP32 engine of the same graph.
+
+    They are timed as well where they are what is built.
+    """
 
     def __init__(
         self, subject: Subject, request: Request, frames: _JudgedFrames, progress: Progress
@@ -199,6 +204,7 @@ class _Judge:
                 session,
                 self._frames,
                 self._subject.spec.classes,
+                measure=self._request.unsigned,
                 keep=KEPT_FRAMES,
             )
 
@@ -208,4 +214,4 @@ class _Judge:
         job = Job(graph, name, precision, (), self._request.folder, int8)
         spec, weights = self._subject.spec, self._subject.weights
         engine = assemble(job, self._compiler, spec, weights, self._progress)
-        return open_session(engine)
+        return session_class(JUDGE)(engine, as_written=not self._request.unsigned)

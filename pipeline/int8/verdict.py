@@ -72,7 +72,7 @@ def verdict_on(manifest: Manifest, prepared: Prepared, budget: Budget | None) ->
     if comparison is None:
         parts.append("neither accuracy nor speed against FP32 was measured in this build")
     else:
-        parts += [_accuracy(comparison), f"{_speed(comparison)}{elsewhere}"]
+        parts += [_accuracy(comparison), _speed(comparison)]
         parts.append(f"{_held(comparison, budget)} at {_attempt(len(prepared.attempts))}")
     return Verdict(
         state=f"{_state(comparison)}{elsewhere if comparison else ''}",
@@ -147,8 +147,9 @@ def _limits(manifest: Manifest, prepared: Prepared) -> str:
         )
     if prepared.comparison is not None and manifest.runtime != JUDGE:
         found.append(
-            f"Accuracy and speed were measured on {JUDGE} with the same Q/DQ graph; this "
-            f"{manifest.runtime} engine itself has not been run, and its speed is not known."
+            f"Accuracy was measured on {JUDGE} with the same Q/DQ graph, in FP32 between its "
+            f"roundings; this {manifest.runtime} engine itself has not been run, and its speed is "
+            "not known."
         )
     judged = prepared.table.measured.get("judged")
     if prepared.comparison is None and judged:
@@ -182,7 +183,7 @@ def _tiles(comparison: Comparison | None) -> tuple[Tile, ...]:
         before_ms, after_ms = (latency.p50 for latency in comparison.speed.latency)
         found.append(
             Tile(
-                f"Speed-up on {JUDGE}",
+                "Speed-up",
                 f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}",
                 f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn",
             )

@@ -29,6 +29,9 @@ OUR_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "
 #: What is not INT8 in an INT8 engine is computed in FP32.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 
+#: Leaves Q/DQ pairs as they are: they round, and what lies between them is computed in FP32.
+AS_WRITTEN = {"LP_TRANSFORMS_MODE": "NO"}
+
 #: Asks a compiled engine how many frames it should get at once.
 _REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 
@@ -153,6 +156,8 @@ class OpenVINOSession(Session):
         hint: ``latency`` computes one frame at a time with all threads, ``throughput`` as many
             at once as OpenVINO finds best, each with fewer threads.
         cache: folder for what is compiled here, so that it is read the next time.
+        as_written: compute an INT8 engine in FP32, rounded where its file says so, and not in the
+            processor's own INT8: slowly, and the same on every processor.
     """
 
     def __init__(
@@ -161,9 +166,10 @@ class OpenVINOSession(Session):
         threads: int = 0,
         hint: str = "latency",
         cache: Path | None = None,
+        as_written: bool = False,
     ) -> None:
         manifest = engine.manifest
-        settings = {"PERFORMANCE_HINT": hint.upper()}
+        settings = {"PERFORMANCE_HINT": hint.upper()} | (AS_WRITTEN if as_written else {})
         if cache is not None:
             settings["CACHE_DIR"] = str(folder_of(cache, manifest))
         self._model: ov.CompiledModel | None = compile_for_cpu(
