@@ -43,7 +43,7 @@ class Request:
         calibration: table, folder of pictures or video; None for the registered table.
         data: labelled folder, or pictures, to judge on; None for the calibration's frames.
         max_miou_drop: largest loss of mIoU, 0 to 1; None for the default.
-        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``; OpenVINO.
+        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
         folder: scratch folder for engines that are only judged.
     """
 
@@ -171,7 +171,7 @@ class _JudgedFrames:
 class _Judge:
     """Compares engines of the runtime that runs here with the FP32 engine of the same graph.
 
-    They are timed as well where they are what is built.
+    What another runtime is given is computed as written and not timed.
     """
 
     def __init__(
@@ -185,6 +185,7 @@ class _Judge:
 
     def __enter__(self) -> Callable[[CalibrationTable], Comparison]:
         self._compiler = open_compiler(JUDGE)
+        self._is_built = self._request.unsigned == self._compiler.unsigned
         self._truth = self._open(self._subject.captured.graph, "fp32")
         return self._compare
 
@@ -204,7 +205,7 @@ class _Judge:
                 session,
                 self._frames,
                 self._subject.spec.classes,
-                measure=self._request.unsigned,
+                measure=self._is_built,
                 keep=KEPT_FRAMES,
             )
 
@@ -214,4 +215,4 @@ class _Judge:
         job = Job(graph, name, precision, (), self._request.folder, int8)
         spec, weights = self._subject.spec, self._subject.weights
         engine = assemble(job, self._compiler, spec, weights, self._progress)
-        return session_class(JUDGE)(engine, as_written=not self._request.unsigned)
+        return session_class(JUDGE)(engine, as_written=not self._is_built)
