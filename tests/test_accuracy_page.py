@@ -49,7 +49,7 @@ def test_a_network_with_a_card_alone_is_reproduced_by_training_it(
     monkeypatch.setattr(accuracy, "weights_card", lambda name: card if name == "fcn8s" else None)
     text = page()
     assert f"`{command}`" in text
-    assert "evaluate" not in text
+    assert "pipeline evaluate" not in text
 
 
 def test_int8_figures_are_those_of_the_registered_tables() -> None:
