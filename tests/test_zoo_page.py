@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.registry import MODELS
-from pipeline.zoo.measure import BUILDS, read_results
+from pipeline.zoo.measure import BUILDS, measure, read_results
 from pipeline.zoo.page import PAGE, page
 
 
@@ -30,6 +30,24 @@ def test_every_network_was_built_whole_at_full_width_on_both_runtimes(name: str)
     assert row["tensorrt-rtx"]["agreement"] is None
 
 
+def test_a_network_measured_now_has_the_row_of_those_recorded() -> None:
+    row, recorded = measure("segnet_lite"), read_results()["networks"]["segnet_lite"]
+    assert row.keys() == recorded.keys()
+    for runtime, _, _ in BUILDS:
+        assert row[runtime].keys() == recorded[runtime].keys()
+        assert row[runtime]["convolutions"] == recorded[runtime]["convolutions"]
+    assert row["openvino"]["agreement"] >= 0.99
+    assert row["tensorrt-rtx"]["agreement"] is None  # FP16's own figures are no parity
+
+
+def test_networks_built_on_another_machine_than_most_are_named() -> None:
+    results = read_results()
+    rows = {name: {**row, "machine": "a, 2 cores"} for name, row in results["networks"].items()}
+    rows["unet"]["machine"] = "b, 4 cores"
+    text = page({**results, "networks": rows})
+    assert "\na, 2 cores; `unet` on b, 4 cores; openvino " in text
+
+
 def test_missing_measurements_leave_no_row() -> None:
-    text = page({"machine": "", "networks": {}})
+    text = page({"networks": {}})
     assert text.count("`fcn8s`") == 1  # in the table of the zoo alone

@@ -27,6 +27,7 @@ from pipeline.compilers.base import Job
 from pipeline.compilers.openvino import OpenVINOCompiler
 from pipeline.deploy import DeploymentGraph
 from pipeline.sessions.openvino import compile_for_cpu
+from pipeline.zoo.measure import this_machine
 
 #: Interleaved runs of each side.
 RUNS = 7
@@ -79,8 +80,9 @@ def compare(pair: Pair) -> dict[str, Any]:
     """Count and time both sides at the usual size, FP32 on OpenVINO.
 
     Returns:
-        ``title``; ``sides``, each with ``name``, ``parameters``, ``gmacs``, ``receptive_field``
-        and ``milliseconds``; ``ratio``, the median over runs of first time over second.
+        ``title``; ``machine``; ``sides``, each with ``name``, ``parameters``, ``gmacs``,
+        ``receptive_field`` and ``milliseconds``; ``ratio``, the median over runs of first time
+        over second.
     """
     spec = InputSpec()
     sides, runs = [], []
@@ -103,7 +105,8 @@ def compare(pair: Pair) -> dict[str, Any]:
     for side, taken in zip(sides, zip(*times, strict=True), strict=True):
         side["milliseconds"] = round(1000 * statistics.median(taken), 1)
     ratio = statistics.median(first / second for first, second in times)
-    return {"title": pair.title, "sides": sides, "ratio": round(ratio, 2)}
+    machine = this_machine()
+    return {"title": pair.title, "machine": machine, "sides": sides, "ratio": round(ratio, 2)}
 
 
 def _runner(network: nn.Module, spec: InputSpec, folder: Path, name: str) -> Callable[[], float]:

@@ -33,15 +33,15 @@ def measure(name: str) -> dict[str, Any]:
     Networks without registered weights are built with random ones.
 
     Returns:
-        ``weights``, and per runtime: ``precision``, ``convolutions`` (count by precision), their
-        ``source``, ``bytes``, ``seconds``, ``agreement`` with PyTorch (share of pixels of the
-        worst frame; None where the engine cannot run here).
+        ``machine`` that built it, ``weights``, and per runtime: ``precision``, ``convolutions``
+        (count by precision), their ``source``, ``bytes``, ``seconds``, ``agreement`` with PyTorch
+        (share of pixels of the worst frame; None where the engine cannot run here).
 
     Raises:
         RoadsegError: a build failed.
     """
     weights = name if registered_weights(name) else "none"
-    row: dict[str, Any] = {"weights": weights}
+    row: dict[str, Any] = {"machine": this_machine(), "weights": weights}
     for runtime, precision, targets in BUILDS:
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
@@ -55,7 +55,7 @@ def measure(name: str) -> dict[str, Any]:
             )
             manifest = build(options, lambda what, share: None).manifest
             seconds = time.monotonic() - start
-        accuracy = manifest.accuracy
+        parity = (manifest.accuracy or {}).get("parity", {})
         row[runtime] = {
             "version": manifest.runtime_version,
             "precision": manifest.precision,
@@ -64,21 +64,25 @@ def measure(name: str) -> dict[str, Any]:
             "source": manifest.layers.source,
             "bytes": sum(file.bytes for file in manifest.files),
             "seconds": round(seconds, 1),
-            "agreement": accuracy and accuracy["parity"]["pixel_agreement"],
+            "agreement": parity.get("pixel_agreement"),
         }
     return row
 
 
+def this_machine() -> str:
+    """Name the processor and its cores, as figures are told apart by."""
+    return f"{processor_name()}, {os.cpu_count()} cores"
+
+
 def read_results(path: Path = RESULTS) -> Results:
-    """Return what was measured: ``machine``, and ``networks`` by name; empty where nothing was."""
+    """Return what was measured, ``networks`` by name; empty where nothing was."""
     if not path.exists():
-        return {"machine": "", "networks": {}}
+        return {"networks": {}}
     results: Results = json.loads(path.read_text(encoding="utf-8"))
     return results
 
 
 def write_results(results: Results, path: Path = RESULTS) -> None:
     """Write measurements as JSON that reads well in a diff."""
-    results = {**results, "machine": f"{processor_name()}, {os.cpu_count()} cores"}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -177,7 +177,19 @@ def _machine(results: Results) -> str:
         for runtime in ("openvino", "tensorrt-rtx")
     }
     named = ", ".join(f"{runtime} {version}" for runtime, version in sorted(versions.items()))
-    return f"{results['machine']}; {named}.\n"
+    return f"{_built_on(results['networks'])}{named}.\n"
+
+
+def _built_on(rows: dict[str, Any]) -> str:
+    """Name the machine of most networks, and the networks of every other one."""
+    machines: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        machines.setdefault(row["machine"], []).append(name)
+    most, *others = sorted(machines, key=lambda machine: -len(machines[machine])) or [""]
+    built = "".join(
+        f"{', '.join(f'`{name}`' for name in machines[other])} on {other}; " for other in others
+    )
+    return f"{most}; {built}"
 
 
 def _pair(pair: dict[str, Any]) -> str:
@@ -195,5 +207,5 @@ def _pair(pair: dict[str, Any]) -> str:
         ),
     )
     first, second = (side["name"] for side in pair["sides"])
-    ratio = f"{first} takes {pair['ratio']:.2f} times as long as {second}."
+    ratio = f"{first} takes {pair['ratio']:.2f} times as long as {second} ({pair['machine']})."
     return f"**{pair['title']}**\n\n{rows}\n{ratio}\n"
