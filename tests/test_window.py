@@ -19,9 +19,10 @@ from pipeline.errors import SinkError
 from pipeline.frame import Frame, Image, Result
 from pipeline.page import HttpOptions, Page
 from pipeline.page.sink import PageSink
-from pipeline.sinks import screen as screen_module
+from pipeline.sinks import display as display_module
 from pipeline.sinks.base import SinkOptions
-from pipeline.sinks.screen import Screen, why_no_window
+from pipeline.sinks.display import DisplayProbe
+from pipeline.sinks.screen import Screen
 from pipeline.sinks.window import WindowSink, open_window
 
 _ROOT = Path(__file__).parent.parent
@@ -177,20 +178,39 @@ def test_a_display_that_does_not_answer_costs_a_probe_and_not_this_process(
 ) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", ":4217")
-    assert why_no_window() == "the display cannot be opened"
+    assert DisplayProbe().reason == "the display cannot be opened"
 
 
 def test_a_build_of_opencv_without_windows_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
-    assert why_no_window() == "this build of OpenCV has no windows"
+    assert DisplayProbe().reason == "this build of OpenCV has no windows"
 
 
 def test_a_probe_without_an_end_is_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(screen_module, "_PROBE", "import time; time.sleep(60)")
-    monkeypatch.setattr(screen_module, "_PROBE_TIMEOUT", 0.2)
-    assert why_no_window() == "the display does not answer"
+    monkeypatch.setattr(display_module, "_PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr(display_module, "_TIMEOUT", 0.2)
+    assert DisplayProbe().reason == "the display does not answer"
+
+
+@pytest.mark.usefixtures("desktop")
+def test_the_probe_keeps_the_display_until_the_window_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An X server without other clients resets when the last one leaves, and refuses the next."""
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(
+        display_module, "_PROBE", "import sys; print('opened', flush=True); sys.stdin.read()"
+    )
+    probe = DisplayProbe()
+    assert probe.reason is None
+    process = probe._process
+    assert process is not None
+    with WindowSink(SinkOptions(), Screen(), probe) as sink:
+        assert process.poll() is None
+        sink.write(result(0))
+        assert process.returncode is not None
 
 
 @pytest.fixture
@@ -211,7 +231,7 @@ def display(system_part: Callable[[str, Sequence[str]], None]) -> Iterator[str]:
 
 
 _ON_A_SCREEN = """
-import threading
+import sys, threading
 import cv2, numpy as np
 from pipeline.frame import Frame, Result
 from pipeline.sinks.base import SinkOptions
@@ -224,7 +244,7 @@ def write(name):
     with open_window("window", SinkOptions(source=name)) as sink:
         for _ in range(20):
             sink.write(result)
-        print(type(sink).__name__, sink.written, flush=True)
+        print(f"{type(sink).__name__} {sink.written}\\n", end="", flush=True)  # one write each
 
 for _ in range(2):  # windows open again after the last one was closed
     threads = [threading.Thread(target=write, args=(name,)) for name in ("front", "rear")]

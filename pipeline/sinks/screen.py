@@ -1,4 +1,4 @@
-"""The one thread that speaks to OpenCV's windows, and whether it can.
+"""The one thread that speaks to OpenCV's windows.
 
 HighGUI belongs to one thread, whatever the toolkit behind it, and its windows stand still while
 nobody asks for events. So one thread shows the windows of all cameras and keeps asking; sinks hand
@@ -7,10 +7,6 @@ it pictures.
 
 from __future__ import annotations
 
-import logging
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,44 +16,10 @@ import cv2
 from pipeline.errors import SinkError
 from pipeline.frame import Image
 
-log = logging.getLogger(__name__)
-
 #: Milliseconds that one look for events takes at most.
 _EVENTS_MS = 5
 _ESCAPE = 27
-_PROBE_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 1.0
-_PROBE = "import cv2; cv2.namedWindow('roadseg', cv2.WINDOW_NORMAL); cv2.destroyAllWindows()"
-
-
-def why_no_window() -> str | None:
-    """Why no window can be opened here, in a few words; None where one can.
-
-    Where the display named by the environment does not answer, Qt ends the whole process. So a
-    process that can be spared tries first.
-    """
-    if sys.platform == "darwin":
-        return "macOS allows windows to the main thread only"
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
-    if not _has_toolkit():
-        return "this build of OpenCV has no windows"
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "the display does not answer"
-    return None if probe.returncode == 0 else "the display cannot be opened"
-
-
-def _has_toolkit() -> bool:
-    try:
-        return bool(cv2.currentUIFramework())
-    except (AttributeError, cv2.error):
-        return False
 
 
 class Picture:
@@ -82,6 +44,7 @@ class Window:
     Attributes:
         title: unique on this screen.
         closed_by_user: called once.
+        opened: called when it is on the screen.
         waiting: picture to be shown next.
         is_open: there is one on the screen.
         done: nothing more is to be shown.
@@ -90,6 +53,7 @@ class Window:
 
     title: str
     closed_by_user: Callable[[], None]
+    opened: Callable[[], None]
     waiting: Picture | None = None
     is_open: bool = False
     done: bool = False
@@ -121,14 +85,16 @@ class Screen:
                 cls._only = cls()
             return cls._only
 
-    def add(self, title: str, closed_by_user: Callable[[], None]) -> Window:
+    def add(
+        self, title: str, closed_by_user: Callable[[], None], opened: Callable[[], None]
+    ) -> Window:
         """Add a window; it opens with its first picture. A second of the same title is numbered."""
         with self._lock:
             taken = {window.title for window in self._windows}
             unique, number = title, 2
             while unique in taken:
                 unique, number = f"{title} ({number})", number + 1
-            window = Window(unique, closed_by_user)
+            window = Window(unique, closed_by_user, opened)
             self._windows.append(window)
         return window
 
@@ -221,3 +187,4 @@ def _open(window: Window, image: Image) -> None:
     cv2.namedWindow(window.title, flags)
     cv2.resizeWindow(window.title, round(width * scale), round(height * scale))
     window.is_open = True
+    window.opened()

@@ -7,7 +7,8 @@ import logging
 from pipeline.errors import SinkError
 from pipeline.frame import Result
 from pipeline.sinks.base import Sink, SinkOptions
-from pipeline.sinks.screen import Picture, Screen, why_no_window
+from pipeline.sinks.display import DisplayProbe
+from pipeline.sinks.screen import Picture, Screen
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,14 @@ def open_window(_text: str, options: SinkOptions) -> Sink:
     Raises:
         RuntimeMissingError, SinkError: no window can be opened, and no page either.
     """
-    reason = why_no_window()
-    if reason is None:
-        return WindowSink(options, Screen.shared())
+    probe = DisplayProbe()
+    if probe.reason is None:
+        return WindowSink(options, Screen.shared(), probe)
     from pipeline.page import Page
 
     page = options.page or Page()
     sink = page.only_sink(options) if options.page is None else page.sink(options)
-    log.warning("no window (%s); the pictures are at %s", reason, page.url)
+    log.warning("no window (%s); the pictures are at %s", probe.reason, page.url)
     return sink
 
 
@@ -43,20 +44,27 @@ class WindowSink(Sink):
     Args:
         options: the source's name becomes the title.
         screen: shows the windows of all cameras.
+        probe: keeps the display as it is until the window has opened.
     """
 
     wants_overlay = True
     may_drop = True
 
-    def __init__(self, options: SinkOptions, screen: Screen) -> None:
+    def __init__(
+        self, options: SinkOptions, screen: Screen, probe: DisplayProbe | None = None
+    ) -> None:
         super().__init__("window")
         self._screen = screen
-        self._window = screen.add(f"Roadseg: {options.source}", self._closed_by_user)
+        self._probe = probe
+        self._window = screen.add(
+            f"Roadseg: {options.source}", self._closed_by_user, self._release_display
+        )
 
     def close(self) -> None:
         """Close the window."""
         super().close()
         self._screen.remove(self._window)
+        self._release_display()
 
     def _write(self, result: Result) -> None:
         if result.overlay is None:
@@ -68,3 +76,7 @@ class WindowSink(Sink):
 
     def _closed_by_user(self) -> None:
         self.end_stream()
+
+    def _release_display(self) -> None:
+        if self._probe is not None:
+            self._probe.close()
