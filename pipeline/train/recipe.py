@@ -76,6 +76,10 @@ _VGG = Recipe(
     validate_every=600,  # a validation takes a CPU as long as 70 steps
 )
 
+#: VGG16 as published, without batch norm, under fully connected layers that start from random
+#: weights: a lower rate. Four pictures, for one update of 134 M weights costs as much as a picture.
+_PLAIN_VGG = replace(_VGG, batch=4, rate=2e-4, warmup=60)
+
 RECIPES = {
     "deeplab_v3_lite": replace(
         _LITE,
@@ -91,9 +95,14 @@ RECIPES = {
     "deeplab_v3plus_lite": replace(_LITE, steps=4500, encoder_rate=0.4, validate_every=600),
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
-    # No batch norm, and its fully connected layers start from random weights: a lower rate. Four
-    # pictures, for one update of its 134 M weights costs as much as a picture.
-    "fcn8s": replace(_VGG, batch=4, rate=2e-4, warmup=60),
+    "deeplab_v1": _PLAIN_VGG,
+    "deeplab_v2_vgg16": _PLAIN_VGG,
+    "dilatednet_frontend": _PLAIN_VGG,
+    "dilatednet_context": _PLAIN_VGG,
+    "dilatednet_context7": _PLAIN_VGG,
+    "fcn32s": _PLAIN_VGG,
+    "fcn16s": _PLAIN_VGG,
+    "fcn8s": _PLAIN_VGG,
     "segnet": _VGG,
     "segnet_lite": Recipe(
         steps=2300,
