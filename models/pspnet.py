@@ -7,7 +7,9 @@ in every resize, as Caffe's ``Interp`` does. An auxiliary head on the encoder's 
 training (loss weight 0.4) and is no part of the network: :class:`AuxiliaryHead`.
 
 Deviations: the ResNet is torchvision's; the authors' release has three 3x3 convolutions where it
-has one 7x7.
+has one 7x7. ``pspnet_lite`` is ours: EfficientNet-Lite0 and a head of 128 channels, for small
+boards, the same encoder and width as ``deeplab_v3_lite``, so that the two ways to take in the whole
+picture can be compared.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
+from models.efficientnet_lite import EfficientNetLite0
 from models.pooling import adaptive_average_pool
 from models.resnet import ResNet
 
@@ -51,21 +54,24 @@ class PyramidPooling(nn.Module):
 
 
 class PSPNet(nn.Module):
-    """PSPNet on a ResNet.
+    """PSPNet on any encoder that hands on ``last``, its coarsest map.
 
     Args:
+        encoder: dilated network of output stride 8.
         classes: number of output channels.
-        depth: of the ResNet, 50 or 101.
-        width: factor on every channel count; 1.0 is the paper's network.
+        channels: of the head's 3x3 convolution.
     """
 
-    def __init__(self, classes: int, depth: int, width: float = 1.0) -> None:
+    def __init__(
+        self, encoder: ResNet | EfficientNetLite0, classes: int, channels: int = HEAD
+    ) -> None:
         super().__init__()
-        self.encoder = ResNet(depth, output_stride=8, width=width)
-        channels, head = self.encoder.channels.last, round(HEAD * width)
-        self.pyramid = PyramidPooling(channels)
+        self.encoder = encoder
+        self.pyramid = PyramidPooling(encoder.channels.last)
         self.head = nn.Sequential(
-            _convolution(2 * channels, head, 3), nn.Dropout2d(0.1), nn.Conv2d(head, classes, 1)
+            _convolution(2 * encoder.channels.last, channels, 3),
+            nn.Dropout2d(0.1),
+            nn.Conv2d(channels, classes, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,5 +108,11 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def build_pspnet(classes: ClassSet, depth: int, width: float = 1.0) -> PSPNet:
-    """Build a PSPNet with one output channel per class, weights random."""
-    return PSPNet(len(classes), depth, width)
+    """Build a PSPNet on ResNet-50 or ResNet-101; ``width`` is a factor on all channels."""
+    encoder = ResNet(depth, output_stride=8, width=width)
+    return PSPNet(encoder, len(classes), round(HEAD * width))
+
+
+def build_pspnet_lite(classes: ClassSet, width: float = 1.0) -> PSPNet:
+    """Build a PSPNet on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
+    return PSPNet(EfficientNetLite0(output_stride=8), len(classes), round(128 * width))

@@ -196,6 +196,16 @@ _SPECS = (
         encoder="resnet101",
     ),
     ModelSpec(
+        name="pspnet_lite",
+        builder="models.pspnet:build_pspnet_lite",
+        paper=papers.PSPNET,
+        output_stride=8,
+        minimum_size=8,
+        figures=Figures(3_800_843, 10.1, 875, global_context=True),
+        input=_EFFICIENTNET_INPUT,
+        encoder="efficientnet_lite0",
+    ),
+    ModelSpec(
         name="deeplab_v3_resnet50",
         builder="models.deeplab_v3:build_deeplab_v3_resnet",
         paper=papers.DEEPLAB_V3,

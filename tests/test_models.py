@@ -122,7 +122,7 @@ def test_the_registry_holds_the_networks_of_the_mission() -> None:
         "fcn32s fcn16s fcn8s deconvnet segnet segnet_basic segnet_lite unet fc_densenet56 "
         "fc_densenet67 fc_densenet103 deeplab_v1 dilatednet_frontend dilatednet_context "
         "dilatednet_context7 deeplab_v2_vgg16 deeplab_v2_resnet101 pspnet_resnet50 "
-        "pspnet_resnet101 deeplab_v3_resnet50 deeplab_v3_resnet101 deeplab_v3_lite "
+        "pspnet_resnet101 pspnet_lite deeplab_v3_resnet50 deeplab_v3_resnet101 deeplab_v3_lite "
         "deeplab_v3plus_lite"
     )
     assert set(families.split()) <= set(MODELS)

@@ -8,21 +8,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.pspnet import AuxiliaryHead, PSPNet
+from models.resnet import ResNet
 
 
 class DeepSupervision(nn.Module):
     """Scores from inside a network, for a second loss; the network itself stays as it is.
 
     Args:
-        network: in training; its encoder's output is kept at every forward pass.
+        encoder: of the network in training; its output is kept at every forward pass.
         classes: number of output channels.
     """
 
-    def __init__(self, network: PSPNet, classes: int) -> None:
+    def __init__(self, encoder: ResNet, classes: int) -> None:
         super().__init__()
-        self.head = AuxiliaryHead(network.encoder, classes)
+        self.head = AuxiliaryHead(encoder, classes)
         self._stage3: Tensor | None = None
-        network.encoder.register_forward_hook(self._keep)
+        encoder.register_forward_hook(self._keep)
 
     def _keep(self, _encoder: nn.Module, _inputs: Any, features: Any) -> None:
         self._stage3 = features.stage3
@@ -37,7 +38,7 @@ class DeepSupervision(nn.Module):
 
 def deep_supervision(network: nn.Module, classes: int, weight: float) -> DeepSupervision | None:
     """Attach a second head where the recipe gives it weight and the network has a place for it."""
-    if not weight or not isinstance(network, PSPNet):
+    if not weight or not isinstance(network, PSPNet) or not isinstance(network.encoder, ResNet):
         return None
     device = next(network.parameters()).device
-    return DeepSupervision(network, classes).to(device)
+    return DeepSupervision(network.encoder, classes).to(device)

@@ -80,19 +80,23 @@ _VGG = Recipe(
 #: weights: a lower rate. Four pictures, for one update of 134 M weights costs as much as a picture.
 _PLAIN_VGG = replace(_VGG, batch=4, rate=2e-4, warmup=60)
 
+#: The same encoder at output stride 8, where four times as many cells are computed.
+_LITE_DENSE = replace(
+    _LITE,
+    steps=3000,
+    batch=4,
+    encoder_rate=0.4,
+    class_power=0.6,
+    teacher="deeplab_v3plus_lite",
+    distil=0.5,
+    validate_every=600,
+)
+
 RECIPES = {
-    "deeplab_v3_lite": replace(
-        _LITE,
-        steps=3000,
-        batch=4,
-        encoder_rate=0.4,
-        class_power=0.6,
-        teacher="deeplab_v3plus_lite",
-        distil=0.5,
-        validate_every=600,
-    ),
+    "deeplab_v3_lite": _LITE_DENSE,
     # 1800 steps at an encoder's rate of 0.2 left it underfitted (docs/accuracy.md).
     "deeplab_v3plus_lite": replace(_LITE, steps=4500, encoder_rate=0.4, validate_every=600),
+    "pspnet_lite": _LITE_DENSE,
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
     "deeplab_v1": _PLAIN_VGG,
