@@ -10,8 +10,8 @@ ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101`
 
 Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards;
 v3+ there has two skips (strides 8 and 4), the paper one (stride 4); v3 there has output stride 8
-unless told, since 16 costs it 5 points on CamVid (``docs/accuracy.md``). Logits are upsampled with
-half-pixel centres (``align_corners=False``), as torchvision does; the first TensorFlow release
+unless told, since 16 costs it 5 points on CamVid (``docs/experiments.md``). Logits are upsampled
+with half-pixel centres (``align_corners=False``), as torchvision does; the first TensorFlow release
 aligned corners. No multi-grid: the paper's best model has it, torchvision's does not.
 """
 
@@ -31,7 +31,7 @@ from models.resnet import ResNet
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
 #: Of ASPP in the lite forms: training leaves them underfitted rather than overfitted
-#: (``docs/accuracy.md``), so little of what they compute is dropped.
+#: (``docs/experiments.md``), so little of what they compute is dropped.
 LITE_DROPOUT = 0.1
 
 

@@ -11,17 +11,21 @@ FCN = Paper(
     authors="Long, Shelhamer, Darrell",
     year=2015,
     venue="CVPR, arXiv:1411.4038",
+    idea="convolutions alone",
     parameters="134M",
 )
 
+FCN16 = replace(FCN, idea="skips of scores")
+
 #: Long et al. did not use CamVid; the figure is the one that Jegou et al. 2017 compare with.
-FCN8 = replace(FCN, camvid_test_miou=0.570)
+FCN8 = replace(FCN16, camvid_test_miou=0.570)
 
 DECONVNET = Paper(
     title="Learning Deconvolution Network for Semantic Segmentation",
     authors="Noh, Hong, Han",
     year=2015,
     venue="ICCV, arXiv:1505.04366",
+    idea="unpooling",
     camvid_test_miou=0.489,  # measured by Jegou et al. 2017 and Kendall et al. 2017
     parameters="252M",
 )
@@ -31,6 +35,7 @@ SEGNET = Paper(
     authors="Badrinarayanan, Kendall, Cipolla",
     year=2017,
     venue="PAMI, arXiv:1511.00561",
+    idea="unpooling",
     camvid_test_miou=0.464,
     parameters="29.45M",
 )
@@ -46,6 +51,7 @@ UNET = Paper(
     authors="Ronneberger, Fischer, Brox",
     year=2015,
     venue="MICCAI, arXiv:1505.04597",
+    idea="skips of features",
     parameters="31.0M",
 )
 
@@ -55,6 +61,7 @@ _TIRAMISU = Paper(
     authors="Jegou, Drozdzal, Vazquez, Romero, Bengio",
     year=2017,
     venue="CVPR workshops, arXiv:1611.09326",
+    idea="dense blocks, skips of features",
 )
 
 FC_DENSENET56 = replace(_TIRAMISU, camvid_test_miou=0.589, parameters="1.5M")
@@ -66,6 +73,7 @@ DEEPLAB_V1 = Paper(
     authors="Chen, Papandreou, Kokkinos, Murphy, Yuille",
     year=2015,
     venue="ICLR, arXiv:1412.7062",
+    idea="dilation",
     camvid_test_miou=0.616,  # measured by Yu and Koltun 2016
     parameters="20.5M",
 )
@@ -75,10 +83,14 @@ DILATEDNET = Paper(
     authors="Yu, Koltun",
     year=2016,
     venue="ICLR, arXiv:1511.07122",
+    idea="dilation",
 )
 
-#: "Dilation8", the front end with the context module, at 640x480.
-DILATION8 = replace(DILATEDNET, camvid_test_miou=0.653)
+#: The front end with the context module behind it.
+DILATION = replace(DILATEDNET, idea="dilation, context module")
+
+#: "Dilation8", its larger form, at 640x480.
+DILATION8 = replace(DILATION, camvid_test_miou=0.653)
 
 DEEPLAB_V2 = Paper(
     title="DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, "
@@ -86,6 +98,7 @@ DEEPLAB_V2 = Paper(
     authors="Chen, Papandreou, Kokkinos, Murphy, Yuille",
     year=2018,
     venue="PAMI, arXiv:1606.00915",
+    idea="dilation, ASPP",
 )
 
 PSPNET = Paper(
@@ -93,6 +106,7 @@ PSPNET = Paper(
     authors="Zhao, Shi, Qi, Wang, Jia",
     year=2017,
     venue="CVPR, arXiv:1612.01105",
+    idea="dilation, pyramid pooling",
 )
 
 DEEPLAB_V3 = Paper(
@@ -100,6 +114,7 @@ DEEPLAB_V3 = Paper(
     authors="Chen, Papandreou, Schroff, Adam",
     year=2017,
     venue="arXiv:1706.05587",
+    idea="dilation, ASPP",
 )
 
 DEEPLAB_V3PLUS = Paper(
@@ -107,4 +122,5 @@ DEEPLAB_V3PLUS = Paper(
     authors="Chen, Zhu, Papandreou, Schroff, Adam",
     year=2018,
     venue="ECCV, arXiv:1802.02611",
+    idea="dilation, ASPP, skips of features",
 )

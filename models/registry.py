@@ -30,7 +30,7 @@ _SPECS = (
     ModelSpec(
         name="fcn16s",
         builder="models.fcn:build_fcn",
-        paper=papers.FCN,
+        paper=papers.FCN16,
         output_stride=32,
         minimum_size=32,
         figures=Figures(134_437_094, 74.6, 468),
@@ -149,7 +149,7 @@ _SPECS = (
     ModelSpec(
         name="dilatednet_context7",
         builder="models.dilatednet:build_dilatednet",
-        paper=papers.DILATEDNET,
+        paper=papers.DILATION,
         output_stride=8,
         minimum_size=8,
         figures=Figures(134_343_319, 390.2, 660),

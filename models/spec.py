@@ -34,12 +34,18 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a network comes from, and what it reported on CamVid (11 classes, test split)."""
+    """Where a network comes from, and what it reported on CamVid (11 classes, test split).
+
+    Attributes:
+        idea: what it gets detail or context by, in the field's words; pages say which network
+            stands for what.
+    """
 
     title: str
     authors: str
     year: int
     venue: str
+    idea: str
     camvid_test_miou: float | None = None
     parameters: str | None = None
 

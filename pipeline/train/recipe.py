@@ -61,7 +61,7 @@ _LITE = Recipe(batch=6, encoder_rate=0.2, class_power=0.5, ema=0.99)
 _PSPNET = Recipe(batch=4, rate=1e-3, encoder_rate=0.5, auxiliary=0.4)
 
 #: Networks of the width of VGG16, which cost a CPU seconds per picture. From the same weights, 40
-#: steps of SegNet at 8e-4 ended at a higher loss than at 3e-4 (docs/accuracy.md).
+#: steps of SegNet at 8e-4 ended at a higher loss than at 3e-4 (docs/experiments.md).
 _VGG = Recipe(
     steps=2200,
     batch=2,
@@ -94,7 +94,7 @@ _LITE_DENSE = replace(
 
 RECIPES = {
     "deeplab_v3_lite": _LITE_DENSE,
-    # 1800 steps at an encoder's rate of 0.2 left it underfitted (docs/accuracy.md).
+    # 1800 steps at an encoder's rate of 0.2 left it underfitted (docs/experiments.md).
     "deeplab_v3plus_lite": replace(_LITE, steps=4500, encoder_rate=0.4, validate_every=600),
     "pspnet_lite": _LITE_DENSE,
     "pspnet_resnet50": _PSPNET,
