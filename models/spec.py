@@ -45,7 +45,7 @@ class Paper:
     authors: str
     year: int
     venue: str
-    idea: str
+    idea: str = ""
     camvid_test_miou: float | None = None
     parameters: str | None = None
 

@@ -33,6 +33,21 @@ def test_every_network_has_a_row_and_every_card_its_figures() -> None:
         assert cells[3] == ("" if card is None else f"{100 * card['val']['miou']:.1f}")
 
 
+def test_the_gain_over_fcn_8s_stands_beside_each_score() -> None:
+    reference = weights_card("fcn8s")
+    assert reference is not None
+    assert all(spec.paper.idea for spec in MODELS.values())
+    for name in CARDS:
+        card, paper = weights_card(name), model_spec(name).paper
+        assert card is not None
+        start = f"| `{name}` | {paper.idea} | "
+        (row,) = (line for line in page().splitlines() if line.startswith(start))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        score, gain = (100 * one["val"]["miou"] for one in (card, card))
+        gain -= 100 * reference["val"]["miou"]
+        assert cells[4] == f"{score:.1f}" + ("" if name == "fcn8s" else f" ({gain:+.1f})")
+
+
 def test_every_command_of_the_page_can_be_typed() -> None:
     commands = re.findall(r"`python -m pipeline (.*?)`", page())
     assert len(commands) == len(CARDS)
