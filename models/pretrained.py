@@ -45,10 +45,13 @@ class Published:
 
 
 _TORCHVISION = "https://download.pytorch.org/models"
+_VGG16 = f"{_TORCHVISION}/vgg16-397923af.pth"
 _BSD = "BSD-3-Clause (torchvision); trained on ImageNet, which is for research"
 
 ENCODERS = {
-    "vgg16": Published("torchvision's vgg16", _BSD, url=f"{_TORCHVISION}/vgg16-397923af.pth"),
+    "vgg16": Published("torchvision's vgg16", _BSD, url=_VGG16),
+    # The first two convolutions of each of its first four stages.
+    "vgg16_pairs": Published("torchvision's vgg16", _BSD, url=_VGG16),
     "resnet50": Published(
         "torchvision's resnet50", _BSD, url=f"{_TORCHVISION}/resnet50-0676ba61.pth"
     ),
@@ -126,6 +129,12 @@ def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
         load_vgg16_classifier(network.fc6.conv, network.fc7.conv, state)
 
 
+def _load_vgg16_pairs(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.vgg import load_vgg16_pairs
+
+    load_vgg16_pairs(network.encoder, state)
+
+
 def _load_resnet(network: Any, state: Mapping[str, Tensor]) -> None:
     from models.resnet import load_resnet
 
@@ -140,6 +149,7 @@ def _load_efficientnet_lite0(network: Any, state: Mapping[str, Tensor]) -> None:
 
 _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
     "vgg16": _load_vgg16,
+    "vgg16_pairs": _load_vgg16_pairs,
     "resnet50": _load_resnet,
     "resnet101": _load_resnet,
     "efficientnet_lite0": _load_efficientnet_lite0,

@@ -90,6 +90,7 @@ _SPECS = (
         output_stride=16,
         minimum_size=16,
         figures=Figures(31_032_395, 127.4, 204),
+        encoder="vgg16_pairs",
     ),
     ModelSpec(
         name="fc_densenet56",

@@ -6,7 +6,9 @@ the end of the contracting path, a 1x1 classifier, no batch norm: 31 M parameter
 
 Deviations: convolutions are padded, so the output has the picture's size (the paper's lose a
 border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and what
-the way up has too much is cropped.
+the way up has too much is cropped. The paper starts from random weights; its first four levels have
+the shapes of VGG16's, so they may start from there (as Iglovikov and Shvets 2018, arXiv:1801.05746,
+do with VGG11).
 """
 
 from __future__ import annotations

@@ -122,6 +122,29 @@ def load_vgg16(stages: nn.ModuleList, state: Mapping[str, Tensor]) -> None:
     for stage, numbers in zip(stages, TORCHVISION_FEATURES, strict=True):
         for layer, number in zip(cast("nn.Sequential", stage), numbers, strict=True):
             _copy(cast("ConvReLU", layer).conv, f"features.{number}", remaining)
+    _refuse_unknown(remaining)
+
+
+def load_vgg16_pairs(levels: nn.ModuleList, state: Mapping[str, Tensor]) -> None:
+    """Copy the first two convolutions of VGG16's first four stages into an encoder of such pairs.
+
+    Args:
+        levels: of two convolutions each, with VGG16's channels in the first four; those after them
+            stay as they are.
+        state: as for :func:`load_vgg16`.
+
+    Raises:
+        WeightsError: a key is missing, unknown, or has another shape.
+    """
+    remaining = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+    for level, numbers in zip(levels, TORCHVISION_FEATURES[:4], strict=False):
+        for layer, number in zip(cast("nn.Sequential", level), numbers[:2], strict=True):
+            _copy(cast("ConvReLU", layer).conv, f"features.{number}", remaining)
+    known = {f"features.{number}" for numbers in TORCHVISION_FEATURES for number in numbers}
+    _refuse_unknown({k: v for k, v in remaining.items() if k.rpartition(".")[0] not in known})
+
+
+def _refuse_unknown(remaining: Mapping[str, Tensor]) -> None:
     if remaining:
         raise WeightsError(
             f"VGG16 weights hold {len(remaining)} unknown keys such as {min(remaining)}; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,9 +129,24 @@ def test_networks_with_other_fully_connected_layers_take_the_trunk_alone(name: s
 
 
 def test_a_network_that_starts_from_nothing_says_so() -> None:
-    spec = model_spec("unet")
+    spec = model_spec("fc_densenet56")
     with pytest.raises(WeightsError, match="no published encoder fits"):
-        load_encoder(build_model(replace(spec, variant={"width": 1 / 16})), spec, {})
+        load_encoder(build_model(spec), spec, {})
+
+
+def test_unet_takes_the_two_convolutions_of_each_stage_that_fit_it() -> None:
+    spec, state = model_spec("unet"), vgg16_state(classifier=False)
+    network = build_model(spec)
+    bottom = network.encoder[4][0].conv.weight.clone()
+    load_encoder(network, spec, state)
+    assert torch.equal(network.encoder[0][0].conv.weight, state["features.0.weight"])
+    assert torch.equal(network.encoder[2][1].conv.weight, state["features.12.weight"])
+    assert torch.equal(network.encoder[3][1].conv.bias, state["features.19.bias"])
+    assert torch.equal(network.encoder[4][0].conv.weight, bottom)
+    with pytest.raises(WeightsError, match=r"nothing for features\.19\.bias"):
+        load_encoder(network, spec, {k: v for k, v in state.items() if k != "features.19.bias"})
+    with pytest.raises(WeightsError, match=r"unknown keys such as features\.30\.weight"):
+        load_encoder(network, spec, state | {"features.30.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights"])

