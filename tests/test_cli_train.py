@@ -99,13 +99,15 @@ def test_the_card_says_how_to_train_it_again_and_names_no_folder_of_this_machine
     capsys: pytest.CaptureFixture[str], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROADSEG_DATA", str(data.parent))
-    given = ("--steps", "1", "--rate", "3e-4", "--synthetic", "0.5", "--seed", "3")
+    given = ("--steps", "1", "--batch", "3", "--crop", "96x64", "--rate", "3e-4")
+    given += ("--synthetic", "0.5", "--patience", "4", "--seed", "3")
     card = train(capsys, data, *given, "--notes", "a try")
     assert card["command"] == (
-        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --rate 0.0003 "
-        "--synthetic 0.5 --seed 3"
+        "python -m pipeline train segnet_lite --data $ROADSEG_DATA/data --steps 1 --batch 3 "
+        "--crop 96x64 --rate 0.0003 --synthetic 0.5 --patience 4 --seed 3"
     )
-    assert card["recipe"]["rate"] == 3e-4
+    replaced = {"steps": 1, "batch": 3, "crop": [64, 96], "rate": 3e-4, "patience": 4}
+    assert replaced.items() <= card["recipe"].items()
     assert card["data"] == "data/train, 50% synthetic frames"
     assert card["recipe"]["synthetic"] == 0.5
     assert card["notes"] == "a try"
@@ -154,6 +156,15 @@ def test_data_that_cannot_be_trained_on_is_one_line(
     damage(data / "train")
     assert message in error_of(capsys, data)
     assert not (data.parent / "run").exists()
+
+
+def test_crops_and_batches_that_cannot_be_trained_on_are_one_line(
+    capsys: pytest.CaptureFixture[str], data: Path
+) -> None:
+    assert "cannot work at 16x48" in error_of(capsys, data, "--crop", "16x48")
+    whole_picture = ["train", "deeplab_v3_lite", "--data", str(data), "--batch", "1"]
+    assert main(whole_picture) == 1
+    assert "give --batch 2" in capsys.readouterr().err
 
 
 def test_a_network_is_trained_without_its_teacher_where_that_knows_other_classes(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, positive, rate, share
+from pipeline.cli.values import add_engine, positive, rate, share, size
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -150,24 +150,34 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         help="other classes than CamVid's: a line 'NAME [R,G,B]' each, in the order of the labels' "
         "values; one named void is never scored",
     )
-    parser.add_argument("--steps", type=positive, metavar="N", help="default: the recipe's")
-    parser.add_argument(
-        "--rate",
-        type=rate,
-        metavar="R",
-        help="peak learning rate; default: the recipe's, or 0.4 of it to go on from --weights",
-    )
-    parser.add_argument(
-        "--synthetic",
-        type=share,
-        metavar="SHARE",
-        help="part of the training pictures that are frames of the drawn drive, 0 to 1; default: "
-        "the recipe's",
-    )
+    _recipe(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads; default: all")
     _card(parser)
     return parser
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("in place of what pipeline/train/recipe.py says")
+    group.add_argument("--steps", type=positive, metavar="N", help="steps of the optimiser")
+    group.add_argument("--batch", type=positive, metavar="N", help="pictures per step")
+    group.add_argument("--crop", type=size, metavar="WxH", help="size of the training crops")
+    group.add_argument(
+        "--rate", type=rate, metavar="R", help="peak learning rate; --weights alone takes 0.4 of it"
+    )
+    group.add_argument(
+        "--synthetic",
+        type=share,
+        metavar="SHARE",
+        help="part of the training pictures that are frames of the drawn drive, 0 to 1",
+    )
+    group.add_argument(
+        "--patience",
+        type=positive,
+        metavar="N",
+        help="end after N validations without a better mIoU; by default a run goes on to its last "
+        "step, where the rate reaches zero",
+    )
 
 
 def _card(parser: argparse.ArgumentParser) -> None:

@@ -28,10 +28,14 @@ from pipeline.train.run import FineTuning, TrainingData, bfloat16_is_fast, train
 from pipeline.train.samples import load_validation_samples
 from pipeline.train.trainer import RunSettings, Trainer
 
+#: Options that replace settings of the recipe, by their names there.
+_OF_RECIPE = ("steps", "batch", "crop", "rate", "synthetic", "patience")
+
 #: Options that decide what a run computes, in the order in which a card names them.
 _DECISIVE = (
     *("qat", "weights", "calibration", "data", "trunk", "classes"),
-    *("steps", "rate", "synthetic", "seed"),
+    *_OF_RECIPE,
+    "seed",
 )
 
 
@@ -95,12 +99,17 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
         recipe = qat_recipe(recipe, len(list_pictures(options.data / "train")))
     elif options.weights:
         recipe = fine_tuning_recipe(recipe)
-    if options.steps:
-        recipe = replace(recipe, steps=options.steps)
-    if options.rate is not None:
-        recipe = replace(recipe, rate=options.rate)
-    if options.synthetic is not None:
-        recipe = replace(recipe, synthetic=options.synthetic)
+    given = {name: getattr(options, name) for name in _OF_RECIPE}
+    if options.crop is not None:
+        width, height = given["crop"]
+        spec.check_size(width, height)
+        given["crop"] = height, width
+    if options.batch == 1 and spec.figures.global_context:
+        raise TrainingError(
+            f"--batch 1 was given for {spec.name}, whose batch norm behind the mean of the whole "
+            "picture needs two of them to normalise; give --batch 2 and a smaller --crop"
+        )
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if spec.classes.names != model_spec(spec.name).classes.names:
         # The drawn drive and the teachers with registered weights know CamVid's classes only.
         if options.synthetic:
@@ -181,6 +190,8 @@ def _command(options: argparse.Namespace) -> str:
         value = getattr(options, name)
         if value is True:
             words.append(f"--{name}")
+        elif name == "crop" and value is not None:
+            words.append(f"--crop {value[0]}x{value[1]}")
         elif value is not None and value is not False:
             is_path = isinstance(value, Path) or os.sep in str(value)
             words.append(f"--{name} {_portable(Path(value)) if is_path else value}")
