@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.blocks import ConvNormReLU, ConvReLU
 from models.errors import WeightsError
@@ -142,6 +143,21 @@ def load_vgg16_pairs(levels: nn.ModuleList, state: Mapping[str, Tensor]) -> None
             _copy(cast("ConvReLU", layer).conv, f"features.{number}", remaining)
     known = {f"features.{number}" for numbers in TORCHVISION_FEATURES for number in numbers}
     _refuse_unknown({k: v for k, v in remaining.items() if k.rpartition(".")[0] not in known})
+
+
+def vgg16_state(stages: nn.ModuleList) -> dict[str, Tensor]:
+    """Return what :func:`load_vgg16` takes, of trained stages with batch norm: norms are folded.
+
+    Args:
+        stages: made by :func:`vgg16_stages` with ``norm``, in evaluation mode.
+    """
+    state: dict[str, Tensor] = {}
+    for stage, numbers in zip(stages, TORCHVISION_FEATURES, strict=True):
+        for layer, number in zip(cast("nn.Sequential", stage), numbers, strict=True):
+            both = cast("ConvNormReLU", layer)
+            folded = fuse_conv_bn_eval(both.conv, both.norm).state_dict()
+            state |= {f"features.{number}.{kind}": value for kind, value in folded.items()}
+    return state
 
 
 def _refuse_unknown(remaining: Mapping[str, Tensor]) -> None:

@@ -117,6 +117,41 @@ def test_an_encoder_trained_in_another_network_is_taken_whole() -> None:
     assert torch.equal(network.head[1].weight, head)
 
 
+def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> None:
+    """SegNet's trunk, trained on roads, in DeepLab: its batch norms are folded."""
+    theirs, spec = model_spec("segnet"), model_spec("deeplab_v1")
+    trained, network = build_model(theirs).eval(), build_model(spec)
+    load_weights(trained, theirs, None)
+    start_from_trained_encoder(network, spec, "segnet")
+    x = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        for number, (given, taken) in enumerate(zip(trained.encoder, network.encoder, strict=True)):
+            dilation = network.encoder[number][0].conv.dilation[0]
+            assert dilation == (2 if number == 4 else 1)
+            for layer in taken:  # compared without what DeepLab changes
+                layer.conv.dilation = layer.conv.padding = (1, 1)
+            expected = given(x)
+            assert torch.allclose(taken(x), expected, atol=1e-4 * float(expected.max()))
+            x = torch.max_pool2d(expected, 2)
+
+
+def test_unet_takes_what_fits_of_a_trained_vgg16() -> None:
+    theirs, spec = model_spec("segnet"), model_spec("unet")
+    trained, network = build_model(theirs).eval(), build_model(spec)
+    load_weights(trained, theirs, None)
+    start_from_trained_encoder(network, spec, "segnet")
+    x = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(network.encoder[0](x), trained.encoder[0](x), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["deeplab_v1", "unet"])
+def test_a_trained_vgg16_of_another_width_is_one_line(name: str) -> None:
+    spec = model_spec(name)
+    with pytest.raises(WeightsError, match="their encoders are not the same"):
+        start_from_trained_encoder(build_model(spec), spec, "segnet_lite")
+
+
 @pytest.mark.parametrize("name", ["fcn8s", "unet"])
 def test_an_encoder_of_another_kind_is_one_line(name: str) -> None:
     registered = model_spec(name)

@@ -12,7 +12,7 @@ from models.errors import WeightsError
 from models.pretrained import encoder_state, load_encoder
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.vgg import load_vgg16, vgg16_stages
+from models.vgg import load_vgg16, vgg16_stages, vgg16_state
 from models.weights import load_weights, with_classes_of
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.shrink import shrink_trunk
@@ -54,6 +54,8 @@ def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list
 def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) -> None:
     """Fill the network's encoder with that of another network's registered weights.
 
+    A VGG16 with batch norm also fits networks that have it without: the norms are folded.
+
     Args:
         network: built from ``spec``.
         spec: its registry row.
@@ -68,14 +70,24 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
         f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths count too); pass "
         "another network, a file, or 'published'"
     )
-    if spec.encoder is None or theirs.encoder != spec.encoder:
+    if spec.encoder is None or theirs.encoder not in (spec.encoder, _WHOLE.get(spec.encoder)):
         raise wrong
     trained = build_model(theirs)
     load_weights(trained, theirs, donor)
     mine, given = network.get_submodule("encoder"), trained.get_submodule("encoder")
-    if _shapes(mine) != _shapes(given):
+    if _shapes(mine) == _shapes(given):
+        mine.load_state_dict(given.state_dict())
+    elif _has_batch_norm(given) and not _has_batch_norm(mine):
+        try:
+            load_encoder(network, spec, vgg16_state(cast("nn.ModuleList", given.eval())))
+        except WeightsError as error:
+            raise wrong from error
+    else:
         raise wrong
-    mine.load_state_dict(given.state_dict())
+
+
+#: Encoders that are a part of another one.
+_WHOLE = {"vgg16_pairs": "vgg16"}
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -121,5 +133,5 @@ def _is_narrow(encoder: nn.ModuleList) -> bool:
     return any(a.weight.shape != b.weight.shape for a, b in zip(convolutions, wide, strict=True))
 
 
-def _has_batch_norm(encoder: nn.ModuleList) -> bool:
+def _has_batch_norm(encoder: nn.Module) -> bool:
     return any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())
