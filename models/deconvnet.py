@@ -62,7 +62,7 @@ class DeconvNet(nn.Module):
         self.fc6 = ConvNormReLU(deepest, fully, kernel=7)
         self.fc6.conv.padding = (0, 0)
         self.fc7 = ConvNormReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.deconv_fc6 = DeconvNormReLU(fully, deepest, kernel=7, padding=0)
         self.unpool = MaxUnpoolPhases()
         self.decoder = nn.ModuleList()

@@ -46,7 +46,7 @@ class DeepLabV1(nn.Module):
         self.pool = nn.AvgPool2d(3, 1, 1)
         self.fc6 = ConvReLU(scaled_channels(width)[-1], fully, dilation=RATE)
         self.fc7 = ConvReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.score = nn.Conv2d(fully, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -54,9 +54,9 @@ def build_deeplab_v2_vgg16(classes: ClassSet, width: float = 1.0) -> DeepLabV2:
     branches = (
         nn.Sequential(
             ConvReLU(inputs, fully, dilation=rate),
-            nn.Dropout2d(0.5),
+            nn.Dropout(0.5),
             ConvReLU(fully, fully, kernel=1),
-            nn.Dropout2d(0.5),
+            nn.Dropout(0.5),
             nn.Conv2d(fully, len(classes), 1),
         )
         for rate in RATES

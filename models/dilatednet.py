@@ -56,7 +56,7 @@ class DilatedNet(nn.Module):
         self.encoder = VGG16((HALVED, HALVED, HALVED, None, None), (1, 1, 1, 1, 2), width)
         self.fc6 = ConvReLU(scaled_channels(width)[-1], fully, kernel=7, dilation=4)
         self.fc7 = ConvReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.score = nn.Conv2d(fully, classes, 1)
         self.context: nn.Module = ContextModule(classes, dilations) if dilations else nn.Identity()
         self.upsampling = BilinearUpsampling(classes, 8)

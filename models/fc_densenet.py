@@ -38,7 +38,7 @@ class DenseLayer(nn.Sequential):
                 norm=nn.BatchNorm2d(inputs),
                 relu=nn.ReLU(inplace=True),
                 conv=_convolution(inputs, outputs, kernel),
-                dropout=nn.Dropout2d(_DROPOUT),
+                dropout=nn.Dropout(_DROPOUT),
             )
         )
 

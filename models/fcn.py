@@ -36,7 +36,7 @@ class FCN(nn.Module):
         self.encoder = VGG16(width=width)
         self.fc6 = ConvReLU(channels[4], fully, kernel=7)
         self.fc7 = ConvReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.score = nn.Conv2d(fully, classes, 1)
         # Pool4 and pool3, coarsest first.
         skips = {32: [], 16: [channels[3]], 8: [channels[3], channels[2]]}[stride]

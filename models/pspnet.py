@@ -70,7 +70,7 @@ class PSPNet(nn.Module):
         self.pyramid = PyramidPooling(encoder.channels.last)
         self.head = nn.Sequential(
             _convolution(2 * encoder.channels.last, channels, 3),
-            nn.Dropout2d(0.1),
+            nn.Dropout(0.1),
             nn.Conv2d(channels, classes, 1),
         )
 
@@ -93,7 +93,7 @@ class AuxiliaryHead(nn.Sequential):
         inputs = encoder.channels.stage3
         inner = min(AUXILIARY, inputs)
         super().__init__(
-            _convolution(inputs, inner, 3), nn.Dropout2d(0.1), nn.Conv2d(inner, classes, 1)
+            _convolution(inputs, inner, 3), nn.Dropout(0.1), nn.Conv2d(inner, classes, 1)
         )
 
 

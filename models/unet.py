@@ -40,7 +40,7 @@ class UNet(nn.Module):
             _level(inputs, outputs)
             for inputs, outputs in zip([3, *channels[:-1]], channels, strict=True)
         )
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
         self.upsamplings, self.decoder = nn.ModuleList(), nn.ModuleList()
         for below, level in zip(channels[:0:-1], channels[-2::-1], strict=True):
             self.upsamplings.append(nn.ConvTranspose2d(below, level, 2, 2))
