@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,10 @@ _DETAIL = f"""\
   second apart) whose predicted class changes. Less is steadier.
 
 In brackets: the difference from `{REFERENCE}`, the best of the first fully convolutional networks.
-*Idea* is what a network has and they lack. Not all of a difference is its doing: encoders start
-from what *encoder* says, and those with "more" steps went on from weights that had been trained
-before. Networks with the same encoder and the same steps were trained alike. The commands are those
-above.
+*Idea* is what a network has and they lack. Not all of a difference is its doing: *encoder* says
+what each started from, published weights or the trained encoder of another network, and those with
+"more" steps went on from weights that had been trained before. Networks with the same encoder and
+the same steps were trained alike. The commands are those above.
 """
 
 _CLASSES = """\
@@ -135,6 +136,8 @@ def _detail_row(
     spec: ModelSpec, card: dict[str, Any], reference: dict[str, Any]
 ) -> tuple[str, ...]:
     further = str(card["pretrained"]).startswith("trained weights")
+    donor = re.match(r"the encoder of trained weights (\w+)\.", str(card["pretrained"]))
+    encoder = spec.encoder if card["pretrained"] and spec.encoder else "random"
     shares = [_percent(share) for share in _detail(card)]
     if spec.name != REFERENCE:
         pairs = zip(_detail(card), _detail(reference), strict=True)
@@ -142,7 +145,7 @@ def _detail_row(
     return (
         f"`{spec.name}`",
         spec.paper.idea,
-        spec.encoder if card["pretrained"] and spec.encoder else "random",
+        f"{encoder} of `{donor[1]}`" if donor else encoder,
         f"{card['step']}{' more' if further else ''}",
         *shares,
         f"{100 * card['val_detail']['flip_share']:.2f}",
