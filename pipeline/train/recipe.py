@@ -94,8 +94,8 @@ _LITE_DENSE = replace(
 
 RECIPES = {
     "deeplab_v3_lite": _LITE_DENSE,
-    # 1800 steps at an encoder's rate of 0.2 left it underfitted, and crops smaller than what the
-    # network sees in use cost it a point (docs/experiments.md).
+    # 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
+    # pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
     "deeplab_v3plus_lite": replace(
         _LITE,
         steps=4500,

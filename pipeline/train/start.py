@@ -19,6 +19,9 @@ from pipeline.train.shrink import shrink_trunk
 
 log = logging.getLogger(__name__)
 
+#: Encoders that are a part of another one.
+_WHOLE = {"vgg16_pairs": "vgg16"}
+
 
 def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list[str]:
     """Fill the whole network with trained weights, but for layers of another number of classes.
@@ -84,10 +87,6 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
             raise wrong from error
     else:
         raise wrong
-
-
-#: Encoders that are a part of another one.
-_WHOLE = {"vgg16_pairs": "vgg16"}
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
