@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter as clock
@@ -219,9 +220,15 @@ class Recorded:
     of_the_clock = ("segnet_lite latency",)
     of_any_machine = ("segnet_lite mIoU",)
 
-    def __init__(self, *runs: Measured, unmeasured: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *runs: Measured,
+        unmeasured: Mapping[str, str] | None = None,
+        recorded_as: Subject = SUBJECT,
+    ) -> None:
         self.runs = list(runs)
         self.unmeasured = unmeasured or {}
+        self.recorded_as = recorded_as
 
     def measure(self, names: Collection[str] | None = None) -> Measured:
         return self.runs.pop(0)
@@ -241,6 +248,26 @@ def test_a_machine_class_without_a_baseline_ends_with_3_and_says_how_to_record_o
 ) -> None:
     assert gate(monkeypatch, Recorded(), "--baselines", str(tmp_path)) == 3
     assert "scripts/check_fps.sh --update --precision int8" in caplog.text
+
+
+def test_figures_of_the_processor_model_come_before_those_of_its_instruction_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = replace(SUBJECT, machine="x86_64-6.167-2")
+    write_baseline(tmp_path, BASELINE)
+    where = ("--baselines", str(tmp_path))
+
+    def check(latency: float) -> int:
+        runs = (measured(latency), measured(latency))
+        return gate(monkeypatch, Recorded(*runs, recorded_as=model), *where)
+
+    assert check(2 * LATENCIES[0]) == 1
+    assert SUBJECT.file.removesuffix(".json") in caplog.text
+    runs = Recorded(*(measured(2 * latency) for latency in LATENCIES), recorded_as=model)
+    assert gate(monkeypatch, runs, "--update", "--reason", "another model", *where) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {SUBJECT.file, model.file}
+    assert check(2 * LATENCIES[0]) == 0
+    assert check(3 * LATENCIES[0]) == 1
 
 
 def test_update_records_five_runs_and_keeps_reasons(
@@ -308,6 +335,7 @@ def test_a_suite_knows_what_only_a_quiet_machine_measures() -> None:
     assert suite.of_the_clock == ["decode", "latency"]
     wanted = ["processor time of decode", "processor time of latency", "mIoU"]
     assert suite.of_any_machine == wanted
+    assert suite.recorded_as == SUBJECT
     assert set(suite.measure(["processor time of latency"]).figures) == {wanted[1]}
 
 

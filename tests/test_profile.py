@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.engine import Engine
 from pipeline.layer_times import LayerTime, flame_chart, table
 from pipeline.profile.limit import limit_of
-from pipeline.profile.machine import class_of, gpu_class, machine_class
+from pipeline.profile.machine import class_of, gpu_class, machine_class, processor_model
 from pipeline.profile.memory import peak_resident
 from pipeline.profile.power import PowerMeter, watts_of
 from pipeline.profile.stages import WAITING, stage_table
@@ -118,6 +118,18 @@ def test_a_machine_class_is_architecture_instruction_set_and_cores(
 ) -> None:
     assert class_of(architecture, flags, count) == expected
     assert machine_class().count("-") == 2
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R)\n", "6.143"),
+        ("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n", "0x41.0xd42"),
+        ("processor\t: 0\nhart\t\t: 1\n", "any"),
+    ],
+)
+def test_a_processor_model_is_what_the_kernel_says(cpuinfo: str, expected: str) -> None:
+    assert processor_model(cpuinfo) == expected
 
 
 def test_a_gpu_is_its_own_class() -> None:

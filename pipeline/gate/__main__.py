@@ -15,7 +15,7 @@ from pathlib import Path
 from models.atomic import atomic_path
 from models.errors import RoadsegError
 from pipeline.errors import BenchmarkError
-from pipeline.gate.baseline import FOLDER, read_baseline, read_file, write_baseline
+from pipeline.gate.baseline import FOLDER, Subject, read_baseline, read_file, write_baseline
 from pipeline.gate.engines import gate_engines
 from pipeline.gate.history import history_page
 from pipeline.gate.judge import Finding, judge, record
@@ -119,8 +119,11 @@ def _suite(precision: str, options: argparse.Namespace) -> Iterator[Suite]:
 
 
 def _check(suite: Suite, options: argparse.Namespace) -> int:
-    subject = suite.subject
-    baseline = read_baseline(options.baselines, subject)
+    subject = suite.recorded_as
+    # Those of another processor model with the same instruction sets are better than none.
+    baseline = read_baseline(options.baselines, subject) or read_baseline(
+        options.baselines, suite.subject
+    )
     if baseline is None:
         log.error(
             "error: no baseline for %s; record one on this machine with: scripts/check_fps.sh "
@@ -134,15 +137,16 @@ def _check(suite: Suite, options: argparse.Namespace) -> int:
     failures = 0
     for number in range(options.runs):
         findings = judge(baseline, suite.measure(), suite.measure)
-        failures += _report(suite, findings, f" run {number + 1}" if options.runs > 1 else "")
+        which = f" run {number + 1}" if options.runs > 1 else ""
+        failures += _report(baseline.subject, findings, which)
     if options.runs > 1:
         log.info("%d of %d runs passed", options.runs - failures, options.runs)
     return FAILED if failures else PASSED
 
 
-def _report(suite: Suite, findings: Sequence[Finding], which: str) -> bool:
+def _report(subject: Subject, findings: Sequence[Finding], which: str) -> bool:
     """Log what was found; True when something failed."""
-    log.info("%s%s", suite.subject.file.removesuffix(".json"), which)
+    log.info("%s%s", subject.file.removesuffix(".json"), which)
     for one in findings:
         log.info("  %s %s", "ok  " if one.passes else "FAIL", one.words())
     return not all(one.passes for one in findings)
@@ -166,7 +170,7 @@ def _record(suite: Suite, options: argparse.Namespace) -> None:
         lacking = _lacking(runs)
         if runs and not lacking:
             break
-        log.info("%s: run %d, %d figures lack", suite.subject.file, number + 1, len(lacking))
+        log.info("%s: run %d, %d figures lack", suite.recorded_as.file, number + 1, len(lacking))
         runs.append(suite.measure(lacking or wanted).without(left_out))
     if lacking := _lacking(runs):
         raise BenchmarkError(
@@ -178,8 +182,8 @@ def _record(suite: Suite, options: argparse.Namespace) -> None:
         "commit": _commit(),
         "reason": " ".join(options.reason.split()),
     }
-    before = read_baseline(options.baselines, suite.subject)
-    baseline = record(suite.subject, runs, before, label, left_out)
+    before = read_baseline(options.baselines, suite.recorded_as)
+    baseline = record(suite.recorded_as, runs, before, label, left_out)
     log.info("wrote %s", write_baseline(options.baselines, baseline))
 
 

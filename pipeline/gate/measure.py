@@ -90,6 +90,8 @@ class Suite:
             leaves the clock to the same name without it.
         values: other figures, which a busy machine does not move: name -> measures it.
         unmeasured: name -> why it cannot be measured here, such as for want of data.
+        narrow: the subject of this very processor model, whose figures come first where there are
+            some, and which new ones are recorded of.
     """
 
     subject: Subject
@@ -97,6 +99,12 @@ class Suite:
     times: Mapping[str, Timed]
     values: Mapping[str, Callable[[], Figure]]
     unmeasured: Mapping[str, str]
+    narrow: Subject | None = None
+
+    @property
+    def recorded_as(self) -> Subject:
+        """What a recording is about."""
+        return self.narrow or self.subject
 
     @property
     def of_the_clock(self) -> list[str]:

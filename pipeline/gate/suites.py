@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from pipeline.gate.baseline import Figure, Subject
 from pipeline.gate.measure import PROCESSOR, Suite, Timed, Work, bytes_of
 from pipeline.overlay import Overlay, class_shares
 from pipeline.profile.bench import write_clip
-from pipeline.profile.machine import gpu_class, machine_class
+from pipeline.profile.machine import gpu_class, machine_class, model_class
 from pipeline.sessions import open_session
 from pipeline.sessions.base import Session
 from pipeline.sessions.null import NullSession
@@ -56,6 +57,7 @@ def engine_suite(engines: list[Engine], precision: str, probe: Probe) -> Iterato
     manifest = engines[0].manifest
     machine = gpu_class(probe.accelerator) if probe.accelerator else machine_class()
     subject = Subject(machine, manifest.runtime, manifest.runtime_version, precision)
+    narrow = None if probe.accelerator else replace(subject, machine=model_class())
     times: dict[str, Timed] = {}
     values: dict[str, Callable[[], Figure]] = {}
     unmeasured: dict[str, str] = {}
@@ -88,7 +90,7 @@ def engine_suite(engines: list[Engine], precision: str, probe: Probe) -> Iterato
                 unmeasured[f"{name} mIoU"] = "ROADSEG_DATA is not set"
             else:
                 values[f"{name} mIoU"] = partial(_miou, engine, session, data)
-        yield Suite(subject, loads[""], times, values, unmeasured)
+        yield Suite(subject, loads[""], times, values, unmeasured, narrow)
 
 
 @contextmanager
@@ -114,7 +116,8 @@ def stage_suite() -> Iterator[Suite]:
         }
         times = {name: Timed(work, _TURNS) for name, work in works.items()}
         values = {"draw bytes": partial(bytes_of, draw)}
-        yield Suite(subject, _once(_reference()), times, values, {})
+        narrow = replace(subject, machine=model_class())
+        yield Suite(subject, _once(_reference()), times, values, {}, narrow)
 
 
 def _road_data() -> Path | None:

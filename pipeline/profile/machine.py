@@ -26,11 +26,36 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def machine_class() -> str:
     """Architecture, instruction set and cores, such as ``x86_64-avx512_vnni-2``."""
+    return class_of(platform.machine(), re.findall(r"[a-z0-9_]+", _cpuinfo()), cores())
+
+
+def model_class() -> str:
+    """Return the class of this very processor model, such as ``x86_64-6.143-2``.
+
+    Two generations with the same instruction sets differ in how much faster they are at
+    convolutions than at other work: by 14 to 46 %, measured on two with AMX.
+    """
+    return f"{platform.machine()}-{processor_model(_cpuinfo())}-{cores()}"
+
+
+def processor_model(cpuinfo: str) -> str:
+    """Family and model of an x86 processor, or implementer and part of an ARM one; else ``any``.
+
+    Args:
+        cpuinfo: text of ``/proc/cpuinfo``.
+    """
+    for first, second in (("cpu family", "model"), ("CPU implementer", "CPU part")):
+        found = [re.search(rf"^{key}\s*: (\w+)$", cpuinfo, re.M) for key in (first, second)]
+        if all(found):
+            return ".".join(one[1] for one in found if one)
+    return "any"
+
+
+def _cpuinfo() -> str:
     try:
-        words = _CPUINFO.read_text(encoding="utf-8")
+        return _CPUINFO.read_text(encoding="utf-8")
     except OSError:  # no Linux
-        words = ""
-    return class_of(platform.machine(), re.findall(r"[a-z0-9_]+", words), cores())
+        return ""
 
 
 def class_of(architecture: str, flags: Collection[str], count: int) -> str:
