@@ -117,12 +117,18 @@ def test_an_encoder_trained_in_another_network_is_taken_whole() -> None:
     assert torch.equal(network.head[1].weight, head)
 
 
-def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> None:
-    """SegNet's trunk, trained on roads, in DeepLab: its batch norms are folded."""
-    theirs, spec = model_spec("segnet"), model_spec("deeplab_v1")
+def with_the_encoder_of_segnet(name: str) -> tuple[nn.Module, nn.Module]:
+    """Return the trained SegNet, and a network that starts from its encoder."""
+    theirs, spec = model_spec("segnet"), model_spec(name)
     trained, network = build_model(theirs).eval(), build_model(spec)
     load_weights(trained, theirs, None)
     start_from_trained_encoder(network, spec, "segnet")
+    return trained, network
+
+
+def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> None:
+    """SegNet's trunk, trained on roads, in DeepLab: its batch norms are folded."""
+    trained, network = with_the_encoder_of_segnet("deeplab_v1")
     x = torch.randn(1, 3, 48, 64)
     with torch.no_grad():
         for number, (given, taken) in enumerate(zip(trained.encoder, network.encoder, strict=True)):
@@ -136,10 +142,7 @@ def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> Non
 
 
 def test_unet_takes_what_fits_of_a_trained_vgg16() -> None:
-    theirs, spec = model_spec("segnet"), model_spec("unet")
-    trained, network = build_model(theirs).eval(), build_model(spec)
-    load_weights(trained, theirs, None)
-    start_from_trained_encoder(network, spec, "segnet")
+    trained, network = with_the_encoder_of_segnet("unet")
     x = torch.randn(1, 3, 16, 16)
     with torch.no_grad():
         assert torch.allclose(network.encoder[0](x), trained.encoder[0](x), atol=1e-3)
