@@ -19,7 +19,8 @@ is there in two measurements; so does a figure that one side does not have. mIoU
   --busy       with --update: leave out, by name, what only a quiet machine can measure
   --history    draw what was recorded, commit by commit, and measure nothing
 
-Exit status: 0 as fast as recorded, 1 slower, 2 wrong usage, 3 no baseline for this class of machine.
+Exit status: 0 as fast as recorded, 1 slower, 2 wrong usage, 3 no baseline of this processor model, so
+nothing was judged.
 TEXT
     exit 0
 fi

@@ -90,8 +90,7 @@ class Suite:
             leaves the clock to the same name without it.
         values: other figures, which a busy machine does not move: name -> measures it.
         unmeasured: name -> why it cannot be measured here, such as for want of data.
-        narrow: the subject of this very processor model, whose figures come first where there are
-            some, and which new ones are recorded of.
+        narrow: the subject of this very processor model, the only one that judges on a CPU.
     """
 
     subject: Subject
