@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from calibration.synthetic import SyntheticDrive
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.engine import Engine
-from pipeline.sessions import open_session
-from pipeline.sessions.base import Frames, Session
+from calibration.scenes.synthetic import SyntheticDrive
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine
+from pipeline.runtimes.registry import open_session
+from pipeline.runtimes.session import Frames, Session
 
 #: Frames of the clip that is segmented from end to end.
 CLIP_FRAMES = 40

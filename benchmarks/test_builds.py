@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.engine import Engine
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -17,10 +17,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.competitors import compiled, eager, in_onnx_runtime, in_openvino, plain_export
-from calibration.synthetic import SyntheticDrive
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.sessions import open_session
+from calibration.scenes.synthetic import SyntheticDrive
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.runtimes.registry import open_session
 
 TURNS = 8
 OURS = "roadseg int8"

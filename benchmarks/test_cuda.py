@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from models.classes import CAMVID
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.engine import Engine
-from pipeline.overlay import Overlay
-from pipeline.sessions import missing
-from pipeline.sessions.base import Pending
-from pipeline.sessions.tensorrt import TensorRTSession
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine
+from pipeline.runtimes.registry import missing
+from pipeline.runtimes.session import Pending
+from pipeline.runtimes.tensorrt.session import TensorRTSession
+from pipeline.stream.overlay import Overlay
 
 pytestmark = pytest.mark.gpu
 

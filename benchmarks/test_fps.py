@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.engine import Engine
-from pipeline.sessions import open_session
-from pipeline.sessions.base import Frames, Session
-from pipeline.sinks import SinkOptions, open_sinks
-from pipeline.sources import open_source
+from pipeline.engine.manifest import Engine
+from pipeline.runtimes.registry import open_session
+from pipeline.runtimes.session import Frames, Session
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.sinks import SinkOptions, open_sinks
+from pipeline.stream.sources import open_source
 
 
 def test_engine(benchmark: BenchmarkFixture, session: Session, frame: Frames) -> None:

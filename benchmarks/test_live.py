@@ -16,12 +16,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pipeline.frame import Frame, Result
-from pipeline.sessions.base import ClassMaps, Frames
-from pipeline.sessions.null import NullSession
-from pipeline.sinks.none import NoneSink
-from pipeline.sources import open_source
-from pipeline.sources.base import Source
-from pipeline.stream import Feed, StreamOptions, StreamReport, run, run_feeds
+from pipeline.runtimes.null import NullSession
+from pipeline.runtimes.session import ClassMaps, Frames
+from pipeline.stream import StreamInput, StreamOptions, StreamReport, run, run_inputs
+from pipeline.stream.sinks.none import NoneSink
+from pipeline.stream.sources import open_source
+from pipeline.stream.sources.base import Source
 
 LONG_RUN = 100_000
 
@@ -126,10 +126,10 @@ def test_four_sources_share_one_engine(benchmark: BenchmarkFixture, fps: float |
     def stream() -> None:
         for count in (1, 4):
             stop.clear()
-            feeds = [Feed(Camera("320x180", fps=fps), [NoneSink()]) for _ in range(count)]
+            inputs = [StreamInput(Camera("320x180", fps=fps), [NoneSink()]) for _ in range(count)]
             timer = threading.Timer(10, stop.set)
             timer.start()
-            reports.append(run_feeds(Load(0.010), feeds, StreamOptions(stop=stop)))
+            reports.append(run_inputs(Load(0.010), inputs, StreamOptions(stop=stop)))
             timer.join()
 
     benchmark.pedantic(stream, rounds=1, iterations=1)

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.compilers import open_compiler
-from pipeline.engine import Engine
-from pipeline.interleaved import take_turns
-from pipeline.sessions import open_session
-from pipeline.sessions.base import Frames
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine
+from pipeline.evaluation.ab_timing import take_turns
+from pipeline.runtimes.registry import open_compiler, open_session
+from pipeline.runtimes.session import Frames
 
 
 def test_precisions(benchmark: BenchmarkFixture, engine: Engine, frame: Frames) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.engine import Engine
+from pipeline.engine.manifest import Engine
 
 ROUNDS = 5
 _ROOT = Path(__file__).parents[1]

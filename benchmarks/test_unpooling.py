@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from calibration.synthetic import SyntheticDrive
+from calibration.scenes.synthetic import SyntheticDrive
 from models.unpooling import MaxPoolPhases, MaxUnpoolPhases, Pooled
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.sessions import open_session
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.runtimes.registry import open_session
 
 TURNS = 15
 #: Share of an engine's time that unpooling may take.

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.dataset import list_pictures, read_picture
 from calibration.errors import CalibrationError, DataError
+from calibration.scenes.dataset import list_pictures, read_picture
+from calibration.scenes.video import Candidates, VideoFrames, describe_video
 from calibration.selection import NEARLY_ALIKE, Choice, choose, describe
-from calibration.video import Candidates, VideoFrames, describe_video
 from models.atomic import sha256_of
 
 #: Frames below which INT8 is refused: ranges of fewer scenes are chance.

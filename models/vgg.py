@@ -1,4 +1,4 @@
-"""VGG16's convolutional trunk (Simonyan and Zisserman, 2015, configuration D).
+"""VGG16's convolutional layers (Simonyan and Zisserman, 2015, configuration D).
 
 SegNet, DeconvNet, FCN, DeepLab v1 and v2 and DilatedNet all start from these thirteen 3x3
 convolutions in five stages. How a stage is pooled and dilated belongs to each paper, so both come

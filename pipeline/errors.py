@@ -16,6 +16,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from models.errors import ModelError, RoadsegError, SizeError, WeightsError
 
 __all__ = [
@@ -32,7 +36,11 @@ __all__ = [
     "SourceError",
     "TrainingError",
     "WeightsError",
+    "in_words",
+    "log_failure",
 ]
+
+log = logging.getLogger(__name__)
 
 
 class BenchmarkError(RoadsegError):
@@ -52,12 +60,13 @@ class AccuracyError(BuildError):
 
     Args:
         message: what was reached and what was expected, in one line.
-        attempts: table of what was tried, for people.
+        attempts: what was tried, in its order; each with ``method``, ``high_precision`` (layers),
+            ``pixel_agreement`` and ``miou_drop`` (shares; the last None without labels).
     """
 
-    def __init__(self, message: str, attempts: str) -> None:
+    def __init__(self, message: str, attempts: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(message)
-        self.attempts = attempts
+        self.attempts = tuple(attempts)
 
 
 class RuntimeMissingError(RoadsegError):
@@ -78,3 +87,15 @@ class OutputError(RoadsegError):
 
 class TrainingError(RoadsegError):
     """A training run cannot go on, or would replace another; its checkpoint is as it was."""
+
+
+def in_words(error: BaseException) -> str:
+    """Describe an error in one line, with its kind where it is not one of ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, RoadsegError) else f"{type(error).__name__}: {text}"
+
+
+def log_failure(error: BaseException) -> None:
+    """Log an error at once; a mistake of our own comes with its traceback."""
+    unexpected = None if isinstance(error, RoadsegError) else error
+    log.error("%s", in_words(error), exc_info=unexpected)

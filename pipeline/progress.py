@@ -1,9 +1,12 @@
-"""A progress bar on standard error, for those who watch."""
+"""How far a long task is: told to whoever asks, and as a bar on standard error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+#: Called with (what is being done, share done 0..1) during long steps.
+Progress = Callable[[str, float], None]
 
 
 @contextmanager

@@ -15,4 +15,4 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh"
 cd "$root"
-exec .venv/bin/python -m pipeline.train.accuracy
+exec .venv/bin/python -m scripts.pages.accuracy

@@ -19,4 +19,4 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh"
 cd "$root"
-exec .venv/bin/python -m pipeline.zoo "$@"
+exec .venv/bin/python -m scripts.pages.zoo "$@"

@@ -22,4 +22,4 @@ cd "$root"
 .venv/bin/python -m pipeline build "$network" --precision int8 \
     --calibration "$camvid/train" --data "$camvid/val"
 cp "engines/$network-openvino-int8.calibration.json" "models/trained/$network.calibration.json"
-exec .venv/bin/python -m pipeline.train.accuracy
+exec .venv/bin/python -m scripts.pages.accuracy

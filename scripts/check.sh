@@ -4,10 +4,13 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/check.sh [PYTEST OPTIONS]
+usage: scripts/check.sh [--fast] [PYTEST OPTIONS]
 
 Run shellcheck, ruff, mypy, import-linter and the tests; all of them, even when one fails.
 PYTEST OPTIONS go to pytest, for example: scripts/check.sh -k unpooling
+
+  --fast  leave out the tests marked slow, each of which takes more than five seconds; what is left
+          takes two or three minutes on two cores
 
   ROADSEG_DATA           folder with road data; the tests that need it are skipped without it
   ROADSEG_REQUIRE_DATA   1: such a skip is a failure (CI sets it)
@@ -21,6 +24,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 PATH=$root/.venv/bin:$PATH
 failed=()
+tests=()
+if [[ ${1:-} == --fast ]]; then
+    tests=(-m "not slow")
+    shift
+fi
 
 check() {
     printf '== %s\n' "$*"
@@ -37,7 +45,8 @@ check lint-imports --no-logo
 # Each process computes with one thread; OpenVINO's own share what is left.
 cores=$(nproc)
 export OMP_NUM_THREADS=1 # which nproc would heed
-check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal --durations=30 "$@"
+check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal --durations=30 \
+    "${tests[@]}" "$@"
 
 if [[ ${#failed[@]} -gt 0 ]]; then
     printf 'failed: %s\n' "${failed[@]}" >&2

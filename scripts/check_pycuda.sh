@@ -7,7 +7,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: scripts/check_pycuda.sh
 
 Show that the extra "gpu" can be installed: build pycuda at the version of constraints.txt with the
-CUDA headers from PyPI, and look for every name that pipeline/cuda/driver.py uses. The wheel is kept
+CUDA headers from PyPI, and look for every name that the project's CUDA driver module uses. The wheel is kept
 in build/pycuda and not built again. Needs a C++ compiler and Python's headers.
 
 The driver's library is missing where there is no GPU. An empty one stands in for it, so that the
@@ -58,7 +58,7 @@ from pathlib import Path
 
 import pycuda.driver as cuda
 
-source = Path("pipeline/cuda/driver.py").read_text(encoding="utf-8")
+source = Path("pipeline/runtimes/tensorrt/cuda/driver.py").read_text(encoding="utf-8")
 nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
 names = sorted({ast.unparse(node) for node in nodes if ast.unparse(node).startswith("cuda.")})
 for name in names:

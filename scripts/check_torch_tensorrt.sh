@@ -21,5 +21,5 @@ cores=$(nproc)
 export OMP_NUM_THREADS=1 # which nproc would heed
 exec .venv-torch-tensorrt/bin/pytest -p no:benchmark \
     --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal \
-    tests/test_torch_tensorrt.py tests/test_torch_tensorrt_target.py \
-    tests/test_tensorrt_interpreter.py "$@"
+    tests/runtimes/tensorrt/test_torch_tensorrt.py tests/runtimes/tensorrt/test_torch_tensorrt_target.py \
+    tests/runtimes/tensorrt/test_interpreter.py "$@"

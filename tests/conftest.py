@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from host_kernel import HostKernel
 
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.engine import Engine
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine
 
 
 def pytest_configure() -> None:

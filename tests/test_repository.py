@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.metadata
 import importlib.util
 import os
@@ -18,6 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from scripts.import_graph import cycles, entry_graph, file_graph
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("models", "calibration", "pipeline")
 EXTRAS = ("build", "rtx", "dev")  # what scripts/environment.sh installs
@@ -26,6 +29,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 50
 MOST_PARAMETERS = 6
+MOST_ENTRIES = 12
 MOST_TRACKED_BYTES = 40 * 2**20
 
 #: Runtimes that exist on some machines only; more files importing them means more to break.
@@ -111,6 +115,36 @@ def test_the_files_of_the_repository_stay_small_enough_to_clone(tracked: list[Pa
     assert sum(path.stat().st_size for path in tracked) <= MOST_TRACKED_BYTES
 
 
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    files = file_graph(ROOT)
+    assert len(files) == len(sources())
+    assert cycles(files) == []
+    assert cycles(entry_graph(files)) == []
+
+
+def test_a_cycle_of_imports_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert cycles(graph) == [["b", "c"]]
+
+
+def test_the_entries_of_pipeline_stay_few() -> None:
+    entries = {path.stem for path in (ROOT / "pipeline").glob("[!_]*")}
+    # ``gate`` ends with the next FPS gate; ``receiver`` is a name that others import.
+    assert len(entries - {"gate", "receiver"}) == MOST_ENTRIES
+
+
+def test_no_tool_leaves_out_the_folders_named_build(tracked: list[Path]) -> None:
+    """Git, ruff and pytest have rules of their own against folders of this name."""
+    wanted = {ROOT / "pipeline/build/build.py", ROOT / "tests/build/test_build.py"}
+    assert wanted <= set(tracked)
+    command = ["ruff", "check", "--show-files", "pipeline", "tests"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {str(path) for path in wanted} <= set(shown.splitlines())
+    folders = configparser.ConfigParser()
+    folders.read(ROOT / "setup.cfg")
+    assert "build" not in folders["tool:pytest"]["norecursedirs"].split()
+
+
 @pytest.mark.parametrize("package", RUNTIME_PACKAGES)
 def test_a_runtime_is_imported_in_two_files_at_most(package: str) -> None:
     importing = [str(p.relative_to(ROOT)) for p in sources() if package in imported_packages(p)]
@@ -119,7 +153,14 @@ def test_a_runtime_is_imported_in_two_files_at_most(package: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["pipeline.stream", "pipeline.sessions", "pipeline.sources", "pipeline.sinks", "pipeline.cli"],
+    [
+        "pipeline.stream",
+        "pipeline.runtimes.registry",
+        "pipeline.stream.sources",
+        "pipeline.stream.sinks",
+        "pipeline.receiver",
+        "pipeline.cli",
+    ],
 )
 def test_the_camera_path_is_imported_without_torch(module: str) -> None:
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"

@@ -14,6 +14,7 @@ from importlib import import_module
 
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
+from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError
 
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RoadsegError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if isinstance(error, AccuracyError):
-            print(error.attempts, file=sys.stderr)
+            print(attempts_table(error.attempts), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

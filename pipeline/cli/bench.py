@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from pipeline.cli.outcome import Outcome, step_bar
-from pipeline.layer_times import flame_chart, table
-from pipeline.profile.bench import BenchOptions, BenchReport, bench
-from pipeline.sessions import open_engine
-from pipeline.sinks.base import MARK, OutputFile
+from pipeline.evaluation.layer_times import flame_chart, table
+from pipeline.evaluation.profile.bench import BenchOptions, BenchReport, bench
+from pipeline.runtimes.registry import open_engine
+from pipeline.stream.sinks.base import MARK, OutputFile
 
 
 def run(options: argparse.Namespace) -> Outcome:

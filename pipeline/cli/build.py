@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.bundle import bundle_of
+from pipeline.build.bundle import bundle_of
 from pipeline.cli.outcome import Outcome, percent, step_bar
-from pipeline.compilers import can_build
-from pipeline.compilers.base import BuilderSettings, Progress
-from pipeline.engine import USUAL_SIZES, Engine, Manifest
+from pipeline.engine.manifest import Engine, Manifest
+from pipeline.graph.frame_sizes import USUAL_SIZES
+from pipeline.progress import Progress
+from pipeline.runtimes.compiler import BuilderSettings
+from pipeline.runtimes.registry import can_build
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -60,10 +62,10 @@ def _settings(options: argparse.Namespace) -> BuilderSettings:
 
 def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
     # Needs torch, which a machine that builds from bundles does not have.
-    from pipeline.auto import build_fastest
-    from pipeline.build import build, build_bundle
-    from pipeline.build_options import BuildOptions
-    from pipeline.foreign import ForeignOptions
+    from pipeline.build.auto_precision import build_fastest
+    from pipeline.build.build import build, build_bundle
+    from pipeline.build.options import BuildOptions
+    from pipeline.graph.onnx_import import ForeignOptions
 
     foreign = None
     if options.onnx is not None:
@@ -103,7 +105,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
 
 
 def _rebuild(options: argparse.Namespace, progress: Progress) -> Engine:
-    from pipeline.rebuild import RebuildOptions, rebuild
+    from pipeline.build.from_bundle import RebuildOptions, rebuild
 
     asked = RebuildOptions(
         options.runtime,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.values import amount, batch, colour, names, points, positive, size, sizes
-from pipeline.compilers import COMPILERS
+from pipeline.runtimes.registry import COMPILERS
 
 #: Options that a bundle has decided already.
 _OF_A_NETWORK = (

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from pipeline.cli.outcome import Outcome, counted, percent
-from pipeline.compare import Comparison, check_same_classes, compare_sessions
-from pipeline.disagreement import PICTURES, claim_folder, write_disagreements
-from pipeline.engine import Engine, load_engine
+from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import RuntimeMissingError
-from pipeline.pictures import open_pictures
-from pipeline.sessions import open_session
-from pipeline.sessions.base import Capabilities, Session
+from pipeline.evaluation.compare import Comparison, check_same_classes, compare_sessions
+from pipeline.evaluation.disagreement import PICTURES, claim_folder, write_disagreements
+from pipeline.evaluation.pictures import open_pictures
+from pipeline.runtimes.registry import open_session
+from pipeline.runtimes.session import Capabilities, Session
 
 
 def run(options: argparse.Namespace) -> Outcome:

@@ -6,16 +6,16 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from calibration.dataset import open_labelled_folder
-from calibration.detail import Detail
-from calibration.scores import Scores
+from calibration.metrics.detail import Detail
+from calibration.metrics.miou import Scores
+from calibration.scenes.dataset import open_labelled_folder
 from models.classes import ClassSet
 from models.registry import MODELS
 from pipeline.cli.outcome import Outcome, counted, percent
 from pipeline.errors import EngineError
-from pipeline.evaluate import evaluate, evaluate_in_detail
-from pipeline.sessions import open_engine
-from pipeline.sessions.base import Session
+from pipeline.evaluation.accuracy import evaluate, evaluate_in_detail
+from pipeline.runtimes.registry import open_engine
+from pipeline.runtimes.session import Session
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -48,8 +48,8 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
     # Imported here: scoring an engine needs no torch.
     from models.registry import build_model, model_spec
     from models.weights import load_weights, with_classes_of
-    from pipeline.deploy import DeploymentGraph
-    from pipeline.sessions.eager import EagerSession
+    from pipeline.graph.deployment import DeploymentGraph
+    from pipeline.runtimes.eager import EagerSession
 
     spec = with_classes_of(model_spec(options.engine), options.weights)
     network = build_model(spec)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from pipeline.cli.outcome import Outcome
-from pipeline.engine import Manifest, load_engine
+from pipeline.engine.manifest import Manifest, load_engine
 
 
 def run(options: argparse.Namespace) -> Outcome:

@@ -109,13 +109,13 @@ def _weights(spec: ModelSpec, card: dict[str, Any] | None) -> str:
 
 def _receptive_field(options: argparse.Namespace, output: Path) -> Outcome:
     # Imported here, as below: the table needs no torch.
-    from pipeline.views.canvas import check_png, write_png
-    from pipeline.views.receptive_field import view_receptive_field
-    from pipeline.views.subject import open_subject
+    from pipeline.evaluation.views.canvas import check_png, write_png
+    from pipeline.evaluation.views.receptive_field import view_receptive_field
+    from pipeline.evaluation.views.target import open_target
 
     check_png(output)
-    subject = open_subject(options.network, options.weights, options.picture)
-    image, report = view_receptive_field(subject)
+    target = open_target(options.network, options.weights, options.picture)
+    image, report = view_receptive_field(target)
     write_png(output, image)
     theory = report.theoretical
     text = (
@@ -124,20 +124,20 @@ def _receptive_field(options: argparse.Namespace, output: Path) -> Outcome:
         f"picture\neffective field {report.effective_side}x{report.effective_side} pixels, "
         f"{report.effective_share:.1%} of the picture\nwrote {output}"
     )
-    document = {"network": subject.spec.name, "weights": subject.weights, "output": str(output)}
+    document = {"network": target.spec.name, "weights": target.weights, "output": str(output)}
     return Outcome({**document, **report.to_json()}, text)
 
 
 def _activations(options: argparse.Namespace, output: Path) -> Outcome:
-    from pipeline.views.activations import view_activations
-    from pipeline.views.canvas import check_png, write_png
-    from pipeline.views.subject import open_subject
+    from pipeline.evaluation.views.activations import view_activations
+    from pipeline.evaluation.views.canvas import check_png, write_png
+    from pipeline.evaluation.views.target import open_target
 
     check_png(output)
-    subject = open_subject(options.network, options.weights, options.picture)
-    image, activations = view_activations(subject)
+    target = open_target(options.network, options.weights, options.picture)
+    image, activations = view_activations(target)
     write_png(output, image)
-    document = {"network": subject.spec.name, "weights": subject.weights, "output": str(output)}
+    document = {"network": target.spec.name, "weights": target.weights, "output": str(output)}
     maps = [activation.to_json() for activation in activations]
     text = "\n".join([*(activation.title for activation in activations), f"wrote {output}"])
     return Outcome({**document, "activations": maps}, text)

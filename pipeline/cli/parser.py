@@ -132,7 +132,8 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "--data", type=Path, required=True, metavar="DIR", help="folder with train/ and val/"
     )
     parser.add_argument(
-        "--trunk",
+        "--encoder-weights",
+        "--trunk",  # its name until the layout; cards and people's notes have it
         metavar="FILE|published|MODEL",
         help="encoder weights to start from (models/pretrained.py lists what fits); MODEL means "
         "the encoder of that network's registered weights; default: random ones",

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 
 from models.classes import ClassSet
 from pipeline.cli.outcome import Outcome, step_bar
-from pipeline.engine import Engine
+from pipeline.cli.signals import stop_on_signal
+from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
-from pipeline.interrupt import stop_on_signal
-from pipeline.overlay import OverlayOptions
-from pipeline.sessions import open_engine
-from pipeline.sessions.base import Session
-from pipeline.sessions.cache import cache_folder
-from pipeline.sinks import SinkOptions, numbered, open_sinks
-from pipeline.sinks.base import MARK, OutputFile
-from pipeline.sources import Source, SourceOptions, open_source
-from pipeline.sources.base import CameraOptions
-from pipeline.stream import Feed, StreamOptions, run_feeds
-from pipeline.trace import Trace
-from pipeline.watch import WatchedSession
+from pipeline.runtimes.cache import cache_folder
+from pipeline.runtimes.registry import open_engine
+from pipeline.runtimes.reload import WatchedSession
+from pipeline.runtimes.session import Session
+from pipeline.stream import StreamInput, StreamOptions, run_inputs
+from pipeline.stream.overlay import OverlayOptions
+from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
+from pipeline.stream.sinks.base import MARK, OutputFile
+from pipeline.stream.sources import Source, SourceOptions, open_source
+from pipeline.stream.sources.base import CameraOptions
+from pipeline.stream.trace import Trace
 
 if TYPE_CHECKING:
-    from pipeline.page import Page
+    from pipeline.stream.web import Page
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -37,20 +37,21 @@ def run(options: argparse.Namespace) -> Outcome:
         classes, session = _open_engine(options)
         stack.enter_context(session)
         stop = stack.enter_context(stop_on_signal())
+        page = _page(options, stack)
         shared = SinkOptions(
             classes=classes,
             force=options.force,
-            page=_page(options, stack),
+            page=page.sink if page is not None else None,
             segment=options.segment,
             keep=options.keep,
         )
         trace = _trace(options, stack)
-        feeds = _open_feeds(options, shared)
-        if shared.page is not None and "http" in options.sink:
-            print(f"the page is at {shared.page.url}", file=sys.stderr, flush=True)
-        report = run_feeds(
+        inputs = _open_inputs(options, shared)
+        if page is not None and "http" in options.sink:
+            print(f"the page is at {page.url}", file=sys.stderr, flush=True)
+        report = run_inputs(
             session,
-            feeds,
+            inputs,
             StreamOptions(
                 classes=classes,
                 frames=options.frames,
@@ -80,7 +81,8 @@ def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, S
     except EngineError as error:
         if not options.rebuild:
             raise
-        from pipeline.rebuild import rebuild_engine  # rarely needed, and a camera should not wait
+        # Rarely needed, and a camera should not wait for it.
+        from pipeline.build.from_bundle import rebuild_engine
 
         print(f"building the engine again: {error}", file=sys.stderr, flush=True)
         with step_bar(quiet=options.json) as progress:
@@ -92,7 +94,8 @@ def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:
     """One page for all cameras; it listens when the first of them needs it."""
     if not {"http", "window"}.intersection(options.sink):
         return None
-    from pipeline.page import HttpOptions, Page  # a server is imported only where one is needed
+    # A server is imported only where one is needed.
+    from pipeline.stream.web import HttpOptions, Page
 
     form = HttpOptions(options.http_host, options.http_port, options.http_token)
     return stack.enter_context(Page(form))
@@ -107,7 +110,7 @@ def _trace(options: argparse.Namespace, stack: ExitStack) -> Trace | None:
     return stack.enter_context(trace)
 
 
-def _open_feeds(options: argparse.Namespace, shared: SinkOptions) -> list[Feed]:
+def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[StreamInput]:
     """Open all sources and all sinks, or none: what was opened before a failure is closed."""
     wanted = SourceOptions(
         realtime=options.realtime,
@@ -116,19 +119,19 @@ def _open_feeds(options: argparse.Namespace, shared: SinkOptions) -> list[Feed]:
     )
     texts = options.sink or ["none"]
     with ExitStack() as opened:
-        feeds: list[Feed] = []
+        inputs: list[StreamInput] = []
         for number, text in enumerate(options.source, start=1):
             source = opened.enter_context(open_source(text, wanted))
-            if source.name in {feed.source.name for feed in feeds}:
+            if source.name in {stream_input.source.name for stream_input in inputs}:
                 source.name = f"{source.name} ({number})"
             several = len(options.source) > 1
             names = [numbered(text, number) for text in texts] if several else texts
             sinks = open_sinks(names, _for_source(shared, source))
             for sink in sinks:
                 opened.callback(sink.close)
-            feeds.append(Feed(source, sinks))
+            inputs.append(StreamInput(source, sinks))
         opened.pop_all()  # the stream closes them
-        return feeds
+        return inputs
 
 
 def _for_source(shared: SinkOptions, source: Source) -> SinkOptions:

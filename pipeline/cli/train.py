@@ -12,19 +12,20 @@ from typing import Any
 
 import torch
 
-from calibration.class_file import read_classes
-from calibration.dataset import list_pictures
+from calibration.scenes.class_file import read_classes
+from calibration.scenes.dataset import list_pictures
 from models.atomic import sha256_of
 from models.pretrained import describe_source
 from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
 from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, percent
+from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import TrainingError
-from pipeline.interrupt import stop_on_signal
+from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.publish import TERMS, Provenance, publish, register
 from pipeline.train.recipe import RECIPES, Recipe, fine_tuning_recipe, qat_recipe
-from pipeline.train.run import FineTuning, TrainingData, bfloat16_is_fast, train_model
+from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
 from pipeline.train.samples import load_validation_samples
 from pipeline.train.trainer import RunSettings, Trainer
 
@@ -33,7 +34,7 @@ _OF_RECIPE = ("steps", "batch", "crop", "rate", "synthetic", "patience")
 
 #: Options that decide what a run computes, in the order in which a card names them.
 _DECISIVE = (
-    *("qat", "weights", "calibration", "data", "trunk", "classes"),
+    *("qat", "weights", "calibration", "data", "encoder_weights", "classes"),
     *_OF_RECIPE,
     "seed",
 )
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> Outcome:
     data = TrainingData(
         options.data / "train",
         options.data / "val",
-        options.trunk,
+        options.encoder_weights,
         None if options.qat else options.weights,
         spec.classes,
     )
@@ -122,11 +123,11 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
 
 
 def _check_fine_tuning(options: argparse.Namespace) -> None:
-    if (options.qat or options.weights) and options.trunk is not None:
+    if (options.qat or options.weights) and options.encoder_weights is not None:
         given = "--qat" if options.qat else f"--weights {options.weights}"
         raise TrainingError(
-            f"{given} was given with --trunk {options.trunk}, expected weights of the whole "
-            "network or of its encoder; drop one of the two"
+            f"{given} was given with --encoder-weights {options.encoder_weights}, expected weights "
+            "of the whole network or of its encoder; drop one of the two"
         )
     if options.calibration is not None and not options.qat:
         raise TrainingError(
@@ -172,9 +173,9 @@ def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:
 
 def _origin(options: argparse.Namespace) -> str | None:
     whole = bool(options.qat or options.weights)
-    if not whole and options.trunk not in MODELS:
-        return describe_source(model_spec(options.model).encoder, options.trunk)
-    source = options.weights if whole else options.trunk
+    if not whole and options.encoder_weights not in MODELS:
+        return describe_source(model_spec(options.model).encoder, options.encoder_weights)
+    source = options.weights if whole else options.encoder_weights
     named = source is None or source in MODELS
     path = registered_weights(source or options.model) if named else Path(source)
     if path is None or not path.is_file():  # the run itself says what is wrong
@@ -187,14 +188,14 @@ def _command(options: argparse.Namespace) -> str:
     """Write the command that trains the same again, without a folder of this machine."""
     words = ["python -m pipeline train", options.model]
     for name in _DECISIVE:
-        value = getattr(options, name)
+        value, option = getattr(options, name), name.replace("_", "-")
         if value is True:
-            words.append(f"--{name}")
+            words.append(f"--{option}")
         elif name == "crop" and value is not None:
             words.append(f"--crop {value[0]}x{value[1]}")
         elif value is not None and value is not False:
             is_path = isinstance(value, Path) or os.sep in str(value)
-            words.append(f"--{name} {_portable(Path(value)) if is_path else value}")
+            words.append(f"--{option} {_portable(Path(value)) if is_path else value}")
     return " ".join(words)
 
 

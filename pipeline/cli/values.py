@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from pipeline.engine import FRAME_SIZES, MOST_FRAMES, Sizes
+from pipeline.graph.frame_sizes import FRAME_SIZES, MOST_FRAMES, Sizes
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}

@@ -21,7 +21,7 @@ from pipeline.gate.history import history_page
 from pipeline.gate.judge import Finding, judge, record
 from pipeline.gate.measure import Measured, Suite
 from pipeline.gate.suites import engine_suite, stage_suite
-from pipeline.sessions.probe import PROBES, probe_for
+from pipeline.runtimes.probe import PROBES, probe_for
 
 log = logging.getLogger("pipeline.gate")
 

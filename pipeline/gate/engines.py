@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from models.atomic import sha256_of
-from pipeline.build import build
-from pipeline.build_options import BuildOptions
-from pipeline.compilers.base import Progress
-from pipeline.engine import Engine, load_engine
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine, load_engine
+from pipeline.progress import Progress
 
 _ROOT = Path(__file__).parents[2]
 #: What an engine depends on: networks and their weights, calibration, compilers and what leads to
@@ -22,8 +22,11 @@ _FILES = (
     "models/trained/*.json",
     "calibration/**/*.py",
     "pipeline/*.py",
-    "pipeline/compilers/*.py",
-    "pipeline/int8/*.py",
+    "pipeline/build/*.py",
+    "pipeline/engine/*.py",
+    "pipeline/graph/**/*.py",
+    "pipeline/quantization/*.py",
+    "pipeline/runtimes/**/*.py",
 )
 
 

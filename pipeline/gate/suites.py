@@ -14,27 +14,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from calibration.dataset import open_labelled_folder
-from calibration.synthetic import SyntheticDrive
+from calibration.scenes.dataset import open_labelled_folder
+from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import CAMVID
-from pipeline.engine import Engine
+from pipeline.engine.manifest import Engine
 from pipeline.errors import BenchmarkError
-from pipeline.evaluate import evaluate
+from pipeline.evaluation.accuracy import evaluate
+from pipeline.evaluation.profile.bench import write_clip
+from pipeline.evaluation.profile.machine import gpu_class, machine_class, model_class
 from pipeline.frame import Frame, Image, Result
 from pipeline.gate.baseline import Figure, Subject
 from pipeline.gate.measure import PROCESSOR, Suite, Timed, Work, bytes_of
-from pipeline.overlay import Overlay, class_shares
-from pipeline.profile.bench import write_clip
-from pipeline.profile.machine import gpu_class, machine_class, model_class
-from pipeline.sessions import open_session
-from pipeline.sessions.base import Session
-from pipeline.sessions.null import NullSession
-from pipeline.sessions.probe import Probe, Shape
-from pipeline.sinks import SinkOptions, open_sinks
-from pipeline.sinks.none import NoneSink
-from pipeline.sources import open_source
-from pipeline.sources.base import Source
+from pipeline.runtimes.null import NullSession
+from pipeline.runtimes.probe import Probe, Shape
+from pipeline.runtimes.registry import open_session
+from pipeline.runtimes.session import Session
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.overlay import Overlay, class_shares
+from pipeline.stream.sinks import SinkOptions, open_sinks
+from pipeline.stream.sinks.none import NoneSink
+from pipeline.stream.sources import open_source
+from pipeline.stream.sources.base import Source
 
 #: The reference of engines: what their first, middle and last stages look like.
 REFERENCE = (Shape(32, 90, 120), Shape(64, 45, 60), Shape(256, 11, 15))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.frame import Result
-from pipeline.overlay import Overlay, Tint, class_shares
-from pipeline.sinks.base import Sink
-from pipeline.stream.feed import StreamOptions
-from pipeline.timing import StageTimes
+from pipeline.runtimes.session import Tint
+from pipeline.stream.inputs import StreamOptions
+from pipeline.stream.overlay import Overlay, class_shares
+from pipeline.stream.sinks.base import Sink
+from pipeline.stream.timing import StageTimes
 
 
 class Drawing:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calibration.dataset import Sample
-from pipeline.deploy import Normalise
+from calibration.scenes.dataset import Sample
+from pipeline.graph.deployment import Normalise
 from pipeline.train.augment import Augmentation, Draw, Picture
 
 

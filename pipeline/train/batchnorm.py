@@ -1,4 +1,4 @@
-"""Give a pretrained trunk batch norm without changing what it computes.
+"""Give a pretrained encoder batch norm without changing what it computes.
 
 Published VGG16 weights have no batch norm. A fresh norm (mean 0, variance 1 learned from the
 first batches) would rescale every layer and throw the pretraining away, so each norm is set from

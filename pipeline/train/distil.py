@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.weights import load_weights
-from pipeline.deploy import Normalise
 from pipeline.errors import TrainingError
+from pipeline.graph.deployment import Normalise
 from pipeline.train.batches import network_input
 from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe

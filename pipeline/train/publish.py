@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibration.dataset import Sample
+from calibration.scenes.dataset import Sample
 from models.atomic import atomic_path, sha256_of
 from models.registry import build_model
 from models.spec import ModelSpec

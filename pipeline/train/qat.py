@@ -24,16 +24,16 @@ from torch import Tensor, nn
 from torch.fx import Node
 
 from calibration.errors import CalibrationError
-from calibration.placement import RESIZES, Placement
+from calibration.quantizer.placement import RESIZES, Placement
 from models.spec import ModelSpec
 from models.weights import load_weights, registered_table
-from pipeline.captured import CapturedGraph
-from pipeline.compilers.base import Progress
-from pipeline.deploy import DeploymentGraph
-from pipeline.int8.calibrate import Subject
-from pipeline.int8.tables import open_table
-from pipeline.quantised import Thresholds
-from pipeline.train.run import FineTuning
+from pipeline.graph.deployment import DeploymentGraph
+from pipeline.graph.exported import ExportedGraph
+from pipeline.graph.qdq import Thresholds
+from pipeline.progress import Progress
+from pipeline.quantization.calibrate import Target
+from pipeline.quantization.tables import open_table
+from pipeline.train.fine_tuning import FineTuning
 
 #: The smallest scale that the quantiser's weight observer gives, for filters of zeros.
 _SMALLEST = torch.finfo(torch.float32).eps
@@ -62,9 +62,9 @@ def start_fine_tuning(
             "and no --calibration was given; pass --calibration with a folder of road pictures, a "
             "video or a table"
         )
-    captured = CapturedGraph(DeploymentGraph(copy.deepcopy(network), spec.input))
-    table, _ = open_table(Subject(spec, weights, captured), tuning.calibration, progress)
-    simulate_int8(network, captured.placement(table.high_precision), table.threshold_of)
+    exported = ExportedGraph(DeploymentGraph(copy.deepcopy(network), spec.input))
+    table, _ = open_table(Target(spec, weights, exported), tuning.calibration, progress)
+    simulate_int8(network, exported.placement(table.high_precision), table.threshold_of)
 
 
 def simulate_int8(network: nn.Module, placement: Placement, thresholds: Thresholds) -> None:

@@ -26,7 +26,7 @@ class Recipe:
         distil: weight of the divergence from the teacher (see :mod:`pipeline.train.distil`).
         temperature: divides the scores of both for that; more is softer.
         ema: decay of the averaged weights, which are the ones exported.
-        synthetic: share of training pictures drawn by ``calibration.synthetic``.
+        synthetic: share of training pictures drawn by ``calibration.scenes.synthetic``.
         validate_every: steps between validations.
         patience: validations without a better mIoU after which the run ends; as many as a run never
             has by default, since the rate is meant to fall to zero.

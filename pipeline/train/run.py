@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.dataset import Sample
-from calibration.synthetic import SyntheticDrive
+from calibration.scenes.dataset import Sample
+from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from models.registry import MODELS, build_model, model_spec
 from models.spec import ModelSpec
-from pipeline.deploy import Normalise
+from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
+from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.recipe import Recipe
 from pipeline.train.samples import load_training_samples, load_validation_samples
 from pipeline.train.start import (
@@ -31,7 +32,7 @@ from pipeline.train.trainer import RunSettings, Trainer
 
 log = logging.getLogger(__name__)
 
-#: Training pictures that a pretrained trunk's statistics are fitted to.
+#: Training pictures that the statistics of a pretrained encoder are fitted to.
 PICTURES_SEEN = 8
 
 
@@ -41,33 +42,18 @@ class TrainingData:
 
     Attributes:
         train, val: labelled folders.
-        trunk: encoder weights, a file, ``published``, or a network with registered weights and the
+        encoder_weights: a file, ``published``, or a network with registered weights and the
             same encoder; None to start from random ones.
-        weights: trained weights of the whole network to go on from, in place of a trunk; a source
-            as for ``models.weights.load_weights``.
+        weights: trained weights of the whole network to go on from, in place of an encoder's; a
+            source as for ``models.weights.load_weights``.
         classes: what their labels mean; None for the network's registered class set.
     """
 
     train: Path
     val: Path
-    trunk: str | None = None
+    encoder_weights: str | None = None
     weights: str | None = None
     classes: ClassSet | None = None
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """What quantisation-aware fine-tuning starts from.
-
-    Attributes:
-        weights: a file, or a source as for ``models.weights.load_weights``; None for the registered
-            ones.
-        calibration: their ranges, as a table, or a folder or video to measure them on; None for
-            the registered table.
-    """
-
-    weights: str | None = None
-    calibration: Path | None = None
 
 
 def train_model(
@@ -110,13 +96,13 @@ def _start(
 ) -> None:
     if data.weights is not None:
         start_from_trained(network, spec, data.weights)
-    elif data.trunk in MODELS:
-        start_from_trained_encoder(network, spec, data.trunk)
-    elif data.trunk is not None:
+    elif data.encoder_weights in MODELS:
+        start_from_trained_encoder(network, spec, data.encoder_weights)
+    elif data.encoder_weights is not None:
         pictures = [sample.image for sample in samples[:: max(1, len(samples) // PICTURES_SEEN)]]
         normalise = Normalise(spec.input)
         inputs = [network_input(torch.from_numpy(image[None]), normalise) for image in pictures]
-        start_from_published(network, spec, data.trunk, inputs)
+        start_from_published(network, spec, data.encoder_weights, inputs)
 
 
 def _simulate(network: nn.Module, spec: ModelSpec, tuning: FineTuning, bar: bool) -> None:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.dataset import Sample, open_labelled_folder
 from calibration.errors import DataError
+from calibration.scenes.dataset import Sample, open_labelled_folder
 from models.spec import InputSpec, ModelSpec
 
 
@@ -33,8 +33,8 @@ def load_validation_samples(folder: Path, spec: ModelSpec) -> list[Sample]:
     shown later.
 
     Raises:
-        DataError: a folder, picture or label that cannot be used (see ``calibration.dataset``),
-            pictures whose sizes differ, or labels that are all void.
+        DataError: a folder, picture or label that cannot be used, pictures whose sizes differ, or
+            labels that are all void.
     """
     samples: list[Sample] = []
     sizes: dict[tuple[int, ...], str] = {}

@@ -1,10 +1,10 @@
-"""Start a narrow VGG trunk from a wide pretrained one.
+"""Start a narrow VGG encoder from a wide pretrained one.
 
 Layer by layer, in the manner of channel pruning by reconstruction (He, Zhang and Sun, ICCV 2017):
 the output channels that span most of the wide layer's activations are kept (pivoted Gram-Schmidt),
-and the narrow layer's weights are the least-squares fit from the narrow trunk's own activations to
-the wide layer's outputs on those channels. Errors of earlier layers are thus partly made good by
-later ones. The narrow trunk sees edges and textures from the first step on, which a trunk of
+and the narrow layer's weights are the least-squares fit from the narrow encoder's own activations
+to the wide layer's outputs on those channels. Errors of earlier layers are thus partly made good by
+later ones. The narrow encoder sees edges and textures from the first step on, which an encoder of
 random weights learns in many epochs.
 """
 
@@ -27,7 +27,7 @@ _RIDGE = 1e-4
 
 
 @torch.no_grad()
-def shrink_trunk(
+def shrink_encoder(
     wide: nn.ModuleList, narrow: nn.ModuleList, pictures: Sequence[Tensor], seed: int = 0
 ) -> None:
     """Fit the convolutions of ``narrow`` to those of ``wide``; batch norms are left alone.

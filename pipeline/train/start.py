@@ -15,7 +15,7 @@ from models.spec import ModelSpec
 from models.vgg import load_vgg16, vgg16_stages, vgg16_state
 from models.weights import load_weights, with_classes_of
 from pipeline.train.batchnorm import fit_batch_norms
-from pipeline.train.shrink import shrink_trunk
+from pipeline.train.shrink import shrink_encoder
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
     """
     theirs = model_spec(donor)
     wrong = WeightsError(
-        f"--trunk {donor} was given for {spec.name}, their encoders are not the same "
+        f"--encoder-weights {donor} was given for {spec.name}, their encoders are not the same "
         f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths count too); pass "
         "another network, a file, or 'published'"
     )
@@ -118,7 +118,7 @@ def start_from_published(
     if spec.encoder == "vgg16" and _is_narrow(encoder):
         wide = vgg16_stages()
         load_vgg16(wide, state)
-        shrink_trunk(wide, encoder, inputs)
+        shrink_encoder(wide, encoder, inputs)
     else:
         load_encoder(network, spec, state)
     if spec.encoder == "vgg16" and _has_batch_norm(encoder):

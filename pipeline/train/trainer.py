@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from calibration.dataset import Sample
-from calibration.scores import ConfusionMatrix
+from calibration.metrics.miou import ConfusionMatrix
+from calibration.scenes.dataset import Sample
 from models.spec import ModelSpec
-from pipeline.deploy import Normalise
 from pipeline.errors import TrainingError, WeightsError
+from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.auxiliary import deep_supervision
 from pipeline.train.batches import Batches, network_input

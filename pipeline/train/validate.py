@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from calibration.dataset import Sample
-from calibration.detail import Detail
-from calibration.scores import Scores
+from calibration.metrics.detail import Detail
+from calibration.metrics.miou import Scores
+from calibration.scenes.dataset import Sample
 from models.spec import ModelSpec
-from pipeline.deploy import Normalise
-from pipeline.evaluate import Prediction, fit_to_label, score, score_in_detail
+from pipeline.evaluation.accuracy import Prediction, fit_to_label, score, score_in_detail
+from pipeline.graph.deployment import Normalise
 from pipeline.train.batches import network_input
 from pipeline.train.precision import mixed_precision
 

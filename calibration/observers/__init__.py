@@ -1,0 +1,1 @@
+"""What passes through a tensor: histograms of its values, and where to clip them."""

@@ -1,0 +1,89 @@
+"""Which tensors of an exported graph hold no negative value, and what signed ones are spared."""
+
+from __future__ import annotations
+
+import torch
+from torch.fx import Node
+
+from calibration.quantizer.placement import CONCATS, MAX_POOLINGS, RESIZES, Placement
+
+_aten = torch.ops.aten
+
+_RELUS = frozenset(
+    {
+        _aten.relu.default,
+        _aten.relu_.default,
+        _aten.hardtanh.default,
+        _aten.hardtanh_.default,
+        _aten.relu6.default,
+        _aten.clamp.default,
+        _aten.clamp_.default,
+    }
+)
+_PADS = frozenset({_aten.pad.default, _aten.constant_pad_nd.default})
+#: Operators whose output is a choice or a mean of values of their first argument, or a constant.
+_SIGN_KEEPING = frozenset(
+    {
+        *RESIZES,
+        *_PADS,
+        *MAX_POOLINGS,
+        _aten.avg_pool2d.default,
+        _aten.slice.Tensor,
+        _aten.reshape.default,
+        _aten.permute.default,
+        _aten.expand.default,
+        _aten.dropout.default,
+    }
+)
+
+
+def wrong_without_amx(placement: Placement) -> dict[str, str]:
+    """Find INT8 convolutions that OpenVINO gets wrong, each with the reason not to use INT8.
+
+    Processors with VNNI and without AMX multiply signed bytes as unsigned ones, 128 too large, and
+    put it right afterwards; oneDNN forgets the 128 in the padding of some dense convolutions
+    (oneDNN issue 5080; OpenVINO 2026.4 on Zen 4: U-Net's logits are off by 15 times what INT8
+    costs). Dilated and depthwise ones are right on the same processor, and so is what holds no
+    negative value: it is in unsigned bytes.
+    """
+    return {
+        name: "signed values beside padding: OpenVINO computes them wrong on processors without AMX"
+        for name, node in placement.nodes.items()
+        if _dense_and_padded(node) and not never_negative(node.all_input_nodes[0])
+    }
+
+
+def _dense_and_padded(node: Node) -> bool:
+    # The arguments are x, weight, bias, and these.
+    given = (*node.args[3:], *(1, 0, 1, 1)[len(node.args) - 3 :])
+    _stride, padding, dilation, groups = given
+    return bool(padding not in (0, [0, 0], "valid") and dilation in (1, [1, 1]) and groups == 1)
+
+
+def never_negative(value: object) -> bool:
+    """Whether a tensor holds no negative value, whatever the frame: it comes out of a ReLU."""
+    if not isinstance(value, Node):
+        return False
+    if value.target in _RELUS:
+        given = value.args[1] if len(value.args) > 1 else None  # else -1, or none at all
+        floor = 0 if value.target in _ZERO_FLOORED else given
+        return isinstance(floor, int | float) and floor >= 0
+    if value.target in CONCATS:
+        parts = value.args[0]
+        return isinstance(parts, list | tuple) and all(never_negative(part) for part in parts)
+    if value.target is _aten.where.self:
+        # The unpooling form: a value of the smaller map where its index points, else zero.
+        return never_negative(value.args[1]) and _is_zero(value.args[2])
+    if value.target in _PADS and any(isinstance(x, int | float) and x < 0 for x in value.args[2:]):
+        return False
+    return value.target in _SIGN_KEEPING and never_negative(value.args[0])
+
+
+_ZERO_FLOORED = frozenset({_aten.relu.default, _aten.relu_.default, _aten.relu6.default})
+
+
+def _is_zero(value: object) -> bool:
+    zeros = (_aten.zeros.default, _aten.zeros_like.default)
+    if isinstance(value, Node) and value.target is _aten.full.default:
+        return bool(value.args[1] == 0)
+    return isinstance(value, Node) and value.target in zeros

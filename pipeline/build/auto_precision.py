@@ -1,0 +1,186 @@
+"""``--precision auto``: build what this machine can run, measure, keep the fastest good one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.build.build import build
+from pipeline.build.options import BuildOptions
+from pipeline.build.verify import drawn_frame
+from pipeline.engine.manifest import Engine, check_replaceable
+from pipeline.engine.publish import publish, writable
+from pipeline.errors import RoadsegError, RuntimeMissingError
+from pipeline.evaluation.ab_timing import take_turns
+from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
+from pipeline.evaluation.pictures import open_pictures
+from pipeline.frame import Frame
+from pipeline.progress import Progress
+from pipeline.quantization.accuracy_gate import Budget
+from pipeline.runtimes.registry import SESSIONS, missing, open_compiler, open_session
+
+#: Frames of the synthetic drive to agree on where no pictures are given.
+DRAWN_FRAMES = range(0, 480, 60)
+#: Of a calibration folder, evenly spread.
+MOST_PICTURES = 32
+#: Runs of each engine, in turn.
+ROUNDS = 25
+#: Precisions in the order in which they are preferred where they are equally fast.
+ORDER = ("fp32", "fp16", "bf16", "int8")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One precision that was tried.
+
+    Attributes:
+        precision: asked of the compiler.
+        engine: None where it could not be built.
+        reason: why it could not, or why it was not chosen.
+        latency_ms: median in the interleaved run.
+        comparison: with FP32.
+    """
+
+    precision: str
+    engine: Engine | None = None
+    reason: str = ""
+    latency_ms: float | None = None
+    comparison: Comparison | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for the manifest."""
+        comparison = self.comparison
+        return {
+            "precision": self.precision,
+            "latency_ms": self.latency_ms,
+            "pixel_agreement": None if comparison is None else comparison.pixel_agreement,
+            "miou_drop": None if comparison is None else comparison.miou_drop,
+            "reason": self.reason,
+        }
+
+
+def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
+    """Build every precision, compare all with FP32 and with each other, publish the fastest.
+
+    Accuracy counts first: what is not within the budget of INT8 is out. Latency is the median of
+    runs of all engines in turn, so that they meet the same machine.
+
+    Raises:
+        RuntimeMissingError: engines of this runtime cannot be run here, so nothing can be measured.
+        RoadsegError: FP32 cannot be built.
+    """
+    reason = missing(options.runtime)
+    if reason is not None:
+        able = ", ".join(runtime for runtime in SESSIONS if missing(runtime) is None)
+        raise RuntimeMissingError(
+            f"--precision auto measures what it builds, and this machine cannot run "
+            f"{options.runtime} engines ({reason}); name a precision, or build for {able}"
+        )
+    compiler = open_compiler(options.runtime)
+    asked = [precision for precision in ORDER if precision in compiler.computed()]
+    with (
+        writable(options.output),
+        tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch,
+    ):
+        tried = [
+            _built(replace(options, precision=name, output=Path(scratch) / name), progress)
+            for name in asked
+        ]
+        tried = _measured(tried, options, progress)
+        chosen, why = choose(tried, _budget(options))
+        assert chosen.engine is not None
+        manifest = chosen.engine.manifest
+        check_replaceable(options.output, manifest.name, compiler.suffixes, options.force)
+        auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
+        manifest = replace(manifest, settings={**manifest.settings, "auto": auto})
+        return publish(replace(chosen.engine, manifest=manifest), options.output)
+
+
+def choose(tried: Sequence[Trial], budget: Budget) -> tuple[Trial, str]:
+    """Return the fastest trial that holds ``budget``, and why it was taken, in one line.
+
+    FP32, the first, always holds it.
+    """
+    runs = [one for one in tried if one.latency_ms is not None]
+    good = [one for one in runs if one.comparison is None or budget.holds(one.comparison)]
+    best = min(good, key=lambda one: one.latency_ms or 0.0)
+    notes = [f"{best.precision} is the fastest that is accurate enough: {_figures(best)}"]
+    notes += [
+        f"{one.precision} {_figures(one) if one in good else 'lost too much: ' + _figures(one)}"
+        for one in runs
+        if one is not best
+    ]
+    notes += [f"{one.precision} was not built ({one.reason})" for one in tried if one.reason]
+    return best, "; ".join(notes)
+
+
+def _figures(trial: Trial) -> str:
+    comparison = trial.comparison
+    text = f"{trial.latency_ms:.1f} ms"
+    if comparison is None:
+        return text
+    if comparison.miou_drop is not None:
+        return f"{text}, {100 * comparison.miou_drop:+.2f} points of mIoU lost"
+    return f"{text}, {comparison.pixel_agreement:.2%} of pixels as in FP32"
+
+
+def _built(options: BuildOptions, progress: Progress) -> Trial:
+    assert options.precision is not None
+
+    def report(what: str, share: float) -> None:
+        progress(f"{options.precision}: {what}", share)
+
+    try:
+        return Trial(options.precision, build(options, report))
+    except RoadsegError as error:
+        if options.precision == ORDER[0]:
+            raise
+        return Trial(options.precision, reason=str(error).splitlines()[0])
+
+
+def _measured(tried: Sequence[Trial], options: BuildOptions, progress: Progress) -> list[Trial]:
+    """Run all engines that were built: latency in turn, then accuracy against the first."""
+    with ExitStack() as stack:
+        sessions = [
+            stack.enter_context(open_session(one.engine)) for one in tried if one.engine is not None
+        ]
+        engine = tried[0].engine
+        assert engine is not None
+        spec = engine.manifest.input
+        progress("measuring in turn", 0.0)
+        latencies = take_turns(sessions, drawn_frame(spec.width, spec.height, 0), ROUNDS)
+        measured, position = [], 0
+        for one in tried:
+            if one.engine is None:
+                measured.append(one)
+                continue
+            progress(f"accuracy of {one.precision}", position / len(sessions))
+            comparison = None
+            if position:
+                classes = engine.manifest.classes
+                pictures = _pictures(options, engine)
+                truth, session = sessions[0], sessions[position]
+                comparison = compare_sessions(truth, session, pictures, classes, measure=False)
+            latency = latencies[position].p50
+            measured.append(replace(one, latency_ms=latency, comparison=comparison))
+            position += 1
+    return measured
+
+
+def _pictures(options: BuildOptions, engine: Engine) -> Iterable[Picture]:
+    """Labelled frames if there are any, else those of the calibration, else drawn ones."""
+    manifest = engine.manifest
+    if options.data is not None:
+        return open_pictures(options.data, manifest.classes).pictures
+    if options.calibration is not None and options.calibration.is_dir():
+        return open_pictures(options.calibration, manifest.classes, MOST_PICTURES).pictures
+    size = (manifest.input.width, manifest.input.height)
+    return (Frame(drawn_frame(*size, index)[0], index, 0.0, str(index)) for index in DRAWN_FRAMES)
+
+
+def _budget(options: BuildOptions) -> Budget:
+    return Budget() if options.max_miou_drop is None else Budget(options.max_miou_drop)

@@ -1,0 +1,148 @@
+"""A portable bundle: what another machine needs to build its own engine, without torch.
+
+An engine is tied to a TensorRT version, a GPU and an operating system. A bundle is not: it is one
+zip file, ``NAME.bundle.zip``, with the ONNX file that the compiler reads (Q/DQ pairs in it where it
+is INT8), the manifest as far as it is known before an engine is built, and the calibration table.
+``python -m pipeline build NAME.bundle.zip`` makes the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from models.atomic import atomic_path
+from pipeline.engine.manifest import (
+    BUNDLE,
+    Engine,
+    LayerPrecisions,
+    Manifest,
+    describe_file,
+    read_verified,
+)
+from pipeline.errors import EngineError
+from pipeline.runtimes.compiler import Compiled
+
+SUFFIX = ".bundle.zip"
+#: Names in a bundle, whatever the network.
+_ONNX, _MANIFEST, _TABLE = "graph.onnx", "manifest.json", "calibration.json"
+#: Most bytes that are unpacked: far beyond any network, far below what fills a disk.
+_MOST = 4 << 30
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether ``path`` looks like a bundle: a zip file, or a folder with a bundle in it."""
+    return path.suffix == ".zip" or (path / _MANIFEST).exists()
+
+
+def bundle_of(engine: Engine) -> Path:
+    """Where the bundle of an engine lies, or would lie."""
+    return engine.folder / f"{engine.manifest.name}{SUFFIX}"
+
+
+def describe_bundle(onnx: Path) -> Compiled:
+    """Return what is known of an engine before it is built: what the ONNX file says."""
+    return Compiled((onnx,), onnx_convolutions(onnx), runtime_version="")
+
+
+def onnx_convolutions(path: Path) -> LayerPrecisions:
+    """List the convolutions of an ONNX file with the type that each is to compute in."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    makers = {output: node for node in model.graph.node for output in node.output}
+    types = {value.name: value.data_type for value in model.graph.initializer}
+    names = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16"}
+    found = {}
+    for node in model.graph.node:
+        if node.op_type not in {"Conv", "ConvTranspose"}:
+            continue
+        weight, precision = node.input[1], ""
+        while weight in makers:
+            precision = "int8" if makers[weight].op_type == "DequantizeLinear" else precision
+            weight = makers[weight].input[0]
+        found[node.name] = precision or names[types[weight]]
+    return LayerPrecisions("onnx", found)
+
+
+def write_bundle(engine: Engine, onnx: Path, folder: Path) -> Path:
+    """Write ``NAME.bundle.zip`` to ``folder``; what was measured on this machine is left out.
+
+    Args:
+        engine: built from the ONNX file, or its draft.
+        onnx: as the compiler reads it.
+        folder: of the bundle.
+    """
+    manifest = engine.manifest
+    accuracy = {k: v for k, v in (manifest.accuracy or {}).items() if k != "parity"}
+    portable = replace(
+        manifest,
+        files=(replace(describe_file(onnx), name=_ONNX),),
+        layers=onnx_convolutions(onnx),
+        runtime_version="",
+        targets=(),
+        accuracy=accuracy or None,
+        latency_ms=None,
+        warnings=(),
+        settings={key: manifest.settings[key] for key in ("torch", "resize")},
+    )
+    path = folder / f"{manifest.name}{SUFFIX}"
+    table = engine.folder / f"{manifest.name}.calibration.json"
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        archive.write(onnx, _ONNX, zipfile.ZIP_DEFLATED)
+        if table.exists():
+            archive.write(table, _TABLE, zipfile.ZIP_DEFLATED)
+        archive.writestr(_MANIFEST, json.dumps(portable.to_json(BUNDLE), indent=2) + "\n")
+    return path
+
+
+@contextmanager
+def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
+    """Verify a bundle, packed or unpacked.
+
+    Yields:
+        Its manifest, the ONNX file, and the calibration table where there is one.
+
+    Raises:
+        EngineError: missing, damaged, or no bundle.
+    """
+    if not path.exists():
+        raise EngineError(
+            f"bundle {path} not found, expected a file that 'build --bundle' wrote; check the path"
+        )
+    with tempfile.TemporaryDirectory(prefix="roadseg-") as scratch:
+        folder = path
+        if not path.is_dir():
+            folder = Path(scratch)
+            _unpack(path, folder)
+        manifest = read_verified(folder / _MANIFEST, BUNDLE).manifest
+        table = folder / _TABLE
+        yield manifest, folder / _ONNX, table if table.exists() else None
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    """Take the known members out; names and sizes in the archive are not trusted."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            present = set(archive.namelist())
+            if not {_ONNX, _MANIFEST} <= present:
+                raise EngineError(
+                    f"{path} is a zip file without {_ONNX} and {_MANIFEST}, expected one that "
+                    "'build --bundle' wrote; make it again"
+                )
+            wanted = [name for name in (_ONNX, _MANIFEST, _TABLE) if name in present]
+            if sum(archive.getinfo(name).file_size for name in wanted) > _MOST:
+                raise EngineError(f"{path} unpacks to more than {_MOST >> 30} GB; make it again")
+            for name in wanted:
+                with archive.open(name) as packed, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(packed, target)
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise EngineError(
+            f"bundle {path} cannot be unpacked ({error}); it is damaged or cut, copy it again"
+        ) from error

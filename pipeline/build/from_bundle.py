@@ -1,0 +1,140 @@
+"""From a bundle to the engine of this machine; needs the runtime, not torch."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calibration.scenes.synthetic import SyntheticDrive
+from pipeline.build.bundle import SUFFIX, open_bundle
+from pipeline.engine.manifest import Engine, Manifest, check_replaceable, describe_file
+from pipeline.engine.publish import publish, writable
+from pipeline.errors import EngineError
+from pipeline.evaluation.latency import measure_latency
+from pipeline.graph.frame_sizes import Sizes
+from pipeline.progress import Progress
+from pipeline.runtimes.compile import compiled
+from pipeline.runtimes.compiler import DEFAULT_SETTINGS, BuilderSettings, Compiler, Job
+from pipeline.runtimes.registry import COMPILERS, missing, open_compiler, open_session
+
+
+@dataclass(frozen=True)
+class RebuildOptions:
+    """How to build a bundle's engine.
+
+    Attributes:
+        runtime: name in the compiler table; None for the one that the bundle was made for.
+        targets: GPU architectures; empty for the runtime's default.
+        sizes: width and height of the smallest, usual and largest frame; None for the bundle's.
+        output: folder for the engine.
+        force: replace files that are not ours.
+        builder: what TensorRT's builder may do.
+    """
+
+    runtime: str | None = None
+    targets: tuple[str, ...] = ()
+    sizes: Sizes | None = None
+    output: Path = Path("engines")
+    force: bool = False
+    builder: BuilderSettings = DEFAULT_SETTINGS
+
+
+def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
+    """Build the engine of the bundle at ``path``, measure it where it runs, and publish it.
+
+    The bundle is kept beside the engine, so that ``run --rebuild`` finds it.
+
+    Raises:
+        EngineError: no bundle, or a damaged one.
+        RoadsegError: the runtime is missing, or it refuses the network.
+    """
+    with open_bundle(path) as (manifest, onnx, table):
+        runtime = options.runtime or manifest.runtime
+        compiler = open_compiler(runtime)
+        name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
+        targets = compiler.check_targets(options.targets)
+        with writable(options.output):
+            check_replaceable(options.output, name, compiler.suffixes, options.force)
+            with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
+                job = Job(
+                    onnx,
+                    name,
+                    manifest.precision,
+                    targets,
+                    Path(scratch),
+                    int8=_int8(manifest),
+                    batch=tuple(manifest.frames["batch_range"]),
+                    sizes=options.sizes or _sizes(manifest),
+                    builder=options.builder,
+                )
+                engine = _built(job, compiler, manifest, progress)
+                if table is not None:
+                    shutil.copy(table, job.folder / f"{name}.calibration.json")
+                kept = options.output / f"{name}{SUFFIX}"
+                if path.is_file() and not (kept.exists() and kept.samefile(path)):
+                    shutil.copy(path, job.folder / kept.name)
+                return publish(engine, options.output)
+
+
+def rebuild_engine(path: Path, progress: Progress) -> Engine:
+    """Build the engine at ``path`` again, from the bundle beside it, and replace it.
+
+    Args:
+        path: the engine's file or its manifest; it need not be readable any more.
+        progress: called during long steps.
+
+    Raises:
+        EngineError: there is no bundle.
+        RoadsegError: as :func:`rebuild`.
+    """
+    bundle = path.with_name(f"{path.stem}{SUFFIX}")
+    if not bundle.exists():
+        raise EngineError(
+            f"--rebuild was given, but {bundle} is not there; build the network again, with "
+            "--bundle, or copy the bundle beside the engine"
+        )
+    runtime = max((name for name in COMPILERS if f"-{name}-" in path.stem), key=len, default=None)
+    options = RebuildOptions(runtime, output=path.parent, force=True)
+    return rebuild(bundle, options, progress)
+
+
+def _sizes(manifest: Manifest) -> Sizes:
+    smallest, usual, largest = ((width, height) for width, height in manifest.frames["sizes"])
+    return smallest, usual, largest
+
+
+def _int8(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
+
+
+def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:
+    result = compiled(job, compiler, progress)
+    built = replace(
+        manifest,
+        name=job.name,
+        runtime=compiler.runtime,
+        runtime_version=result.runtime_version,
+        targets=job.targets,
+        files=tuple(describe_file(file) for file in result.files),
+        layers=result.layers,
+        built_on=compiler.machine(),
+        settings={**manifest.settings, **result.settings, "built_from": "a bundle"},
+        warnings=result.warnings,
+    )
+    engine = Engine(built, job.folder)
+    reason = missing(compiler.runtime)
+    if reason is not None:
+        warning = f"built without running it ({reason}): its latency was not measured"
+        return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
+    with open_session(engine) as session:
+        progress("measuring latency", 0.9)
+        size = (built.input.width, built.input.height)
+        image, _ = SyntheticDrive(max(size[0], 64), max(size[1], 64)).frame(0)
+        frame = np.asarray(cv2.resize(image, size), np.uint8)[None]
+        latency = measure_latency(session, frame, seconds=2.0, runs=30)
+    return replace(engine, manifest=replace(built, latency_ms=latency.to_json()))

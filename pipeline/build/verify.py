@@ -1,0 +1,74 @@
+"""What a built engine is worth on this machine: agreement with PyTorch, latency, mIoU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from calibration.scenes.dataset import open_labelled_folder
+from calibration.scenes.synthetic import SyntheticDrive
+from pipeline.build.options import BuildOptions
+from pipeline.engine.manifest import Engine, Manifest
+from pipeline.errors import BuildError
+from pipeline.evaluation.accuracy import evaluate
+from pipeline.evaluation.latency import measure_latency
+from pipeline.graph.deployment import DeploymentGraph
+from pipeline.graph.tolerances import TOLERANCES
+from pipeline.progress import Progress
+from pipeline.runtimes.eager import EagerSession
+from pipeline.runtimes.registry import missing, open_session
+from pipeline.runtimes.session import Frames, Session
+
+#: Frames of the synthetic drive on which an engine is compared with PyTorch.
+PARITY_FRAMES = (0, 150, 300)
+
+_NOT_RUN = "built without running it ({}): latency and accuracy of the engine were not measured"
+
+
+def measured(
+    engine: Engine, graph: DeploymentGraph, options: BuildOptions, progress: Progress
+) -> Manifest:
+    """Run the engine where this machine can: agreement with PyTorch, latency, mIoU if asked."""
+    manifest = engine.manifest
+    reason = missing(manifest.runtime)
+    if reason is not None:
+        return replace(manifest, warnings=(*manifest.warnings, _NOT_RUN.format(reason)))
+    with open_session(engine) as session:
+        progress("comparing with PyTorch", 0.0)
+        accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
+        progress("measuring latency", 0.5)
+        frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
+        latency = measure_latency(session, frame, seconds=2.0, runs=30)
+        if options.data is not None and manifest.precision != "int8":
+            progress("measuring mIoU", 0.7)
+            samples = open_labelled_folder(options.data, manifest.classes)
+            scores = evaluate(session, samples, manifest.classes)
+            accuracy["miou"] = scores.miou
+            accuracy["frames"] = scores.frames
+        progress("measured", 1.0)
+    return replace(manifest, accuracy=accuracy, latency_ms=latency.to_json())
+
+
+def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dict[str, object]:
+    reference = EagerSession(graph)
+    shares = []
+    for index in PARITY_FRAMES:
+        frame = drawn_frame(manifest.input.width, manifest.input.height, index)
+        shares.append(float(np.mean(session.run(frame) == reference.run(frame))))
+    agreement = min(shares)
+    broken = TOLERANCES["fp32"].agreement
+    if manifest.precision == "fp32" and agreement < broken:
+        raise BuildError(
+            f"the {manifest.runtime} engine agrees with PyTorch on {agreement:.1%} of pixels, "
+            f"expected at least {broken:.0%} in FP32; the runtime miscomputes an operation, "
+            "please report the network and the runtime's version"
+        )
+    return {"frames": len(shares), "pixel_agreement": agreement, "reference": "PyTorch FP32"}
+
+
+def drawn_frame(width: int, height: int, index: int) -> Frames:
+    """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
+    image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
+    return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]

@@ -1,0 +1,250 @@
+"""An engine on disk: plain engine files and a JSON manifest beside them that tells the truth.
+
+``NAME.engine`` (TensorRT) or ``NAME.xml`` + ``NAME.bin`` (OpenVINO) stay loadable by the runtime's
+own tools; ``NAME.json`` says what they are. The manifest is written last, so an engine without one
+was never finished, and loading compares what the manifest says with what lies there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.atomic import atomic_path, sha256_of
+from models.classes import ClassSet
+from models.spec import InputSpec
+from pipeline.errors import EngineError, OutputError
+
+#: Raised when a key changes its meaning; engines of another format are refused.
+FORMAT_VERSION = 1
+
+_KIND = "roadseg-engine"
+#: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.build.bundle``).
+BUNDLE = "roadseg-bundle"
+
+
+@dataclass(frozen=True)
+class LayerPrecisions:
+    """Precision of every convolution, as read back from what was built.
+
+    Attributes:
+        source: ``engine`` when the finished engine was asked (what is executed), ``network`` when
+            only the network before serialisation could be (what is planned).
+        convolutions: layer name -> ``int8``, ``fp16``, ``bf16`` or ``fp32``.
+    """
+
+    source: str
+    convolutions: Mapping[str, str]
+
+    def counts(self) -> dict[str, int]:
+        """Convolutions per precision; the three that users ask for are always present."""
+        counts = {"int8": 0, "fp16": 0, "fp32": 0}
+        for precision in self.convolutions.values():
+            counts[precision] = counts.get(precision, 0) + 1
+        return counts
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an engine is.
+
+    Attributes:
+        name: stem of the engine's files.
+        model, variant: registry row that it was built from.
+        weights: ``name`` and ``sha256`` of the weights.
+        classes: names, palette and void value.
+        input: preprocessing inside the engine; its size is the class map's.
+        frames: what may be fed: batch, smallest and largest height and width.
+        precision: the precision asked for.
+        layers: precision of each convolution, read back after the build.
+        runtime, runtime_version: who built it and runs it.
+        built_on: ``os``, ``machine``, and where a GPU took part ``gpu`` and ``driver``.
+        targets: GPU architectures such as ``sm86``; empty on a CPU.
+        files: of the engine, in loading order.
+        calibration: fingerprint of INT8 calibration, None without.
+        accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
+        latency_ms: measured at build on the machine that built, None where it cannot run.
+        high_precision: what was kept in FP32 in an FP16 graph, and why.
+        settings: whatever else invalidates the engine when it changes.
+        warnings: what a user should know before relying on it.
+    """
+
+    name: str
+    model: str
+    variant: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    classes: ClassSet
+    input: InputSpec
+    frames: Mapping[str, Any]
+    precision: str
+    layers: LayerPrecisions
+    runtime: str
+    runtime_version: str
+    targets: tuple[str, ...]
+    files: tuple[EngineFile, ...]
+    calibration: Mapping[str, Any] | None = None
+    accuracy: Mapping[str, Any] | None = None
+    latency_ms: Mapping[str, float] | None = None
+    built_on: Mapping[str, str] = field(default_factory=dict)
+    high_precision: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self, kind: str = _KIND) -> dict[str, Any]:
+        """Return the manifest as plain JSON values, ``layers`` with its counts."""
+        document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
+        document["layers"]["counts"] = self.layers.counts()
+        return document
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A verified engine: its manifest and the folder of its files."""
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The file that the runtime opens."""
+        return self.folder / self.manifest.files[0].name
+
+
+def describe_file(path: Path) -> EngineFile:
+    """Measure and hash one engine file."""
+    return EngineFile(path.name, path.stat().st_size, sha256_of(path))
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """Write ``NAME.json`` atomically; the engine's files must lie in ``folder`` already."""
+    path = folder / f"{manifest.name}.json"
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(manifest.to_json(), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def load_engine(path: Path) -> Engine:
+    """Read and verify an engine, given its manifest or any of its files.
+
+    Raises:
+        EngineError: missing, damaged, unfinished, or of another format; the field is named.
+    """
+    manifest_path = path.with_suffix(".json")
+    if not path.exists() and not manifest_path.exists():
+        raise EngineError(
+            f"engine {path} not found, expected a file that 'build' wrote; run "
+            "scripts/build_engine.sh MODEL or check the path"
+        )
+    if not manifest_path.exists():
+        raise EngineError(
+            f"engine {path} has no manifest {manifest_path.name} beside it; the build did not "
+            "finish or the file was moved alone: build it again"
+        )
+    return read_verified(manifest_path, _KIND)
+
+
+def read_verified(manifest_path: Path, kind: str) -> Engine:
+    """Read a manifest of ``kind``, and verify the files that it names.
+
+    Raises:
+        EngineError: damaged, or of another kind or format; the field or the file is named.
+    """
+    manifest = _parse(_read_document(manifest_path), manifest_path, kind)
+    for file in manifest.files:
+        _verify(manifest_path.parent / file.name, file)
+    return Engine(manifest, manifest_path.parent)
+
+
+def check_replaceable(folder: Path, name: str, suffixes: tuple[str, ...], force: bool) -> None:
+    """Refuse to replace files that no manifest of ours claims, unless ``force``.
+
+    Raises:
+        OutputError: such a file is there.
+    """
+    present = [folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
+    present = [path for path in present if path.exists()]
+    if not present or force:
+        return
+    manifest = folder / f"{name}.json"
+    if manifest.exists():
+        try:
+            if _read_document(manifest).get("kind") == _KIND:
+                return
+        except EngineError:
+            pass  # a damaged or foreign .json: not ours to replace silently
+    raise OutputError(
+        f"{present[0]} is there already and no manifest of this project claims it; "
+        "pass --force to replace it or --output to write elsewhere"
+    )
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"manifest {path} cannot be read ({error}); it is damaged, build the engine again"
+        ) from error
+    if not isinstance(document, dict):
+        raise EngineError(
+            f"manifest {path} holds a {type(document).__name__}, expected an object; "
+            "build the engine again"
+        )
+    return document
+
+
+def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
+    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
+        raise EngineError(
+            f"manifest {path} is {document.get('kind')!r} format {document.get('format_version')}, "
+            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
+        )
+    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
+    try:
+        classes, layers, given = fields["classes"], fields["layers"], fields["input"]
+        fields["classes"] = ClassSet(
+            tuple(classes["names"]), tuple(map(tuple, classes["palette"])), classes["void"]
+        )
+        fields["layers"] = LayerPrecisions(layers["source"], layers["convolutions"])
+        fields["input"] = InputSpec(
+            **{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])}
+        )
+        fields["files"] = tuple(EngineFile(**file) for file in fields["files"])
+        fields["targets"], fields["warnings"] = tuple(fields["targets"]), tuple(fields["warnings"])
+        return Manifest(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EngineError(
+            f"manifest {path} misses or misstates a field ({type(error).__name__}: {error}); it is "
+            "damaged, build the engine again"
+        ) from error
+
+
+def _verify(path: Path, file: EngineFile) -> None:
+    if not path.exists():
+        raise EngineError(
+            f"engine file {path} is missing, the manifest names it; build the engine again"
+        )
+    size = path.stat().st_size
+    if size != file.bytes:
+        raise EngineError(
+            f"engine file {path} has {size} bytes, the manifest says {file.bytes}; it is cut or "
+            "from another build, build the engine again"
+        )
+    digest = sha256_of(path)
+    if digest != file.sha256:
+        raise EngineError(
+            f"engine file {path} has SHA-256 {digest[:12]}..., the manifest says "
+            f"{file.sha256[:12]}...; it is damaged or was replaced, build the engine again"
+        )

@@ -1,0 +1,161 @@
+"""Ranges for INT8 from road scenes: every quantised tensor is counted while FP32 runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.fx import Interpreter, Node
+
+from calibration.frames import CalibrationFrames
+from calibration.observers.histogram import METHODS, ActivationHistogram, clipped_share, threshold
+from calibration.table import CalibrationTable, Site
+from models.spec import ModelSpec
+from models.weights import LoadedWeights
+from pipeline.frame import Image
+from pipeline.graph.exported import ExportedGraph
+from pipeline.graph.qdq import QDQGraph
+from pipeline.progress import Progress
+
+#: Frames, evenly spaced among those of the calibration, on which methods and layers are compared.
+EVALUATED_FRAMES = 8
+#: Levels of the largest magnitude, by type of the tensor.
+_LEVELS = {"int8": 127, "uint8": 255}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is quantised.
+
+    Attributes:
+        spec: of the network, as built.
+        weights: that were loaded.
+        exported: its deployment graph in FP32.
+    """
+
+    spec: ModelSpec
+    weights: LoadedWeights
+    exported: ExportedGraph
+
+    def identity(self) -> dict[str, Any]:
+        """Return what ranges depend on, beside the frames; a table of another is refused."""
+        given = self.spec.input
+        return {
+            "model": self.spec.name,
+            "preprocessing": {
+                "width": given.width,
+                "height": given.height,
+                "mean": list(given.mean),
+                "std": list(given.std),
+                "order": given.order,
+            },
+            "weights": self.weights.sha256 or "random",
+            "graph": self.exported.fingerprint,
+        }
+
+    def quantised(
+        self, table: CalibrationTable, unsigned: bool, high_precision: Iterable[str] | None = None
+    ) -> QDQGraph:
+        """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
+        kept = table.high_precision if high_precision is None else tuple(high_precision)
+        return QDQGraph(self.exported, table.threshold_of, kept, unsigned)
+
+
+def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> CalibrationTable:
+    """Count every tensor that is to be quantised over ``frames``, then choose how to clip.
+
+    Raises:
+        CalibrationError: a tensor holds NaN or infinity; its layer is named.
+        DataError: a frame cannot be read any more.
+    """
+    recorder = _Recorder(target.exported)
+    judged: list[Image] = []
+    every = max(1, len(frames) // EVALUATED_FRAMES)
+    for index, frame in enumerate(frames):
+        progress(f"calibrating, frame {index + 1}", index / len(frames))
+        recorder.count(frame)
+        if index % every == 0:
+            judged.append(frame)
+    progress("choosing ranges", 1.0)
+    table = CalibrationTable(
+        model=target.spec.name,
+        fingerprint={
+            "frames": frames.fingerprint,
+            "frame_count": len(frames),
+            "source": frames.source,
+            **{key: value for key, value in target.identity().items() if key != "model"},
+        },
+        sites={histogram.name: _site(histogram) for histogram in recorder.histograms},
+        method="minmax",
+        methods={},
+        high_precision=(),
+        measured={},
+    )
+    return _with_best_method(target, table, judged[:EVALUATED_FRAMES], progress)
+
+
+class _Recorder(Interpreter):
+    """Runs an exported graph and counts the tensors that a placement quantises."""
+
+    def __init__(self, exported: ExportedGraph) -> None:
+        super().__init__(exported.module)
+        tensors = exported.placement().tensors
+        self._counted = {node.name: ActivationHistogram(name) for node, name in tensors.items()}
+
+    @property
+    def histograms(self) -> Iterable[ActivationHistogram]:
+        """One per tensor, in graph order."""
+        return self._counted.values()
+
+    @torch.no_grad()
+    def count(self, frame: Image) -> None:
+        """Add one frame, (H, W, 3) uint8 BGR."""
+        self.run(torch.from_numpy(frame)[None])
+
+    def run_node(self, n: Node) -> Any:
+        """Run one operator; count what it gives."""
+        result = super().run_node(n)
+        histogram = self._counted.get(n.name)
+        if histogram is not None:
+            histogram.add(result)
+        return result
+
+
+def _site(histogram: ActivationHistogram) -> Site:
+    thresholds: dict[str, dict[str, float]] = {}
+    clipped: dict[str, dict[str, float]] = {}
+    for method in METHODS:
+        reached = {kind: threshold(histogram, method, n) for kind, n in _LEVELS.items()}
+        thresholds[method] = reached
+        clipped[method] = {kind: clipped_share(histogram, t) for kind, t in reached.items()}
+    return Site(histogram.minimum, histogram.maximum, thresholds, clipped)
+
+
+def _with_best_method(
+    target: Target, table: CalibrationTable, frames: list[Image], progress: Progress
+) -> CalibrationTable:
+    """Try every method on whole frames; the one that keeps most pixels' class is chosen."""
+    truth = class_maps(target.exported.module, frames)
+    agreement = {}
+    for index, method in enumerate(METHODS):
+        progress(f"trying {method}", index / len(METHODS))
+        tried = target.quantised(replace(table, method=method), unsigned=False)
+        maps = class_maps(tried.with_dtype(torch.float32), frames)
+        agreement[method] = agreement_of(truth, maps)
+    best = max(METHODS, key=lambda method: agreement[method])  # the first of equals
+    measured = {"agreement_by_method": agreement, "frames": len(frames)}
+    return replace(table, method=best, measured={**table.measured, **measured})
+
+
+@torch.no_grad()
+def class_maps(module: Callable[[torch.Tensor], torch.Tensor], frames: list[Image]) -> list[Image]:
+    """Run an exported graph on ``frames`` one by one; class maps (h, w) uint8."""
+    return [module(torch.from_numpy(frame)[None])[0].numpy() for frame in frames]
+
+
+def agreement_of(truth: list[Image], maps: list[Image]) -> float:
+    """Share of pixels, over all maps, that have the same class."""
+    same = sum(int((a == b).sum()) for a, b in zip(truth, maps, strict=True))
+    return same / sum(a.size for a in truth)

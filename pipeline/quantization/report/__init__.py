@@ -1,0 +1,1 @@
+"""What is said of an INT8 engine: in its manifest, and on the page beside it."""

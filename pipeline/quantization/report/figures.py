@@ -1,0 +1,183 @@
+"""What the tables and charts of an INT8 report show, as plain rows in the order of the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from calibration.quantizer.placement import Convolution
+from calibration.table import CalibrationTable
+from models.classes import RGB, ClassSet
+from pipeline.engine.manifest import LayerPrecisions
+from pipeline.evaluation.compare import Comparison
+from pipeline.quantization.scales import TensorScale
+from pipeline.quantization.sensitivity import Sensitivity
+
+#: Why a convolution that no rule knows is not in INT8; an engine may hold more than its network.
+_NO_RULE = "not among the convolutions that the placement decided on"
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class; shares from 0 to 1, None where it does not occur or was not measured.
+
+    Attributes:
+        name, colour: of the class set.
+        fp32, int8: IoU.
+        change: IoU of INT8 minus that of FP32.
+        agreement: share of FP32's pixels of this class that INT8 gives it too.
+    """
+
+    name: str
+    colour: RGB
+    fp32: float | None
+    int8: float | None
+    change: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class PrecisionRow:
+    """Attributes: ``precision`` such as ``INT8``, ``count`` of convolutions, their ``share``."""
+
+    precision: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class KeptGroup:
+    """Attributes: ``reason`` of a rule; the ``layers`` it keeps, as (name, precision found)."""
+
+    reason: str
+    layers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class SensitivityRow:
+    """Attributes: ``name`` and ``layers`` of a block, its ``gain``, whether it was ``kept``."""
+
+    name: str
+    layers: int
+    gain: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """One quantised tensor; values as on the calibration frames.
+
+    Attributes:
+        scale: how it is quantised, read from the graph.
+        method: that its own range was found with.
+        minimum, maximum: smallest and largest value.
+        largest: magnitude.
+        clipped: share of its values beyond its own range, 0 to 1; 0 where the largest lies within
+            half a step of the threshold, which moves it no further than rounding moves others.
+        widened: shares the scale of a tensor with a larger range, so that less is clipped.
+    """
+
+    scale: TensorScale
+    method: str
+    minimum: float
+    maximum: float
+    largest: float
+    clipped: float
+    widened: bool
+
+    @property
+    def kept(self) -> float:
+        """Threshold as a share of the largest magnitude, 1 where it reaches beyond."""
+        return min(self.scale.threshold / self.largest, 1.0) if self.largest else 1.0
+
+
+@dataclass(frozen=True)
+class LogAxis:
+    """Magnitudes on a logarithmic axis that ends at whole powers of ten.
+
+    Attributes:
+        low, high: exponents of its ends.
+    """
+
+    low: int
+    high: int
+
+    def at(self, value: float) -> float:
+        """Return where a magnitude lies, from 0 to 100; zero is at the low end."""
+        if value <= 0:
+            return 0.0
+        place = (math.log10(value) - self.low) / (self.high - self.low)
+        return round(100 * min(max(place, 0.0), 1.0), 2)
+
+
+def class_rows(classes: ClassSet, comparison: Comparison) -> list[ClassRow]:
+    """List every class, the largest loss first; without labels the least agreement first."""
+    before, after = comparison.scores or (None, None)
+    rows = []
+    for name, colour in zip(classes.names, classes.palette, strict=True):
+        fp32, int8 = (None if one is None else one.iou.get(name) for one in (before, after))
+        change = None if fp32 is None or int8 is None else int8 - fp32
+        rows.append(ClassRow(name, colour, fp32, int8, change, comparison.agreement.get(name)))
+    measured = [row.agreement if before is None else row.change for row in rows]
+    order = sorted(range(len(rows)), key=lambda i: _last_without(measured[i]))
+    return [rows[i] for i in order]
+
+
+def _last_without(value: float | None) -> tuple[bool, float]:
+    return value is None, 0.0 if value is None else value
+
+
+def precision_rows(layers: LayerPrecisions) -> list[PrecisionRow]:
+    """Count convolutions per precision, the lowest precision first."""
+    total = len(layers.convolutions)
+    return [
+        PrecisionRow(precision.upper(), count, count / total if total else 0.0)
+        for precision, count in layers.counts().items()
+    ]
+
+
+def kept_groups(layers: LayerPrecisions, decided: Iterable[Convolution]) -> list[KeptGroup]:
+    """Group what was found in floating point by the rule that keeps it there, in graph order."""
+    reasons = {convolution.name: convolution.reason for convolution in decided}
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name, precision in layers.convolutions.items():
+        if precision != "int8":
+            reason = reasons.get(name) or _NO_RULE
+            groups.setdefault(reason, []).append((name, precision.upper()))
+    return [KeptGroup(reason, tuple(members)) for reason, members in groups.items()]
+
+
+def sensitivity_rows(
+    ranked: Sequence[Sensitivity], table: CalibrationTable
+) -> list[SensitivityRow]:
+    """List the blocks that were tried, the most sensitive first."""
+    kept = set(table.high_precision)
+    return [
+        SensitivityRow(one.name, len(one.layers), one.gain, kept.issuperset(one.layers))
+        for one in ranked
+    ]
+
+
+def tensor_rows(scales: Iterable[TensorScale], table: CalibrationTable) -> list[TensorRow]:
+    """Put the scales of a graph beside what calibration saw of the same tensors."""
+    rows = []
+    for scale in scales:
+        site = table.sites[scale.tensor]
+        method = table.methods.get(scale.tensor, table.method)
+        assert method is not None  # a table without one builds nothing
+        own = site.thresholds[method][scale.dtype]
+        largest = max(abs(site.minimum), abs(site.maximum))
+        # Float32 in the graph, six digits in the table.
+        widened = scale.threshold > own * (1 + 1e-5)
+        reached = scale.threshold + scale.scale / 2 >= largest
+        clipped = 0.0 if reached else site.clipped[method][scale.dtype]
+        rows.append(TensorRow(scale, method, site.minimum, site.maximum, largest, clipped, widened))
+    return rows
+
+
+def axis_of(rows: Iterable[TensorRow]) -> LogAxis:
+    """Return an axis on which every threshold and every largest magnitude has its place."""
+    shown = [value for row in rows for value in (row.scale.threshold, row.largest) if value > 0]
+    low = math.floor(math.log10(min(shown, default=1.0)))
+    return LogAxis(low, max(math.ceil(math.log10(max(shown, default=1.0))), low + 1))

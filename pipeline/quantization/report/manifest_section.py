@@ -1,0 +1,65 @@
+"""What the manifest of an INT8 engine says about its calibration and its accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pipeline.engine.manifest import Engine, Manifest
+from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
+
+
+def with_int8_sections(engine: Engine, prepared: Prepared) -> Manifest:
+    """Write the calibration table beside ``engine``, and return its manifest with both sections.
+
+    ``calibration`` says how it was calibrated, ``accuracy`` what INT8 costs and gains.
+
+    Args:
+        engine: in the folder of its build.
+        prepared: what it was built from.
+    """
+    manifest = engine.manifest
+    table, placement = prepared.table, prepared.graph.placement
+    table_file = engine.folder / f"{manifest.name}.calibration.json"
+    table.save(table_file)
+    calibration = {
+        "table": table_file.name,
+        **table.fingerprint,
+        "method": table.method,
+        "methods": dict(table.methods),
+        "measured": dict(table.measured),
+        "high_precision": list(table.high_precision),
+        "kept": {one.name: one.reason for one in placement.convolutions if one.reason},
+    }
+    accuracy = {**(manifest.accuracy or {}), **_accuracy(prepared, manifest.runtime)}
+    return replace(
+        manifest,
+        calibration=calibration,
+        accuracy=accuracy or None,
+        warnings=(*manifest.warnings, *prepared.warnings),
+    )
+
+
+def _accuracy(prepared: Prepared, runtime: str) -> dict[str, Any]:
+    comparison = prepared.comparison
+    if comparison is None:
+        return {}
+    figures: dict[str, Any] = {
+        "frames": comparison.frames,
+        "judged_on": f"{EVALUATION_RUNTIME}, the same Q/DQ graph{_as_written(runtime)}",
+        "pixel_agreement": comparison.pixel_agreement,
+        "attempts": [attempt.to_json() for attempt in prepared.attempts],
+    }
+    if comparison.scores is not None:
+        before, after = comparison.scores
+        figures |= {"miou": after.miou, "miou_fp32": before.miou, "iou": after.iou}
+        figures["iou_fp32"] = before.iou
+    if comparison.speed is not None:
+        figures["speedup"] = comparison.speed.speedup
+    if prepared.sensitivity:
+        figures["sensitivity"] = {one.name: one.gain for one in prepared.sensitivity}
+    return figures
+
+
+def _as_written(runtime: str) -> str:
+    return "" if runtime == EVALUATION_RUNTIME else ", in FP32 between its roundings"

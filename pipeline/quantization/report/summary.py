@@ -1,0 +1,208 @@
+"""What an INT8 build came to: one sentence, a state, and the few figures that decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.engine.manifest import LayerPrecisions, Manifest
+from pipeline.evaluation.compare import Comparison
+from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
+
+MINUS = "\N{MINUS SIGN}"
+#: Stays on the line of its number.
+PERCENT = "\N{NO-BREAK SPACE}%"
+ARROW = "\N{RIGHTWARDS ARROW}"
+_VERBS = {"engine": "run", "network": "are planned to run"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that decides: its ``label``, the ``value``, and a ``note`` on what it rests on."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the reader came for.
+
+    Attributes:
+        state: a few words.
+        good: whether the state is that a budget was held.
+        sentence: all of it.
+        limits: what the sentence must not be read as; empty texts are none.
+        tiles: the same figures for a glance.
+    """
+
+    state: str
+    good: bool
+    sentence: str
+    limits: str
+    tiles: tuple[Tile, ...]
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Write a share from 0 to 1 as percent; only what is whole reads as 100 %."""
+    text = f"{100 * share:.{digits}f}"
+    if share < 1 and float(text) >= 100:
+        text = f"{100 - 10**-digits:.{digits}f}"
+    return f"{text}{PERCENT}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares as signed percentage points."""
+    text = f"{100 * difference:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def summarise(manifest: Manifest, prepared: Prepared, budget: Budget | None) -> Summary:
+    """Sum up a build.
+
+    Args:
+        manifest: of the finished engine.
+        prepared: what it was built from.
+        budget: that it was held against; None where the caller does not say.
+    """
+    comparison = prepared.comparison
+    elsewhere = "" if manifest.runtime == EVALUATION_RUNTIME else f" on {EVALUATION_RUNTIME}"
+    parts = [_layers(manifest.layers)]
+    if comparison is None:
+        parts.append("neither accuracy nor speed against FP32 was measured in this build")
+    else:
+        parts += [_accuracy(comparison), _speed(comparison)]
+        parts.append(f"{_held(comparison, budget)} at {_attempt(len(prepared.attempts))}")
+    return Summary(
+        state=f"{_state(comparison)}{elsewhere if comparison else ''}",
+        good=comparison is not None,
+        sentence=f"{manifest.model} for {manifest.runtime}: {'; '.join(parts)}.",
+        limits=_limits(manifest, prepared),
+        tiles=(*_tiles(comparison), _layer_tile(manifest.layers)),
+    )
+
+
+def _state(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return "Accuracy not measured"
+    return "Agreement held, no labels" if comparison.scores is None else "Budget held"
+
+
+def _layers(layers: LayerPrecisions) -> str:
+    counts = {name.upper(): count for name, count in layers.counts().items() if count}
+    int8 = counts.pop("INT8", 0)
+    rest = " and ".join(f"{count} in {name}" for name, count in counts.items())
+    verb = _VERBS.get(layers.source, "are listed as")
+    sentence = f"{int8} of {len(layers.convolutions)} convolutions {verb} in INT8"
+    return f"{sentence}, {rest}" if rest else sentence
+
+
+def _accuracy(comparison: Comparison) -> str:
+    agreement = f"{percent(comparison.pixel_agreement)} of pixels keep FP32's class"
+    if comparison.scores is None:
+        return f"{agreement} on {comparison.frames} frames without labels, so mIoU is not known"
+    before, after = comparison.scores
+    lost = before.miou - after.miou
+    change = f"{abs(100 * lost):.2f} points {'lost' if lost > 0 else 'gained'}"
+    return (
+        f"mIoU {100 * before.miou:.2f} {ARROW} {100 * after.miou:.2f} ({change}) on "
+        f"{after.frames} labelled frames, {agreement}"
+    )
+
+
+def _speed(comparison: Comparison) -> str:
+    if comparison.speed is None:
+        return "speed against FP32 was not measured"
+    return f"{comparison.speed.speedup:.2f} times as fast as FP32"
+
+
+def _held(comparison: Comparison, budget: Budget | None) -> str:
+    if budget is None:
+        return "its budget was held"
+    if comparison.scores is None:
+        return f"the budget of at least {percent(budget.agreement)} agreement was held"
+    return f"the budget of {100 * budget.miou_drop:.2f} points of mIoU was held"
+
+
+def budget_of(comparison: Comparison, budget: Budget | None) -> str:
+    """Say in a sentence what was allowed, for the frames that it was judged on."""
+    if budget is None:
+        return "The budget is not recorded."
+    if comparison.scores is None:
+        return f"Budget: at least {percent(budget.agreement)} of pixels as in FP32."
+    return f"Budget: at most {100 * budget.miou_drop:.2f} points of mIoU lost."
+
+
+def _attempt(number: int) -> str:
+    return "the first attempt" if number == 1 else f"attempt {number}"
+
+
+def _limits(manifest: Manifest, prepared: Prepared) -> str:
+    found = []
+    if manifest.layers.source != "engine":
+        found.append(
+            "Precisions are those of the network before it was serialised: planned, not read back "
+            "from an engine that runs."
+        )
+    if prepared.comparison is not None and manifest.runtime != EVALUATION_RUNTIME:
+        found.append(
+            f"Accuracy was measured on {EVALUATION_RUNTIME} with the same Q/DQ graph, in FP32 "
+            f"between its roundings; this {manifest.runtime} engine itself has not been run, and "
+            "its speed is not known."
+        )
+    judged = prepared.table.measured.get("judged")
+    if prepared.comparison is None and judged:
+        known = f"{percent(judged['pixel_agreement'])} agreement with FP32"
+        if "miou" in judged:
+            known += f", mIoU {100 * judged['miou_fp32']:.2f} {ARROW} {100 * judged['miou']:.2f}"
+        found.append(
+            f"When its table was made, on {judged['frames']} frames, the same choice gave {known}."
+        )
+    return " ".join(found)
+
+
+def _tiles(comparison: Comparison | None) -> tuple[Tile, ...]:
+    if comparison is None:
+        return ()
+    found = []
+    if comparison.scores is not None:
+        before, after = comparison.scores
+        change = points(after.miou - before.miou)
+        found.append(
+            Tile(
+                "mIoU, INT8",
+                f"{100 * after.miou:.2f}",
+                f"FP32 {100 * before.miou:.2f}, {change} points",
+            )
+        )
+    found.append(
+        Tile("Pixels as in FP32", percent(comparison.pixel_agreement), _frames(comparison.frames))
+    )
+    if comparison.speed is not None:
+        before_ms, after_ms = (latency.p50 for latency in comparison.speed.latency)
+        found.append(
+            Tile(
+                "Speed-up",
+                f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}",
+                f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn",
+            )
+        )
+    return tuple(found)
+
+
+def _layer_tile(layers: LayerPrecisions) -> Tile:
+    counts = layers.counts()
+    rest = ", ".join(
+        f"{count} {name.upper()}" for name, count in counts.items() if count and name != "int8"
+    )
+    how = "read back from the engine" if layers.source == "engine" else "planned, not executed"
+    return Tile(
+        "Convolutions in INT8",
+        f"{counts['int8']} of {len(layers.convolutions)}",
+        f"{rest}; {how}" if rest else how,
+    )
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"

@@ -1,0 +1,216 @@
+"""From a network to the quantised graph that may be built: ranges, accuracy gate, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from calibration.errors import DataError
+from calibration.frames import CalibrationFrames
+from calibration.table import CalibrationTable
+from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
+from pipeline.evaluation.pictures import has_labels, open_pictures, spread
+from pipeline.frame import Frame, Image
+from pipeline.graph.deployment import DeploymentGraph
+from pipeline.graph.qdq import QDQGraph
+from pipeline.progress import Progress
+from pipeline.quantization.accuracy_gate import Attempt, Budget, search
+from pipeline.quantization.calibrate import EVALUATED_FRAMES, Target
+from pipeline.quantization.sensitivity import Sensitivity, rank_layers
+from pipeline.quantization.tables import open_table
+from pipeline.runtimes.compile import assemble
+from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.registry import open_compiler, session_class
+from pipeline.runtimes.session import Session
+
+#: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere. Graphs of other
+#: runtimes it computes as they are written, in FP32 between Q and DQ: its own INT8 is made for
+#: unsigned bytes, and wrong for signed ones on some processors (decision 006).
+EVALUATION_RUNTIME = "openvino"
+#: Frames of the calibration on which agreement is judged where there are no others.
+EVALUATED_OF_CALIBRATION = 32
+#: Frames with the largest disagreement that the report shows.
+KEPT_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of INT8.
+
+    Attributes:
+        calibration: table, folder of pictures or video; None for the registered table.
+        data: labelled folder, or pictures, to judge on; None for the calibration's frames.
+        max_miou_drop: largest loss of mIoU, 0 to 1; None for the default.
+        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
+        folder: scratch folder for engines that are only judged.
+    """
+
+    calibration: Path | None
+    data: Path | None
+    max_miou_drop: float | None
+    unsigned: bool
+    folder: Path
+
+    @property
+    def budget(self) -> Budget:
+        """What may be lost."""
+        return Budget() if self.max_miou_drop is None else Budget(miou_drop=self.max_miou_drop)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A quantised graph that passed.
+
+    Attributes:
+        graph: to be built.
+        table: its ranges and choices.
+        attempts: what was judged, the accepted one last; empty where there was nothing to judge on.
+        sensitivity: of layers, where it had to be asked; most sensitive first.
+        warnings: what the user should know.
+    """
+
+    graph: QDQGraph
+    table: CalibrationTable
+    attempts: tuple[Attempt, ...]
+    sensitivity: tuple[Sensitivity, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """FP32 against what was accepted."""
+        return self.attempts[-1].comparison if self.attempts else None
+
+
+def prepare(target: Target, request: Request, progress: Progress) -> Prepared:
+    """Find ranges for ``target``, and with them layers in high precision, that hold the budget.
+
+    Raises:
+        CalibrationError: no ranges to be had.
+        DataError: mIoU is asked for and the pictures have no labels.
+        AccuracyError: the budget cannot be held.
+    """
+    if request.max_miou_drop is not None and not (request.data and has_labels(request.data)):
+        raise DataError(
+            "--max-miou-drop needs labelled pictures to measure mIoU on, "
+            f"{request.data or 'no --data'} was given; pass --data with a folder that holds "
+            "images/ and labels/"
+        )
+    table, frames = open_table(target, request.calibration, progress)
+    judged = _EvaluationFrames(target, request.data, frames)
+    warnings = frames.warnings if frames is not None else ()
+    attempts: list[Attempt] = []
+    ranked: list[Sensitivity] = []
+    if judged.available:
+
+        def rank(best: CalibrationTable) -> list[Sensitivity]:
+            ranked.extend(rank_layers(target, best, judged.sample(), progress))
+            return ranked
+
+        with _Evaluator(target, request, judged, progress) as evaluator:
+            attempts = search(table, evaluator, request.budget, rank)
+        table = _with_evaluation(attempts[-1])
+    else:
+        warnings += (
+            "accuracy was not measured: random weights, or neither --data nor pictures to "
+            "calibrate with; what the table's frames gave stands under calibration",
+        )
+    graph = target.quantised(table, request.unsigned)
+    return Prepared(graph, table, tuple(attempts), tuple(ranked), warnings)
+
+
+def _with_evaluation(accepted: Attempt) -> CalibrationTable:
+    """Write into a table what it was worth, for those who build with it and have no frames."""
+    comparison, table = accepted.comparison, accepted.table
+    judged: dict[str, Any] = {
+        "frames": comparison.frames,
+        "pixel_agreement": comparison.pixel_agreement,
+    }
+    if comparison.scores is not None:
+        judged |= {"miou_fp32": comparison.scores[0].miou, "miou": comparison.scores[1].miou}
+    return replace(table, measured={**table.measured, "judged": judged})
+
+
+class _EvaluationFrames:
+    """The frames on which FP32 and INT8 are compared, as often as needed."""
+
+    def __init__(self, target: Target, data: Path | None, frames: CalibrationFrames | None) -> None:
+        self._classes = target.spec.classes
+        self._data = data
+        self._frames = frames
+        # Random weights have no accuracy to lose.
+        trained = target.weights.sha256 is not None
+        self.available = trained and (data is not None or frames is not None)
+
+    def __iter__(self) -> Iterator[Picture]:
+        if self._data is not None:
+            return iter(open_pictures(self._data, self._classes).pictures)
+        return self._of_calibration(EVALUATED_OF_CALIBRATION)
+
+    def sample(self) -> list[Image]:
+        """Return a few of them, for what runs the network again and again."""
+        if self._data is not None:
+            pictures: Iterable[Picture] = open_pictures(
+                self._data, self._classes, EVALUATED_FRAMES
+            ).pictures
+        else:
+            pictures = self._of_calibration(EVALUATED_FRAMES)
+        return [picture.image for picture in pictures]
+
+    def _of_calibration(self, count: int) -> Iterator[Picture]:
+        assert self._frames is not None
+        wanted = set(spread(range(len(self._frames)), count))
+        for index, image in enumerate(self._frames):
+            if index in wanted:
+                yield Frame(image, index, 0.0, self._frames.names[index])
+
+
+class _Evaluator:
+    """Compares engines of the runtime that runs here with the FP32 engine of the same graph.
+
+    What another runtime is given is computed as written and not timed.
+    """
+
+    def __init__(
+        self, target: Target, request: Request, frames: _EvaluationFrames, progress: Progress
+    ) -> None:
+        self._target = target
+        self._request = request
+        self._frames = frames
+        self._progress = progress
+        self._count = 0
+
+    def __enter__(self) -> Callable[[CalibrationTable], Comparison]:
+        self._compiler = open_compiler(EVALUATION_RUNTIME)
+        self._is_built = self._request.unsigned == self._compiler.unsigned
+        self._truth = self._open(self._target.exported.graph, "fp32")
+        return self._compare
+
+    def __exit__(self, *_: object) -> None:
+        self._truth.close()
+
+    def _compare(self, table: CalibrationTable) -> Comparison:
+        self._count += 1
+        kept = len(table.high_precision)
+        what = f"judging {table.method}" + (f", {kept} layers kept" if kept else "")
+        self._progress(what, 0.0)
+        graph = self._target.quantised(table, self._request.unsigned)
+        with self._open(graph, "int8") as session:
+            self._progress(what, 0.5)
+            return compare_sessions(
+                self._truth,
+                session,
+                self._frames,
+                self._target.spec.classes,
+                measure=self._is_built,
+                keep=KEPT_FRAMES,
+            )
+
+    def _open(self, graph: DeploymentGraph | QDQGraph, precision: str) -> Session:
+        name = f"judged-{precision}-{self._count}"
+        int8 = graph.placement.int8 if isinstance(graph, QDQGraph) else ()
+        job = Job(graph, name, precision, (), self._request.folder, int8)
+        spec, weights = self._target.spec, self._target.weights
+        engine = assemble(job, self._compiler, spec, weights, self._progress)
+        return session_class(EVALUATION_RUNTIME)(engine, as_written=not self._is_built)

@@ -1,0 +1,41 @@
+"""Where the ranges come from: a table, pictures, a video, or the table of registered weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibration.errors import CalibrationError
+from calibration.frames import CalibrationFrames, open_calibration_frames
+from calibration.table import CalibrationTable, load_table
+from models.weights import registered_table
+from pipeline.progress import Progress
+from pipeline.quantization.calibrate import Target, calibrate
+
+
+def open_table(
+    target: Target, given: Path | None, progress: Progress
+) -> tuple[CalibrationTable, CalibrationFrames | None]:
+    """Return ranges that belong to ``target``, and the frames if they were measured just now.
+
+    Args:
+        target: what is to be quantised.
+        given: a table, a folder of pictures or a video; None for the registered table.
+        progress: told what is being done.
+
+    Raises:
+        CalibrationError: nothing to calibrate with, or a table of something else.
+        DataError: pictures that cannot be used.
+    """
+    if given is not None and given.suffix.lower() != ".json":
+        frames = open_calibration_frames(given, progress=progress)
+        return calibrate(target, frames, progress), frames
+    path = registered_table(target.spec.name) if given is None else given
+    if given is None and not path.exists():
+        raise CalibrationError(
+            f"--precision int8 was asked for {target.spec.name}, which has no calibration table "
+            "in the repository, and no --calibration was given; pass --calibration with a folder "
+            "of road pictures or a video (random noise is never used)"
+        )
+    table = load_table(path)
+    table.check(target.identity())
+    return table, None

@@ -1,0 +1,99 @@
+"""One compiled engine with the draft of its manifest: what builds and the accuracy gate share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+from models.spec import ModelSpec
+from models.weights import LoadedWeights
+from pipeline.engine.manifest import Engine, Manifest, describe_file
+from pipeline.errors import BuildError
+from pipeline.progress import Progress
+from pipeline.runtimes.compiler import Compiled, Compiler, Job
+
+
+def assemble(
+    job: Job, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights, progress: Progress
+) -> Engine:
+    """Compile ``job`` and read back what came of it; nothing is measured yet.
+
+    Returns:
+        The engine in the job's folder; its manifest is not on disk.
+
+    Raises:
+        BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
+    """
+    return described(job, compiled(job, compiler, progress), compiler, spec, weights)
+
+
+def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
+    """Compile ``job``, and hold what was built against what it was to be.
+
+    Raises:
+        BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
+    """
+    result = compiler.compile(job, progress)
+    check_int8(job.int8, result.layers.convolutions, compiler.runtime)
+    return result
+
+
+def described(
+    job: Job, result: Compiled, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights
+) -> Engine:
+    """Return the engine that ``result`` is, with the draft of its manifest."""
+    manifest = Manifest(
+        name=job.name,
+        model=spec.name,
+        variant=dict(spec.variant),
+        weights=asdict(weights),
+        classes=spec.classes,
+        input=spec.input,
+        frames=frames_of(job),
+        precision=job.precision,
+        layers=result.layers,
+        runtime=compiler.runtime,
+        runtime_version=result.runtime_version,
+        targets=job.targets,
+        files=tuple(describe_file(file) for file in result.files),
+        built_on=compiler.machine(),
+        settings={
+            "torch": metadata.version("torch"),
+            "resize": "bilinear, half-pixel centres",
+            **result.settings,
+        },
+        warnings=result.warnings,
+    )
+    return Engine(manifest, job.folder)
+
+
+def frames_of(job: Job) -> dict[str, Any]:
+    """Return what an engine takes, for its manifest."""
+    return {
+        "dtype": "uint8",
+        "layout": "NHWC",
+        "order": "bgr",
+        "batch": job.batch[2],
+        "batch_range": list(job.batch),
+        "smallest": min(job.sizes[0]),
+        "largest": max(job.sizes[-1]),
+        "sizes": [list(size) for size in job.sizes],  # width, height
+    }
+
+
+def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:
+    """Compare what was to run in INT8 with what was read back.
+
+    Raises:
+        BuildError: lists the convolutions that do not, and what they run in instead.
+    """
+    broken = [name for name in planned if found.get(name) != "int8"]
+    if broken:
+        listed = ", ".join(f"{name} ({found.get(name, 'not found')})" for name in broken)
+        raise BuildError(
+            f"{len(broken)} of {len(planned)} convolutions that were to run in INT8 do not in the "
+            f"{runtime} engine: {listed}; build with --precision fp16 or fp32, and report the "
+            "network and the runtime's version"
+        )

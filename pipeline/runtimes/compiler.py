@@ -1,0 +1,157 @@
+"""The one interface of every compiler: a deployment graph in, engine files out."""
+
+from __future__ import annotations
+
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine.manifest import LayerPrecisions
+from pipeline.graph.frame_sizes import USUAL_SIZES, Sizes
+from pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    from pipeline.graph.deployment import DeploymentGraph
+    from pipeline.graph.fp16 import FP16Graph
+    from pipeline.graph.qdq import QDQGraph
+
+#: Names of the engine's two ends, in ONNX files and in engines.
+INPUT, OUTPUT = "frames", "classes"
+
+
+@dataclass(frozen=True)
+class BuilderSettings:
+    """What TensorRT's builder may do; other runtimes have no such choice.
+
+    Attributes:
+        workspace: most bytes of GPU memory that one layer may use while the engine is built and
+            run; None for all that there is. Small Jetsons run out of memory without a limit.
+        version_compatible: the engine also runs on later versions of the same TensorRT generation;
+            it carries a runtime of its own for that, and some fusions are lost.
+        hardware_compatible: the engine runs on every GPU from Ampere on, not only on the kind that
+            built it; slower, since it may use less shared memory than they have.
+        timing_cache: file with the times of kernels, read and written where a GPU builds.
+    """
+
+    workspace: int | None = None
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+    timing_cache: Path | None = None
+
+
+DEFAULT_SETTINGS = BuilderSettings()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to compile.
+
+    Attributes:
+        graph: the deployment graph, in eval mode, FP32 weights; quantised for ``int8``. Or the
+            ONNX file that ``Compiler.export`` made of one, which needs no torch.
+        name: stem of the files to write.
+        precision: one of the compiler's.
+        targets: GPU architectures such as ``sm86``; empty for the machine at hand.
+        folder: receives the files; a scratch folder that belongs to the build.
+        int8: convolutions that are to run in INT8; none is allowed to fall back.
+        batch: smallest, usual and largest number of frames in one run.
+        sizes: width and height of the smallest, usual and largest frame.
+        front_end: how TensorRT gets the network: ``onnx`` or ``torch-tensorrt``.
+        builder: what TensorRT's builder may do.
+    """
+
+    graph: DeploymentGraph | FP16Graph | QDQGraph | Path
+    name: str
+    precision: str
+    targets: tuple[str, ...]
+    folder: Path
+    int8: tuple[str, ...] = ()
+    batch: tuple[int, int, int] = (1, 1, 1)
+    sizes: Sizes = USUAL_SIZES
+    front_end: str = "onnx"
+    builder: BuilderSettings = DEFAULT_SETTINGS
+
+    @property
+    def free_batch(self) -> bool:
+        """Whether the number of frames may differ from run to run, or is more than one."""
+        return self.batch != (1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a compiler made.
+
+    Attributes:
+        files: engine files in ``Job.folder``, the one the runtime opens first.
+        layers: precision of each convolution, read back.
+        runtime_version: of the library that built.
+        warnings: what the user should know.
+        settings: how it was built, for the manifest.
+    """
+
+    files: tuple[Path, ...]
+    layers: LayerPrecisions
+    runtime_version: str
+    warnings: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Compiler(ABC):
+    """Turns deployment graphs into engines of one runtime.
+
+    Attributes:
+        runtime: name in the compiler table and in manifests.
+        suffixes: of the files it writes.
+        precisions: that it can build.
+        unsigned: takes unsigned bytes between layers, which INT8 tensors behind a ReLU profit from.
+        strongly_typed: computes in the types of the graph, so FP16 must be in the graph.
+    """
+
+    runtime: str
+    suffixes: tuple[str, ...]
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    unsigned: bool = False
+    strongly_typed: bool = False
+
+    @abstractmethod
+    def default_precision(self) -> str:
+        """FP16 where this runtime computes it on this machine or target, else FP32."""
+
+    def require(self) -> None:  # noqa: B027  # most need nothing beyond what they import
+        """Raise RuntimeMissingError where this compiler can export, but not build."""
+
+    def machine(self) -> dict[str, str]:
+        """Return what an engine built here may be tied to, beside the runtime's version."""
+        return {"os": platform.system().lower(), "machine": platform.machine().lower()}
+
+    def computed(self) -> tuple[str, ...]:
+        """Those of ``precisions`` that are computed as such here, and not in another one."""
+        return self.precisions
+
+    @abstractmethod
+    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the targets to build for, defaults filled in.
+
+        Raises:
+            BuildError: a target that this compiler does not know.
+        """
+
+    @abstractmethod
+    def export(self, job: Job, path: Path) -> None:
+        """Write the graph of ``job`` to ``path`` as the ONNX file that this compiler reads.
+
+        Raises:
+            BuildError: the network holds something that cannot be exported.
+        """
+
+    @abstractmethod
+    def compile(self, job: Job, progress: Progress) -> Compiled:
+        """Build ``job``.
+
+        Raises:
+            BuildError: the runtime refused the network.
+            RuntimeMissingError: the runtime is not installed.
+        """

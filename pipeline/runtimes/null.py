@@ -1,0 +1,27 @@
+"""A session that does no work: for tests, and to measure the pipeline itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec
+
+
+class NullSession(Session):
+    """Right shapes and types; every pixel is class 0.
+
+    Args:
+        width, height: size of the class maps.
+    """
+
+    def __init__(self, width: int = 480, height: int = 360) -> None:
+        self.input_spec = TensorSpec("frames", "uint8", (None, None, None, 3), "NHWC")
+        self.output_spec = TensorSpec("classes", "uint8", (None, height, width), "NHW")
+        self.capabilities = Capabilities(runtime="null", device="none", precision="none")
+        self._size = (height, width)
+
+    def _run(self, frames: Frames) -> ClassMaps:
+        return np.zeros((len(frames), *self._size), np.uint8)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""

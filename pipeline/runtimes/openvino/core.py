@@ -1,0 +1,135 @@
+"""What this project asks of OpenVINO: the only file that imports it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import openvino as ov
+
+from pipeline.engine.manifest import LayerPrecisions
+from pipeline.errors import EngineError
+
+__all__ = [
+    "AS_WRITTEN",
+    "OUR_NAMES",
+    "compile_for_cpu",
+    "compiled",
+    "computes",
+    "executed_convolutions",
+    "ov",
+    "processor_name",
+    "read_model",
+]
+
+#: OpenVINO's names of precisions, and ours.
+OUR_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
+#: What is not INT8 in an INT8 engine is computed in FP32.
+_HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+
+#: Leaves Q/DQ pairs as they are: they round, and what lies between them is computed in FP32.
+AS_WRITTEN = {"LP_TRANSFORMS_MODE": "NO"}
+
+
+@cache
+def _core() -> ov.Core:
+    """One for the whole process.
+
+    With a Core per engine, a process crashed when an engine was replaced under load (``--watch``):
+    the Core of the new one was destroyed while other threads computed.
+    """
+    return ov.Core()
+
+
+def computes(precision: str) -> bool:
+    """Whether this CPU has arithmetic of ``precision``; without, OpenVINO computes in FP32."""
+    known: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return precision.upper() in known
+
+
+def read_model(xml: Path) -> ov.Model:
+    """Read an OpenVINO IR, its ``.bin`` beside it.
+
+    Raises:
+        EngineError: OpenVINO cannot read it.
+    """
+    try:
+        return _core().read_model(xml)
+    except RuntimeError as error:
+        raise _refused(str(xml), error) from error
+
+
+def compile_for_cpu(
+    xml: Path, precision: str, threads: int = 0, settings: dict[str, str] | None = None
+) -> ov.CompiledModel:
+    """Compile an OpenVINO IR.
+
+    Args:
+        xml: the ``.xml`` file, its ``.bin`` beside it.
+        precision: that of the engine; FP16 and BF16 fall to FP32 on CPUs without them.
+        threads: inference threads, 0 for OpenVINO's choice.
+        settings: OpenVINO's own, beside precision and lowest latency.
+
+    Raises:
+        EngineError: OpenVINO cannot read or compile it.
+    """
+    settings = dict(settings or {})
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
+    try:  # by its path: what is in the cache is then found without reading the network
+        return _core().compile_model(xml, "CPU", _usual(precision) | settings)
+    except RuntimeError as error:
+        raise _refused(str(xml), error) from error
+
+
+def compiled(
+    model: ov.Model, precision: str, settings: dict[str, str] | None = None
+) -> ov.CompiledModel:
+    """Compile a network in memory, for the lowest latency unless ``settings`` say otherwise.
+
+    The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
+    has it, and class maps would differ between machines without a word.
+    """
+    return _core().compile_model(model, "CPU", _usual(precision) | (settings or {}))
+
+
+def _usual(precision: str) -> dict[str, str]:
+    hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
+    return {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+
+
+def _refused(what: str, error: RuntimeError) -> EngineError:
+    reason = str(error).strip().splitlines()[-1]
+    return EngineError(
+        f"OpenVINO {ov.get_version()} cannot load {what} ({reason}); build the engine again "
+        "with this version"
+    )
+
+
+def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
+    """Read from the execution graph in which precision each convolution runs."""
+    convolutions = {}
+    for operation in model.get_runtime_model().get_ops():
+        info = operation.get_rt_info()
+        if info["layerType"].astype(str) in {"Convolution", "Deconvolution"}:
+            precision = info["runtimePrecision"].astype(str)
+            convolutions[_layer_name(info["originalLayersNames"].astype(str))] = OUR_NAMES.get(
+                precision, precision
+            )
+    return LayerPrecisions("engine", convolutions)
+
+
+def processor_name() -> str:
+    """Name the processor that engines run on."""
+    return str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+
+
+def _layer_name(fused: str) -> str:
+    """Choose the convolution's own name among those of the layers fused into it.
+
+    OpenVINO calls a transposed convolution with bias ``ConvolutionBackpropData_7`` and gives the
+    name that the network has for it to the addition of the bias, next in the list.
+    """
+    names = fused.split(",")
+    own = names[1] if names[0].startswith("ConvolutionBackpropData_") and names[1:] else names[0]
+    return own.removesuffix("/WithoutBiases")

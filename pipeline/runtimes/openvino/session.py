@@ -1,0 +1,87 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.engine.manifest import Engine
+from pipeline.errors import EngineError
+from pipeline.runtimes.cache import folder_of, forget_the_oldest
+from pipeline.runtimes.openvino.core import (
+    AS_WRITTEN,
+    compile_for_cpu,
+    executed_convolutions,
+    ov,
+    processor_name,
+)
+from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec, filled
+
+#: Asks a compiled engine how many frames it should get at once.
+_REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
+
+
+class OpenVINOSession(Session):
+    """Runs an engine on the CPU; the input is read in place, the result is copied out.
+
+    Args:
+        engine: built by the OpenVINO compiler.
+        threads: inference threads, 0 for OpenVINO's choice.
+        hint: ``latency`` computes one frame at a time with all threads, ``throughput`` as many
+            at once as OpenVINO finds best, each with fewer threads.
+        cache: folder for what is compiled here, so that it is read the next time.
+        as_written: compute an INT8 engine in FP32, rounded where its file says so, and not in the
+            processor's own INT8: slowly, and the same on every processor.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int = 0,
+        hint: str = "latency",
+        cache: Path | None = None,
+        as_written: bool = False,
+    ) -> None:
+        manifest = engine.manifest
+        settings = {"PERFORMANCE_HINT": hint.upper()} | (AS_WRITTEN if as_written else {})
+        if cache is not None:
+            settings["CACHE_DIR"] = str(folder_of(cache, manifest))
+        self._model: ov.CompiledModel | None = compile_for_cpu(
+            engine.path, manifest.precision, threads, settings
+        )
+        if cache is not None:
+            forget_the_oldest(cache)
+        count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
+        self._requests = [self._model.create_infer_request() for _ in range(count)]
+        self._size = (manifest.input.height, manifest.input.width)
+        self._fewest, _, self._most = manifest.frames.get("batch_range", (1, 1, 1))
+        at_once = count * self._most
+        self.input_spec = TensorSpec("frames", "uint8", (at_once, None, None, 3), "NHWC, BGR")
+        self.output_spec = TensorSpec("classes", "uint8", (at_once, *self._size), "NHW")
+        layers = executed_convolutions(self._model).convolutions.values()
+        self.capabilities = Capabilities(
+            runtime="openvino",
+            device=processor_name(),
+            precision="+".join(sorted(set(layers))) or manifest.precision,
+        )
+
+    def _run(self, frames: Frames) -> ClassMaps:
+        if self._model is None:
+            raise EngineError("the session is closed; open the engine again")
+        maps = np.empty((len(frames), *self._size), np.uint8)
+        parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
+        for first in range(0, len(parts), len(self._requests)):
+            under_way = list(zip(self._requests, parts[first:], strict=False))
+            # Requests read the frames in place, so those that were filled up must stay.
+            batches = [filled(frames[part], self._fewest) for _, part in under_way]
+            for (request, _), batch in zip(under_way, batches, strict=True):
+                request.start_async({0: batch}, share_inputs=True)
+            for request, part in under_way:
+                request.wait()
+                maps[part] = request.get_output_tensor(0).data[: len(frames[part])]
+        return maps
+
+    def close(self) -> None:
+        self._model = None
+        self._requests = []

@@ -1,0 +1,143 @@
+"""Runtimes by name: what builds engines of one, and what runs them.
+
+Adding a runtime is one folder with a compiler and a session, and one line in each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeline.engine.manifest import Engine, load_engine
+from pipeline.errors import RuntimeMissingError
+from pipeline.runtimes.compiler import Compiler
+from pipeline.runtimes.session import Session
+from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
+
+#: runtime -> (module:class, what to install where it is missing).
+COMPILERS = {
+    "openvino": ("pipeline.runtimes.openvino.compiler:OpenVINOCompiler", "openvino"),
+    "tensorrt": ("pipeline.runtimes.tensorrt.classic:TensorRTClassicCompiler", "tensorrt"),
+    "tensorrt-rtx": ("pipeline.runtimes.tensorrt.rtx:TensorRTRTXCompiler", "tensorrt-rtx-cu13"),
+}
+
+
+def open_compiler(runtime: str) -> Compiler:
+    """Return the compiler for ``runtime``.
+
+    Raises:
+        RuntimeMissingError: unknown, or its package is not installed.
+    """
+    if runtime not in COMPILERS:
+        raise RuntimeMissingError(
+            f"unknown runtime {runtime!r}; engines are built for {', '.join(COMPILERS)}"
+        )
+    location, package = COMPILERS[runtime]
+    module, name = location.split(":")
+    try:
+        compiler: Compiler = getattr(import_module(module), name)()
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"--runtime {runtime} needs the package {package}, which cannot be imported here "
+            f"({error}); run: .venv/bin/pip install -c constraints.txt {package}"
+        ) from error
+    return compiler
+
+
+def can_build(runtime: str) -> bool:
+    """Whether engines of ``runtime`` can be built here; a bundle can be made for all of them."""
+    try:
+        open_compiler(runtime).require()
+    except RuntimeMissingError:
+        return False
+    return True
+
+
+def default_front_end() -> str:
+    """How TensorRT gets networks here: torch-tensorrt of a version that we know, else ONNX."""
+    # Imports torch, as everything that builds from networks does.
+    from pipeline.runtimes.tensorrt.torch_tensorrt_target import installed_version
+
+    return "torch-tensorrt" if installed_version() else "onnx"
+
+
+#: runtime of a manifest -> (module:class taking an Engine, what to install where it is missing).
+SESSIONS = {
+    "openvino": ("pipeline.runtimes.openvino.session:OpenVINOSession", "openvino"),
+    "tensorrt": ("pipeline.runtimes.tensorrt.session:TensorRTSession", "pycuda"),
+    "tensorrt-rtx": ("pipeline.runtimes.tensorrt.session:TensorRTSession", "pycuda"),
+}
+
+
+#: Runtimes that compile an engine when it is loaded, and so take hints and a cache. What others
+#: load was compiled at build: a batch is their mode for many frames at once.
+COMPILED_AT_START = ("openvino",)
+
+
+def session_class(runtime: str) -> Callable[..., Session]:
+    """Return the session that runs engines of ``runtime``.
+
+    Raises:
+        RuntimeMissingError: there is none, or its package is not installed.
+    """
+    if runtime not in SESSIONS:
+        raise RuntimeMissingError(
+            f"{runtime} engines cannot be run by this version, which runs "
+            f"{', '.join(SESSIONS)}; build with --runtime {next(iter(SESSIONS))}"
+        )
+    location, package = SESSIONS[runtime]
+    module, name = location.split(":")
+    try:
+        kind: Callable[..., Session] = getattr(import_module(module), name)
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{runtime} engines need the package {package}, which cannot be imported here "
+            f"({error}); run: .venv/bin/pip install -c constraints.txt {package}"
+        ) from error
+    return kind
+
+
+def open_engine(
+    path: Path, hint: str = "latency", cache: Path | None = None
+) -> tuple[Engine, Session]:
+    """Verify the engine at ``path`` and load it; the rest is as for :func:`open_session`.
+
+    Raises:
+        EngineError: missing, damaged, or refused by its runtime.
+        RuntimeMissingError: this machine cannot run it.
+    """
+    engine = load_engine(path)
+    return engine, open_session(engine, hint, cache)
+
+
+def open_session(
+    engine: Engine, hint: str = "latency", cache: Path | None = None, threads: int = 0
+) -> Session:
+    """Load ``engine`` with the runtime that its manifest names.
+
+    Args:
+        engine: verified.
+        hint: ``latency`` of single frames, or ``throughput``: several frames of a file at once,
+            where the runtime can.
+        cache: folder for what the runtime compiles of it, to start faster the next time.
+        threads: of a runtime that computes on the processor, 0 for its choice.
+    """
+    kind = session_class(engine.manifest.runtime)
+    if engine.manifest.runtime in COMPILED_AT_START:
+        return kind(engine, threads, hint=hint, cache=cache)
+    return kind(engine)
+
+
+def missing(runtime: str) -> str | None:
+    """Why engines of ``runtime`` cannot run here, None where they can; nothing is loaded for it."""
+    if runtime not in SESSIONS:
+        return f"this version runs engines of {', '.join(SESSIONS)}"
+    needed = [runtime.replace("-", "_")]
+    if runtime.startswith("tensorrt"):
+        if reason := why_no_gpu():
+            return reason
+        needed.append("pycuda")
+    absent = [package for package in needed if find_spec(package) is None]
+    return f"the package {' and '.join(absent)} is not installed" if absent else None

@@ -1,0 +1,181 @@
+"""A session that follows its engine on disk: a replaced one is loaded beside it and swapped in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import RoadsegError
+from pipeline.engine.manifest import Engine
+from pipeline.errors import EngineError, in_words
+from pipeline.runtimes.registry import open_engine
+from pipeline.runtimes.session import ClassMaps, Frames, Pending, Segmented, Session, Tint
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the manifest.
+_INTERVAL = 1.0
+
+#: Longest time in seconds that closing waits for an engine that is being loaded.
+_LOADING = 10.0
+
+OpenEngine = Callable[[Path], tuple[Engine, Session]]
+
+
+@dataclass(frozen=True, eq=False)
+class _WatchedRun(Pending):
+    """A run, and the session that has it, which may have been replaced since."""
+
+    session: Session
+    pending: Pending
+    done: Callable[[_WatchedRun], None]
+
+    def result(self) -> Segmented:
+        try:
+            return self.pending.result()
+        finally:
+            self.done(self)
+
+
+class WatchedSession(Session):
+    """Runs an engine; when its manifest is replaced, loads the new one in the background.
+
+    The new engine is verified, must have the same classes (palette, legend and files of this run
+    are made for them), and must segment a frame of the size that was seen last. Then it takes over
+    between two frames. One that does not is refused with one line, and the old one goes on.
+
+    A build writes the manifest last, so that a changed manifest means a finished engine.
+
+    Args:
+        path: engine file or its manifest.
+        interval: seconds between two looks at the manifest.
+        open_: how an engine is opened.
+
+    Attributes:
+        engine: the one that runs.
+        swaps, refusals: new engines that took over, and that did not.
+
+    Raises:
+        EngineError, RuntimeMissingError: the first engine cannot be loaded.
+    """
+
+    def __init__(
+        self, path: Path, interval: float = _INTERVAL, open_: OpenEngine = open_engine
+    ) -> None:
+        self._path = path
+        self._manifest = path.with_suffix(".json")
+        self._interval = interval
+        self._open = open_
+        self._seen = self._state()
+        self.engine, self._session = open_(path)
+        self.swaps = 0
+        self.refusals = 0
+        self._shape: tuple[int, ...] | None = None
+        self._next: tuple[Engine, Session] | None = None
+        self._under_way: list[_WatchedRun] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._describe()
+        self._watching = threading.Thread(target=self._watch, name="roadseg-watch", daemon=True)
+        self._watching.start()
+
+    def close(self) -> None:
+        """Release the engine, and one that waits to take over."""
+        self._closed.set()
+        self._watching.join(_LOADING)  # a runtime that is loading must not meet the process's end
+        with self._lock:
+            waiting, self._next = self._next, None
+        if waiting is not None:
+            waiting[1].close()
+        for session in {run.session for run in self._under_way} - {self._session}:
+            session.close()
+        self._session.close()
+
+    def _run(self, frames: Frames) -> ClassMaps:
+        self._take_over(frames)
+        return self._session.run(frames)
+
+    def _submit(self, frames: Frames, tint: Tint | None) -> Pending:
+        self._take_over(frames)
+        run = _WatchedRun(self._session, self._session.submit(frames, tint), self._collected)
+        self._under_way.append(run)
+        return run
+
+    def _collected(self, run: _WatchedRun) -> None:
+        self._under_way.remove(run)
+        self._retire(run.session)
+
+    def _retire(self, session: Session) -> None:
+        """Close a session that was replaced, once nothing of it is under way."""
+        if session is not self._session and all(r.session is not session for r in self._under_way):
+            session.close()
+
+    def _take_over(self, frames: Frames) -> None:
+        """Let an engine that waits to take over do so."""
+        self._shape = frames.shape[1:]
+        with self._lock:
+            waiting, self._next = self._next, None
+        if waiting is not None:
+            old, (self.engine, self._session) = self._session, waiting
+            self._retire(old)
+            self._describe()
+            log.warning("%s was replaced; the new engine runs now", self._path)
+            self.swaps += 1
+
+    def _describe(self) -> None:
+        self.input_spec = self._session.input_spec
+        self.output_spec = self._session.output_spec
+        self.capabilities = self._session.capabilities
+
+    def _watch(self) -> None:
+        while not self._closed.wait(self._interval):
+            state = self._state()
+            if state is None or state == self._seen:
+                continue
+            self._seen = state
+            try:
+                self._offer(*self._load())
+            except Exception as error:  # whatever is wrong with the new engine, the old one runs
+                mistake = None if isinstance(error, RoadsegError) else error
+                log.warning(
+                    "the engine that replaced %s is refused, the old one goes on: %s",
+                    self._path,
+                    in_words(error),
+                    exc_info=mistake,
+                )
+                self.refusals += 1  # last: who counts them may look at the log
+
+    def _load(self) -> tuple[Engine, Session]:
+        engine, session = self._open(self._path)
+        try:
+            if engine.manifest.classes != self.engine.manifest.classes:
+                raise EngineError(
+                    f"it has other classes ({len(engine.manifest.classes)}, not the "
+                    f"{len(self.engine.manifest.classes)} of this run, or other names or colours); "
+                    "run again to use it"
+                )
+            size = (engine.manifest.input.height, engine.manifest.input.width, 3)
+            session.run(np.zeros((1, *(self._shape or size)), np.uint8))
+        except BaseException:
+            session.close()
+            raise
+        return engine, session
+
+    def _offer(self, engine: Engine, session: Session) -> None:
+        with self._lock:
+            outdated, self._next = self._next, (engine, session)
+        if outdated is not None:
+            outdated[1].close()
+
+    def _state(self) -> tuple[int, ...] | None:
+        """What changes when the manifest is replaced; None while it is not there."""
+        with suppress(OSError):
+            found = self._manifest.stat()
+            return (found.st_ino, found.st_mtime_ns, found.st_size)
+        return None

@@ -1,0 +1,150 @@
+"""A TensorRT engine in memory: what it takes and gives, and how to begin a run of it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from models.atomic import atomic_path
+from pipeline.engine.manifest import Engine
+from pipeline.errors import EngineError
+from pipeline.runtimes.tensorrt.cuda.gpu import Stream
+from pipeline.runtimes.tensorrt.log import collecting_logger
+
+log = logging.getLogger(__name__)
+
+#: What TensorRT for RTX compiled for the GPU at hand, kept beside the engine.
+CACHE_SUFFIX = ".rtxcache"
+
+
+class ExecutionContext:
+    """Made, used and released while the GPU is active.
+
+    Args:
+        engine: verified.
+        trt: ``tensorrt`` or ``tensorrt_rtx``.
+        graphs: let TensorRT for RTX replay runs as CUDA graphs (docs/decisions/009).
+
+    Raises:
+        EngineError: TensorRT does not load it, or it is not what its manifest says.
+    """
+
+    def __init__(self, engine: Engine, trt: Any, graphs: bool = False) -> None:
+        self._trt = trt
+        self._engine = engine
+        self._logger = collecting_logger(trt)
+        self._cache: Any = None
+        self._profiler: Any = None
+        with ExitStack() as stack:
+            stack.callback(self._forget)
+            self._runtime = trt.Runtime(self._logger)
+            self._loaded = self._checked(
+                self._runtime.deserialize_cuda_engine(engine.path.read_bytes()), "load it"
+            )
+            self.input, self.output = self._ends()
+            self._context = self._checked(self._open_context(graphs), "prepare to run it")
+            stack.pop_all()
+
+    def run(self, shape: tuple[int, ...], frames: int, classes: int, stream: Stream) -> None:
+        """Begin one run; it reads and writes at the two addresses when its turn on ``stream`` is.
+
+        Args:
+            shape: of the frames, (N, H, W, 3).
+            frames: address of the frames on the GPU.
+            classes: address that receives the class maps.
+            stream: every run of this engine is on the same one, since runs share memory.
+        """
+        context = self._context
+        self._checked(context.set_input_shape(self.input, shape), f"take frames of {shape}")
+        self._checked(context.set_tensor_address(self.input, frames), "take a buffer")
+        self._checked(context.set_tensor_address(self.output, classes), "take a buffer")
+        self._checked(context.execute_async_v3(stream.handle), "run")
+
+    def report_to(self, profiler: Any) -> None:
+        """Tell ``profiler`` the time of every layer of the runs that follow."""
+        self._profiler = profiler  # TensorRT does not keep it alive
+        self._context.profiler = profiler
+
+    def release(self) -> None:
+        """Keep what was compiled, and give all back; nothing may be under way."""
+        try:
+            self._write_cache()
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        # In this order: each uses the ones behind it. TensorRT frees with the last reference.
+        for name in ("_context", "_profiler", "_cache", "_loaded", "_runtime"):
+            setattr(self, name, None)
+
+    def _checked(self, outcome: Any, what: str) -> Any:
+        """TensorRT reports failures as None or False, and tells its logger why."""
+        if outcome is None or outcome is False:
+            raise EngineError(
+                f"TensorRT {self._trt.__version__} does not {what}: {self._engine.path} "
+                f"({self._logger.last_error()}); build the engine again with this version, or run "
+                "with --rebuild"
+            )
+        return outcome
+
+    def _ends(self) -> tuple[str, str]:
+        """Find the names of input and output, and hold types and shapes against the manifest."""
+        loaded, trt = self._loaded, self._trt
+        names = [loaded.get_tensor_name(index) for index in range(loaded.num_io_tensors)]
+        inputs = [n for n in names if loaded.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        outputs = [name for name in names if name not in inputs]
+        size = (self._engine.manifest.input.height, self._engine.manifest.input.width)
+        found = [
+            (str(loaded.get_tensor_dtype(name)).rpartition(".")[2], tuple(shape)[1:])
+            for name in (*inputs, *outputs)
+            for shape in [loaded.get_tensor_shape(name)]
+        ]
+        free = found[0][1] if found else ()
+        if (
+            len(inputs) != 1
+            or len(outputs) != 1
+            or found[0][0] != "UINT8"
+            or len(free) != 3
+            or free[2] != 3
+            or found[1] != ("UINT8", size)
+        ):
+            raise EngineError(
+                f"engine {self._engine.path} has the ends {', '.join(names)} of {found}, its "
+                f"manifest says bytes (N, H, W, 3) in and bytes (N, {size[0]}, {size[1]}) out; "
+                "build it again"
+            )
+        return inputs[0], outputs[0]
+
+    def _open_context(self, graphs: bool) -> Any:
+        # Only TensorRT for RTX compiles on the machine that runs, and has graphs of its own.
+        if not hasattr(self._trt, "IRuntimeCache"):
+            return self._loaded.create_execution_context()
+        config = self._checked(self._loaded.create_runtime_config(), "prepare to run it")
+        self._cache = self._checked(config.create_runtime_cache(), "make a cache")
+        with suppress(OSError):
+            # Made by another GPU, driver or version: refused, and written anew at the end.
+            if not self._cache.deserialize(self._cache_path.read_bytes()):
+                log.info("%s is of another GPU, driver or version", self._cache_path)
+        self._checked(config.set_runtime_cache(self._cache), "take its cache")
+        if graphs:
+            config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        return self._loaded.create_execution_context(config)
+
+    @property
+    def _cache_path(self) -> Path:
+        return self._engine.path.with_suffix(CACHE_SUFFIX)
+
+    def _write_cache(self) -> None:
+        """Write the cache where it has grown; without it, the next start only takes longer."""
+        if self._cache is None:
+            return
+        try:
+            blob = bytes(memoryview(self._cache.serialize()))
+            if self._cache_path.exists() and self._cache_path.read_bytes() == blob:
+                return
+            with atomic_path(self._cache_path) as temporary:
+                temporary.write_bytes(blob)
+        except (OSError, TypeError) as error:
+            log.info("the runtime cache was not kept (%s)", error)

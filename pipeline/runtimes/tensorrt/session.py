@@ -1,0 +1,288 @@
+"""Engines of TensorRT and of TensorRT for RTX on an NVIDIA GPU; one implementation for both.
+
+A run passes three streams: its frames are copied in on the first, computed and painted on the
+second, its class maps copied out on the third. With two sets of buffers, the copies of one run
+overlap the computing of another. TensorRT's own memory is there once, so runs compute in turn.
+
+Nothing is imported here that needs a GPU: see :func:`open_platform`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from pipeline.engine.compatibility import Machine, check_compatible
+from pipeline.engine.manifest import Engine
+from pipeline.errors import EngineError, RoadsegError, RuntimeMissingError
+from pipeline.runtimes.session import (
+    Capabilities,
+    ClassMaps,
+    Frames,
+    Pending,
+    Segmented,
+    Session,
+    TensorSpec,
+    Tint,
+)
+from pipeline.runtimes.tensorrt.buffer_set import BufferSet
+from pipeline.runtimes.tensorrt.cuda.gpu import Gpu, Stream
+from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
+from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
+from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
+
+log = logging.getLogger(__name__)
+
+#: Sets of buffers: while one run computes, the next is copied in and the last is copied out.
+_BUFFER_SETS = 2
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What engines run on: TensorRT's module ``trt`` and a GPU."""
+
+    trt: Any
+    gpu: Gpu
+
+
+def open_platform(runtime: str) -> Platform:
+    """Import TensorRT and reach the GPU.
+
+    Raises:
+        RuntimeMissingError: a package, the driver or the GPU is not there.
+    """
+    if reason := why_no_gpu():
+        raise RuntimeMissingError(
+            f"{runtime} engines need an NVIDIA GPU: {reason}; build for this machine with "
+            "--runtime openvino"
+        )
+    try:
+        trt = import_module(runtime.replace("-", "_"))
+        driver = import_module("pipeline.runtimes.tensorrt.cuda.driver")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
+            f"({error}); see docs/jetson.md, or run: .venv/bin/pip install -c constraints.txt "
+            "-e '.[rtx,gpu]'"
+        ) from error
+    return Platform(trt, driver.open_gpu())
+
+
+class TensorRTSession(Session):
+    """Runs an engine; owns its streams, events and buffers, and gives them back in reverse order.
+
+    May be used and closed by other threads than the one that made it, by one at a time; many
+    sessions live beside each other. After a failed call on the GPU the session only closes: what
+    CUDA reports late may have spoilt any run.
+
+    Args:
+        engine: built by a TensorRT compiler.
+        platform: what it runs on; None for this machine's own.
+        graphs: replay runs as CUDA graphs, where TensorRT can (docs/decisions/009).
+
+    Raises:
+        EngineError: it was not built for this machine, or the GPU has no room for it.
+        RuntimeMissingError: TensorRT, pycuda or the GPU is missing.
+    """
+
+    def __init__(
+        self, engine: Engine, platform: Platform | None = None, graphs: bool = False
+    ) -> None:
+        manifest = engine.manifest
+        platform = platform or open_platform(manifest.runtime)
+        gpu = self._gpu = platform.gpu
+        trt = platform.trt
+        check_compatible(engine, Machine(manifest.runtime, str(trt.__version__), gpu.info))
+        frames = manifest.frames
+        self._fewest, _, self._most = frames.get("batch_range", (1, 1, frames["batch"]))
+        self._sizes = frames.get("sizes", [[frames["smallest"]] * 2, [frames["largest"]] * 2])
+        self._size = (manifest.input.height, manifest.input.width)
+        self._under_way: deque[_Run] = deque()
+        self._failure: EngineError | None = None
+        self._closed = False
+        self._painter: Painter | None = None
+        with gpu.active(), ExitStack() as stack:
+            self._context = ExecutionContext(engine, trt, graphs)
+            stack.callback(self._context.release)
+            self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
+            self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
+            paints = self._open_painter(stack)
+            self._held = stack.pop_all()
+        self.input_spec = TensorSpec(
+            self._context.input, "uint8", (self._most, None, None, 3), "NHWC, BGR"
+        )
+        self.output_spec = TensorSpec(
+            self._context.output, "uint8", (self._most, *self._size), "NHW"
+        )
+        self.capabilities = Capabilities(
+            runtime=manifest.runtime,
+            device=gpu.info.name,
+            precision="+".join(sorted(set(manifest.layers.convolutions.values())))
+            or manifest.precision,
+            in_flight=_BUFFER_SETS,
+            paints=paints,
+        )
+
+    def report_layers_to(self, profiler: Any) -> None:
+        """Have every layer's time told to ``profiler``, an ``IProfiler``, from the next run on.
+
+        TensorRT then waits for each run to end before it returns from beginning it.
+        """
+        with self._working():
+            self._context.report_to(profiler)
+
+    def close(self) -> None:
+        """Wait for what is under way and give everything back; what fails meanwhile is logged."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._gpu.active():
+                # Buffers must outlive the work on them, even after a failure.
+                for stream in (self._in, self._compute, self._out):
+                    with suppress(EngineError):
+                        stream.synchronize()
+                self._held.close()
+        except RoadsegError as error:
+            log.warning("the GPU did not take everything back (%s)", error)
+
+    def _run(self, frames: Frames) -> ClassMaps:
+        """Run any number of frames, as many at once as the engine takes."""
+        runs: deque[Pending] = deque()
+        maps: list[ClassMaps] = []
+        for first in range(0, len(frames), self._most):
+            if len(runs) == _BUFFER_SETS:
+                maps.append(runs.popleft().result().classes)
+            runs.append(self._submit(frames[first : first + self._most], None))
+        maps += [run.result().classes for run in runs]
+        return maps[0] if len(maps) == 1 else np.concatenate([self._no_maps(), *maps])
+
+    def _no_maps(self) -> ClassMaps:
+        return np.empty((0, *self._size), np.uint8)
+
+    def _submit(self, frames: Frames, tint: Tint | None) -> Pending:
+        self._check(frames)
+        with self._working():
+            buffers = next(
+                s for s in self._buffer_sets if all(run.buffers is not s for run in self._under_way)
+            )
+            buffers.paints = tint is not None and self._painter is not None
+            buffers.fill(frames, self._fewest)
+            buffers.classes.fit(buffers.shape[0] * self._size[0] * self._size[1])
+            if buffers.paints:
+                buffers.blended.fit(int(np.prod(buffers.shape)))
+            self._copy_in(buffers)
+            self._execute(buffers, tint)
+            self._copy_out(buffers)
+        run = _Run(self, buffers)
+        self._under_way.append(run)
+        return run
+
+    def _copy_in(self, buffers: BufferSet) -> None:
+        buffers.began.record(self._in)
+        if not self._gpu.info.shares_memory:
+            count = int(np.prod(buffers.shape))
+            self._gpu.copy_in(buffers.frames.device, buffers.frames.host.array[:count], self._in)
+        buffers.loaded.record(self._in)
+
+    def _execute(self, buffers: BufferSet, tint: Tint | None) -> None:
+        self._compute.wait(buffers.loaded)
+        buffers.ready.record(self._compute)
+        frames, classes = buffers.frames.device.address, buffers.classes.device.address
+        self._context.run(buffers.shape, frames, classes, self._compute)
+        buffers.executed.record(self._compute)
+        if buffers.paints and tint is not None and self._painter is not None:
+            canvas = Canvas(frames, classes, buffers.blended.device.address, buffers.shape[:3])
+            self._painter.paint(canvas, tint)
+        buffers.painted.record(self._compute)
+
+    def _copy_out(self, buffers: BufferSet) -> None:
+        self._out.wait(buffers.painted)
+        buffers.leaving.record(self._out)
+        if not self._gpu.info.shares_memory:
+            count = buffers.shape[0] * self._size[0] * self._size[1]
+            self._gpu.copy_out(
+                buffers.classes.host.array[:count], buffers.classes.device, self._out
+            )
+            if buffers.paints:
+                count = int(np.prod(buffers.shape))
+                self._gpu.copy_out(
+                    buffers.blended.host.array[:count], buffers.blended.device, self._out
+                )
+        buffers.done.record(self._out)
+
+    def _finish(self, run: _Run) -> Segmented:
+        self._check_usable()
+        if not self._under_way or self._under_way[0] is not run:
+            raise ValueError("runs give their results once, in the order of their submission")
+        buffers = run.buffers
+        with self._working():
+            buffers.done.synchronize()
+            segmented = Segmented(
+                buffers.taken_classes(self._size), buffers.taken_pictures(), buffers.times()
+            )
+        self._under_way.popleft()
+        return segmented
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Use the GPU; a failure ends the session."""
+        try:
+            with self._gpu.active():
+                yield
+        except EngineError as error:
+            self._failure = error
+            raise
+
+    def _check(self, frames: Frames) -> None:
+        self._check_usable()
+        count, height, width = frames.shape[:3]
+        (least_width, least_height), (most_width, most_height) = self._sizes[0], self._sizes[-1]
+        fits = least_width <= width <= most_width and least_height <= height <= most_height
+        if not fits or count > self._most:
+            raise EngineError(
+                f"the session was given {count} frames of {width}x{height}; this engine takes up "
+                f"to {self._most} of {least_width}x{least_height} to {most_width}x{most_height}; "
+                "build it with other --batch or --frame-sizes, or feed other frames"
+            )
+        if len(self._under_way) == _BUFFER_SETS:
+            raise ValueError(f"{_BUFFER_SETS} runs are under way; take a result first")
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise EngineError("the session is closed; open the engine again")
+        if self._failure is not None:
+            raise EngineError(
+                f"the session failed before ({self._failure}); open the engine again"
+            ) from self._failure
+
+    def _stream(self, stack: ExitStack) -> Stream:
+        stream = self._gpu.stream()
+        stack.callback(stream.release)
+        return stream
+
+    def _open_painter(self, stack: ExitStack) -> bool:
+        """Painting saves the processor's time; where it cannot be had, the processor paints."""
+        try:
+            self._painter = Painter(self._gpu, self._size, self._compute)
+        except RuntimeMissingError as error:
+            log.warning("pictures are drawn by the processor: %s", error)
+            return False
+        stack.callback(self._painter.release)
+        return True
+
+
+class _Run(Pending):
+    def __init__(self, session: TensorRTSession, buffers: BufferSet) -> None:
+        self._session = session
+        self.buffers = buffers
+
+    def result(self) -> Segmented:
+        return self._session._finish(self)

@@ -1,0 +1,255 @@
+"""One source's way through a stream: its capture, its frame queues, its drawing and its sinks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pipeline.errors import in_words, log_failure
+from pipeline.frame import Frame, Result
+from pipeline.runtimes.session import Tint
+from pipeline.stream.capture import Capture
+from pipeline.stream.drawing import Drawing
+from pipeline.stream.frame_counter import Admission, FrameCounter
+from pipeline.stream.inputs import StreamInput, StreamOptions
+from pipeline.stream.queues import FrameQueue, LatestValueQueue, LosslessQueue
+from pipeline.stream.report import Measured, SourceReport
+from pipeline.stream.sink_worker import SinkWorker
+from pipeline.stream.smoothing import Smoother
+from pipeline.stream.status import StreamStatus
+from pipeline.stream.thread_group import ThreadGroup
+from pipeline.stream.timing import RecentTimes, StageTimes, Times, Work
+
+
+@dataclass(frozen=True)
+class ChannelContext:
+    """What the channels of a stream share.
+
+    Attributes:
+        threads: runs the threads.
+        wake_up: set whenever inference may find a frame in some channel.
+        channel_failed: called, once per channel, when it failed.
+    """
+
+    threads: ThreadGroup
+    wake_up: threading.Event
+    channel_failed: Callable[[BaseException], None]
+
+
+class Channel:
+    """One source under way. Inference asks it for frames and gives it class maps.
+
+    Its source's failure ends this channel alone, after what was captured; a sink's failure ends
+    that sink; the failure of its last sink ends the channel.
+
+    Args:
+        stream_input: source and sinks; closed by this channel's threads.
+        options: of the stream.
+        context: what all channels share.
+        number: appended to names of threads where there are several channels; "" for one.
+
+    Attributes:
+        error: why the channel failed; None while it has not.
+    """
+
+    def __init__(
+        self,
+        stream_input: StreamInput,
+        options: StreamOptions,
+        context: ChannelContext,
+        number: str,
+    ) -> None:
+        if not stream_input.sinks:
+            raise ValueError("a stream needs at least one sink; pass a NoneSink")
+        self.error: BaseException | None = None
+        self.source = stream_input.source
+        self.counter = FrameCounter(len(stream_input.sinks), options.frames, context.wake_up)
+        self._options = options
+        self._context = context
+        self._number = number
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._result_age, self._recent_result_age = Times(), RecentTimes()
+        self._stages = StageTimes(
+            options.trace.of(stream_input.source.name) if options.trace else None
+        )
+        for stage in ("capture", "infer"):
+            self._stages.of(stage)  # listed in this order, whichever ends first
+        live = stream_input.source.live
+        self._captured: FrameQueue[Frame] = self._queue(live, wake_up=context.wake_up)
+        self._segmented: FrameQueue[Result] = self._queue(
+            live, wake_up=context.wake_up, on_drop=lambda result: self.counter.miss(result.frame)
+        )
+        self._capture = Capture(
+            stream_input.source, self._captured, self._stages, options.frames, options.stop
+        )
+        self._smoother = Smoother(stream_input.source.live) if options.smooth else None
+        self._drawing = Drawing(stream_input.sinks, options, self._stages)
+        self._workers = self._open_workers(stream_input)
+
+    def _open_workers(self, stream_input: StreamInput) -> list[SinkWorker]:
+        keeps_all = any(not sink.may_drop for sink in stream_input.sinks)
+        workers = []
+        for sink, stage in zip(stream_input.sinks, _stage_names(stream_input), strict=True):
+            inbox: FrameQueue[Result] = self._queue(
+                stream_input.source.live or (sink.may_drop and keeps_all),
+                on_drop=lambda result: self.counter.sink_done(result.frame, False),
+            )
+            workers.append(SinkWorker(stage, sink, inbox, self._stages, self._sink_failed))
+        return workers
+
+    def _queue(self, newest_wins: bool, **arguments: Any) -> FrameQueue[Any]:
+        if newest_wins:
+            return LatestValueQueue(self._context.threads.failed, **arguments)
+        return LosslessQueue(self._context.threads.failed, self._options.depth, **arguments)
+
+    def start(self) -> None:
+        """Start the threads."""
+        for worker in self._workers:
+            worker.sink.attach(self.status)
+            worker.sink.end_stream = self._options.stop.set
+        self._capture.start(self._context.threads, f"capture{self._number}", self._fail)
+        start = self._context.threads.start
+        start(f"draw{self._number}", self._draw)
+        self._writing = [
+            start(f"{worker.stage}{self._number}", partial(worker.run, self.counter))
+            for worker in self._workers
+        ]
+
+    @property
+    def tint(self) -> Tint | None:
+        """Class colours that this channel's pictures need; None where it draws them itself."""
+        return self._drawing.tint
+
+    @property
+    def admission(self) -> Admission:
+        """Whether inference may find a frame here: now, later, or never again."""
+        if self._captured.ended:
+            return "closed"
+        admission = self.counter.admission
+        # Inference must not wait for one channel's slow sinks while another channel has frames.
+        return "later" if admission == "open" and not self._segmented.has_room else admission
+
+    def take_if(self, accepts: Callable[[Frame], bool]) -> Frame | None:
+        """Return the next frame if there is one and it is accepted; never waits."""
+        frame = self._captured.take_if(accepts)
+        if frame is not None:
+            self.counter.admit()
+        return frame
+
+    def accept(self, result: Result, began: float) -> None:
+        """Take the class map of a frame that was taken; inference began with it at ``began``."""
+        if self._smoother is not None:
+            classes = self._smoother.smooth(result.frame, result.classes)
+            result = replace(result, classes=classes, finished=time.monotonic())
+        self._stages.add(Work("infer", result.frame.index, began, result.finished))
+        self._result_age.add(result.finished - result.frame.captured)
+        self._recent_result_age.add(result.finished - result.frame.captured)
+        self._segmented.put(result)
+
+    def finish(self) -> None:
+        """Say that inference takes nothing more and gives nothing more."""
+        self._captured.cancel()
+        self._segmented.close()
+
+    def look_after(self) -> None:
+        """Give up what is stuck: a read after the end, a write for too long."""
+        self._capture.look_after(self._context.threads)
+        for worker, thread in zip(self._workers, self._writing, strict=True):
+            if worker.give_up_if_stalled(self._options.stalled, self.counter):
+                self._context.threads.leave(thread)
+
+    @property
+    def stopped(self) -> bool:
+        """Ended by the stop event, not by the source."""
+        return self._capture.stopped
+
+    @property
+    def dropped(self) -> int:
+        """Frames captured and never shown, those under way not counted."""
+        return self._captured.dropped + self.counter.missed
+
+    def status(self) -> StreamStatus:
+        """Take a picture, from any thread."""
+        counter = self.counter
+        return StreamStatus(
+            source=self.source.name,
+            live=self.source.live,
+            health=self.source.health(),
+            running=time.monotonic() - self._started,
+            read=self._capture.read,
+            shown=counter.shown,
+            dropped=self.dropped,
+            fps=counter.recent_rate.per_second,
+            frame_age_ms=counter.recent_frame_age.summary(),
+            result_age_ms=self._recent_result_age.summary(),
+            stages_ms=self._stages.summary(),
+            sinks=tuple(worker.status() for worker in self._workers),
+        )
+
+    def measured(self) -> Measured:
+        """What was counted and measured so far."""
+        errors = [worker.error for worker in self._workers]
+        if self.error not in errors:
+            errors.append(self.error)
+        failed = [in_words(error) for error in errors if error is not None]
+        return Measured(
+            read=self._capture.read,
+            shown=self.counter.shown,
+            dropped=self.dropped,
+            promised=self.source.promised,
+            skipped=self.source.skipped,
+            rate=self.counter.rate,
+            frame_age=self.counter.frame_age,
+            result_age=self._result_age,
+            stages=self._stages,
+            sinks=tuple(worker.report() for worker in self._workers),
+            problems=(*self.source.problems, *failed),
+        )
+
+    def report(self) -> SourceReport:
+        """Summarise this channel."""
+        return self.measured().report(self.source.name, self.source.live, self.source.health())
+
+    def _draw(self) -> None:
+        for result in self._segmented:
+            dressed = self._drawing.dressed(result, self._words(result.frame))
+            for worker in self._workers:
+                worker.inbox.put(dressed)
+        for worker in self._workers:
+            worker.inbox.close()
+
+    def _words(self, frame: Frame) -> str:
+        """Frame rate so far and the age of this frame, as text for the picture."""
+        rate = self.counter.recent_rate.per_second
+        age = (time.monotonic() - frame.captured) * 1e3
+        return f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
+
+    def _sink_failed(self, error: BaseException) -> None:
+        if all(one.error is not None for one in self._workers):
+            self._captured.cancel()
+            self._segmented.cancel()
+            self._fail(error)
+        else:
+            log_failure(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            first, self.error = self.error is None, self.error or error
+        if first:
+            self._context.channel_failed(error)
+        else:
+            log_failure(error)
+
+
+def _stage_names(stream_input: StreamInput) -> list[str]:
+    """Return names of sinks among the stages; numbered where two are of one kind."""
+    kinds = [sink.name for sink in stream_input.sinks]
+    return [
+        kind if kinds.count(kind) == 1 else f"{kind}-{kinds[: place + 1].count(kind)}"
+        for place, kind in enumerate(kinds)
+    ]

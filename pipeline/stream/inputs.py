@@ -1,0 +1,48 @@
+"""What a stream is given: sources with their sinks, and how to run them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from models.classes import CAMVID, ClassSet
+from pipeline.stream.overlay import OverlayOptions
+from pipeline.stream.sinks.base import Sink
+from pipeline.stream.sources.base import Source
+from pipeline.stream.timing import Tracer
+
+
+@dataclass(frozen=True)
+class StreamInput:
+    """One source and the sinks that get its results; the stream closes all of them."""
+
+    source: Source
+    sinks: Sequence[Sink]
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How a stream runs.
+
+    Attributes:
+        classes: names and palette of the session's class maps.
+        frames: end a source after as many shown frames; None for the whole source.
+        overlay: how drawn frames look.
+        smooth: steady class maps over three frames.
+        depth: frames that may wait between two stages of a file; a live source has one.
+        progress: show a bar on standard error.
+        stop: setting it ends the stream, with everything finished that was captured.
+        trace: told of all work; the caller closes it.
+        stalled: seconds in one write after which a sink has failed.
+    """
+
+    classes: ClassSet = CAMVID
+    frames: int | None = None
+    overlay: OverlayOptions = field(default_factory=OverlayOptions)
+    smooth: bool = False
+    depth: int = 2
+    progress: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+    trace: Tracer | None = None
+    stalled: float = 30.0

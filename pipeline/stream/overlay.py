@@ -1,0 +1,242 @@
+"""Class maps drawn over frames: table look-up and blend in OpenCV, no Python per pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.classes import ClassSet
+from pipeline.frame import ClassMap, Image
+from pipeline.runtimes.session import Tint
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE = (255, 255, 255)
+_PANEL = (28, 24, 22)
+_PANEL_OPACITY = 0.72
+_TRACK = (70, 64, 60)
+
+
+@dataclass(frozen=True)
+class OverlayOptions:
+    """How an overlay looks.
+
+    Attributes:
+        opacity: of the class colours over the picture, 0..1.
+        legend: draw class names, colours and shares where the frame is large enough for them.
+        fine_edges: enlarge each class by itself, so that outlines are smooth and not stairs.
+    """
+
+    opacity: float = 0.5
+    legend: bool = True
+    fine_edges: bool = False
+
+
+class Palette:
+    """Class indices to BGR colours; indices without a class are black."""
+
+    def __init__(self, classes: ClassSet) -> None:
+        self._table = np.zeros((256, 1, 3), np.uint8)
+        for index, (red, green, blue) in enumerate(classes.palette):
+            self._table[index, 0] = (blue, green, red)
+
+    def colours(self, classes: ClassMap) -> Image:
+        """(h, w) uint8 class map -> (h, w, 3) uint8 BGR."""
+        return np.asarray(cv2.applyColorMap(classes, self._table), dtype=np.uint8)
+
+    def __bytes__(self) -> bytes:
+        """256 times blue, green, red."""
+        return self._table.tobytes()
+
+    def __getitem__(self, index: int) -> tuple[int, int, int]:
+        blue, green, red = self._table[index, 0].tolist()
+        return blue, green, red
+
+
+def class_shares(classes: ClassMap, count: int) -> NDArray[np.float64]:
+    """Share of the picture that each of ``count`` classes covers, 0..1; the rest has no class."""
+    pixels = cv2.calcHist([classes], [0], None, [256], [0, 256]).ravel()
+    return np.asarray(pixels[:count], dtype=np.float64) / classes.size
+
+
+def enlarge_finely(classes: ClassMap, size: tuple[int, int]) -> ClassMap:
+    """Enlarge a class map along smooth outlines.
+
+    Each class is enlarged linearly as a score from 0 to 255, and the highest score wins, ties go to
+    the lower class.
+
+    Args:
+        classes: (h, w) uint8.
+        size: (width, height) in pixels.
+
+    Returns:
+        (height, width) uint8.
+    """
+    width, height = size
+    best = np.zeros((height, width), np.uint8)
+    enlarged = np.zeros((height, width), np.uint8)
+    present = cv2.calcHist([classes], [0], None, [256], [0, 256]).ravel()
+    for index in np.flatnonzero(present).tolist():
+        score = cv2.resize(cv2.inRange(classes, (index,), (index,)), size)
+        enlarged[cv2.compare(score, best, cv2.CMP_GT) > 0] = index
+        cv2.max(score, best, dst=best)
+    return enlarged
+
+
+class Overlay:
+    """Draws results of one source; keeps the legend rendered for the frame size it saw last."""
+
+    def __init__(self, classes: ClassSet, options: OverlayOptions | None = None) -> None:
+        self._classes = classes
+        self._options = options or OverlayOptions()
+        self._palette = Palette(classes)
+        self._enlarged: cv2.typing.MatLike | None = None
+        self._legend: _Legend | None = None
+        self._legend_for: tuple[int, int] | None = None
+
+    @property
+    def tint(self) -> Tint | None:
+        """What a session has to blend for pictures like these; None where only this can do it."""
+        if self._options.fine_edges:
+            return None
+        return Tint(bytes(self._palette), self._options.opacity)
+
+    def draw(
+        self, image: Image, classes: ClassMap, shares: NDArray[np.float64], status: str
+    ) -> Image:
+        """Blend class colours over a frame, and draw the legend and a line of status.
+
+        Args:
+            image: (H, W, 3) uint8 BGR; left as it is.
+            classes: (h, w) uint8 class indices, of any size.
+            shares: (classes,) share per class, 0..1.
+            status: text for the top left corner, in ASCII.
+
+        Returns:
+            A new (H, W, 3) uint8 BGR picture.
+        """
+        height, width = image.shape[:2]
+        opacity = self._options.opacity
+        coloured = self._coloured(classes, (width, height))
+        blended = cv2.addWeighted(image, 1 - opacity, coloured, opacity, 0)
+        return self.finish(np.asarray(blended, dtype=np.uint8), shares, status)
+
+    def finish(self, drawn: Image, shares: NDArray[np.float64], status: str) -> Image:
+        """Draw the legend and a line of status into a picture that has its colours; return it."""
+        height, width = drawn.shape[:2]
+        if self._legend_for != (width, height):
+            self._legend_for = (width, height)
+            self._legend = self._fitting_legend(width, height)
+        if self._legend is not None:
+            self._legend.draw(drawn, shares)
+        _draw_status(drawn, status)
+        return drawn
+
+    def _coloured(self, classes: ClassMap, size: tuple[int, int]) -> cv2.typing.MatLike:
+        """Class colours at the size of the frame."""
+        if self._options.fine_edges:
+            return self._palette.colours(enlarge_finely(classes, size))
+        # Colour first, enlarge second: the look-up then runs on the small map. OpenCV reuses the
+        # buffer while the frame size stays the same.
+        small = self._palette.colours(classes)
+        self._enlarged = cv2.resize(
+            small, size, dst=self._enlarged, interpolation=cv2.INTER_NEAREST
+        )
+        return self._enlarged
+
+    def _fitting_legend(self, width: int, height: int) -> _Legend | None:
+        if not self._options.legend:
+            return None
+        legend = _Legend(self._classes, self._palette, _text_scale(width, height))
+        fits = legend.height <= 0.8 * height and legend.width <= 0.4 * width
+        return legend if fits else None
+
+
+class _Legend:
+    """Panel in the lower left corner: swatch, name and a bar for the share of each class."""
+
+    def __init__(self, classes: ClassSet, palette: Palette, scale: float) -> None:
+        self._palette = palette
+        self._unit = unit = max(2, round(8 * scale))
+        self._row = round(2.75 * unit)
+        sizes = [cv2.getTextSize(name, _FONT, 0.5 * scale, 1)[0] for name in classes.names]
+        text_width = max(width for width, _ in sizes)
+        self._bar_left = 4 * unit + text_width + unit
+        self._bar_width = 7 * unit
+        self.width = self._bar_left + self._bar_width + 2 * unit
+        self.height = self._row * len(classes) + 2 * unit
+        self._panel = np.full((self.height, self.width, 3), _PANEL, np.uint8)
+        for index, name in enumerate(classes.names):
+            top = self._top(index)
+            side = round(1.75 * unit)
+            box = (unit, top, side, side)
+            cv2.rectangle(self._panel, box, palette[index], cv2.FILLED)
+            baseline = top + side - round(0.3 * unit)
+            cv2.putText(
+                self._panel,
+                name,
+                (round(3.75 * unit), baseline),
+                _FONT,
+                0.5 * scale,
+                _WHITE,
+                1,
+                cv2.LINE_AA,
+            )
+            bar = (self._bar_left, top + unit // 2, self._bar_width, max(1, side - unit))
+            cv2.rectangle(self._panel, bar, _TRACK, cv2.FILLED)
+        # Only the ground of the panel is translucent; colours must look as in the palette.
+        drawn = (self._panel != _PANEL).any(axis=2)
+        self._drawn = drawn.astype(np.uint8)
+
+    def _top(self, index: int) -> int:
+        return self._unit + self._row * index + round(0.5 * self._unit)
+
+    def draw(self, image: Image, shares: NDArray[np.float64]) -> None:
+        """Blend the panel into ``image`` and fill the bars; shares over a half fill a bar."""
+        left = self._unit
+        top = image.shape[0] - self.height - self._unit
+        corner = image[top : top + self.height, left : left + self.width]
+        _darken(corner)
+        cv2.copyTo(self._panel, self._drawn, corner)
+        side = round(1.75 * self._unit)
+        for index, share in enumerate(shares.tolist()):
+            # The square root keeps poles and people visible beside the road.
+            length = round(self._bar_width * min(1.0, share / 0.5) ** 0.5)
+            if length:
+                place = (
+                    self._bar_left,
+                    self._top(index) + self._unit // 2,
+                    length,
+                    max(1, side - self._unit),
+                )
+                cv2.rectangle(corner, place, self._palette[index], cv2.FILLED)
+
+
+def _draw_status(image: Image, status: str) -> None:
+    """Draw one line of text on a dark strip in the top left corner, where the frame has room."""
+    height, width = image.shape[:2]
+    scale = _text_scale(width, height)
+    unit = max(2, round(8 * scale))
+    (text_width, text_height), _ = cv2.getTextSize(status, _FONT, 0.6 * scale, 1)
+    box_width, box_height = text_width + 2 * unit, text_height + 2 * unit
+    if box_width > 0.6 * width:
+        return
+    strip = image[unit : unit + box_height, unit : unit + box_width]
+    _darken(strip)
+    place = (2 * unit, unit + box_height - unit)
+    cv2.putText(image, status, place, _FONT, 0.6 * scale, _WHITE, 1, cv2.LINE_AA)
+
+
+def _darken(part: Image) -> None:
+    """Blend the panel's colour into a view of a picture, which may be cut off at its edge."""
+    if part.size:
+        ground = np.array([[_PANEL]], np.uint8)
+        ground = np.broadcast_to(ground, part.shape)
+        part[:] = cv2.addWeighted(part, 1 - _PANEL_OPACITY, ground, _PANEL_OPACITY, 0)
+
+
+def _text_scale(width: int, height: int) -> float:
+    """Text grows with the picture: 1.0 at 1280x720, never below what can be read."""
+    return max(0.6, min(width / 1280, height / 720))

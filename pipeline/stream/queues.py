@@ -1,0 +1,165 @@
+"""Queues between two threads: a lossless one for files, a latest-value one for cameras.
+
+One thread puts, one thread iterates or takes. Both kinds are bounded, and neither can hang:
+whoever waits looks at a shared event that is set when any stage fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+#: Longest time in seconds until a waiting thread notices that another stage failed.
+_LOOK_AROUND = 0.05
+
+
+class FrameQueue(ABC, Generic[T]):
+    """Items from one thread to the next, in order.
+
+    Three ways to end: the producer calls ``close`` (what waits is still delivered), the consumer
+    calls ``cancel`` (what waits is dropped), or somebody sets ``failed`` (both sides return).
+
+    Args:
+        failed: set by whoever fails, anywhere in the stream.
+        capacity: items that may wait.
+        on_drop: called, in the thread that caused it, with every item that is never delivered.
+        wake_up: set whenever something changed, for one thread that watches several queues.
+
+    Attributes:
+        dropped: items that were put and never delivered, those refused by ``put`` included.
+    """
+
+    def __init__(
+        self,
+        failed: threading.Event,
+        capacity: int = 1,
+        on_drop: Callable[[T], None] | None = None,
+        wake_up: threading.Event | None = None,
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity is {capacity}; at least one item must be able to wait")
+        self.dropped = 0
+        self._failed = failed
+        self._capacity = capacity
+        self._on_drop = on_drop
+        self._wake_up = wake_up
+        self._waiting: deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> bool:
+        """Hand an item over; False when nobody takes items any more (the item is dropped)."""
+        lost: list[T] = []
+        with self._changed:
+            open_ = self._make_room(lost)
+            if open_:
+                self._waiting.append(item)
+                self._tell()
+            else:
+                lost.append(item)
+            self.dropped += len(lost)
+        self._report(lost)
+        return open_
+
+    def close(self) -> None:
+        """Say that nothing more comes; the consumer ends after what waits."""
+        with self._changed:
+            self._closed = True
+            self._tell()
+
+    def cancel(self) -> None:
+        """Say that nothing more is taken; what waits is dropped and counted."""
+        with self._changed:
+            self._closed = True
+            lost = list(self._waiting)
+            self._waiting.clear()
+            self.dropped += len(lost)
+            self._tell()
+        self._report(lost)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more is put, or nothing more is taken; something may still wait."""
+        return self._closed
+
+    @property
+    def ended(self) -> bool:
+        """Closed, and nothing waits any more."""
+        with self._changed:
+            return self._closed and not self._waiting
+
+    @property
+    def has_room(self) -> bool:
+        """The next ``put`` will not wait, as long as nobody else puts."""
+        with self._changed:
+            return len(self._waiting) < self._capacity or not self._is_open()
+
+    def take_if(self, accepts: Callable[[T], bool]) -> T | None:
+        """Return the next item if there is one and it is accepted, else None; never waits."""
+        with self._changed:
+            if self._failed.is_set() or not self._waiting or not accepts(self._waiting[0]):
+                return None
+            return self._take()
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield items in order until the queue is closed and empty, or a stage failed."""
+        while True:
+            with self._changed:
+                while not (self._waiting or self._closed or self._failed.is_set()):
+                    self._changed.wait(_LOOK_AROUND)
+                if self._failed.is_set() or not self._waiting:
+                    return
+                item = self._take()
+            yield item
+
+    @abstractmethod
+    def _make_room(self, lost: list[T]) -> bool:
+        """Make room for one item, adding what has to go to ``lost``; False if none is taken."""
+
+    def _take(self) -> T:
+        item = self._waiting.popleft()
+        self._tell()
+        return item
+
+    def _tell(self) -> None:
+        self._changed.notify_all()
+        if self._wake_up is not None and not self._wake_up.is_set():
+            self._wake_up.set()
+
+    def _is_open(self) -> bool:
+        return not (self._closed or self._failed.is_set())
+
+    def _report(self, lost: list[T]) -> None:
+        if self._on_drop is not None:
+            for item in lost:
+                self._on_drop(item)
+
+
+class LosslessQueue(FrameQueue[T]):
+    """The producer waits for room: every item arrives."""
+
+    def _make_room(self, lost: list[T]) -> bool:
+        while len(self._waiting) >= self._capacity and self._is_open():
+            self._changed.wait(_LOOK_AROUND)
+        return self._is_open()
+
+
+class LatestValueQueue(FrameQueue[T]):
+    """The newest item wins: the producer never waits, the oldest waiting item is dropped."""
+
+    @property
+    def has_room(self) -> bool:
+        """Always: the newest item takes the place of the oldest."""
+        return True
+
+    def _make_room(self, lost: list[T]) -> bool:
+        if not self._is_open():
+            return False
+        while len(self._waiting) >= self._capacity:
+            lost.append(self._waiting.popleft())
+        return True

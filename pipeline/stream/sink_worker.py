@@ -1,0 +1,123 @@
+"""One sink of a stream: its inbox, its thread, and what becomes of it when it fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pipeline.errors import SinkError, in_words
+from pipeline.frame import Frame, Result
+from pipeline.stream.frame_counter import FrameCounter
+from pipeline.stream.queues import FrameQueue
+from pipeline.stream.report import SinkReport
+from pipeline.stream.sinks.base import Sink
+from pipeline.stream.status import SinkStatus
+from pipeline.stream.timing import StageTimes
+
+
+class SinkWorker:
+    """Writes what lies in an inbox to a sink, until the inbox ends or the sink fails.
+
+    A failed sink is reported once; its inbox takes nothing more, so that nobody waits for it, and
+    what would have come is counted as dropped. A sink that does not return from a write is stalled:
+    a file waits for it for some time, then it has failed.
+
+    Args:
+        stage: its name among the stages.
+        sink: closed at the end, by the thread that wrote to it.
+        inbox: what to write.
+        stages: timed here.
+        failed: called once, when the sink has failed.
+
+    Attributes:
+        error: why the sink takes no more; None while it does.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        sink: Sink,
+        inbox: FrameQueue[Result],
+        stages: StageTimes,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.stage = stage
+        self.sink = sink
+        self.inbox = inbox
+        self.error: BaseException | None = None
+        self._stages = stages
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._writing: tuple[Frame, float] | None = None
+        self._refused = 0
+
+    def run(self, counter: FrameCounter) -> None:
+        """Write until the end; everything that the sink raises stays here."""
+        try:
+            with self.sink:
+                for result in self.inbox:
+                    self._write(result, counter)
+                    if self.error is not None:
+                        return
+        except Exception as error:  # one sink's mistake must not be another's end
+            self._fail(error)
+
+    def give_up_if_stalled(self, patience: float, counter: FrameCounter) -> bool:
+        """Declare the sink failed when a write has taken longer than ``patience`` seconds.
+
+        Returns:
+            Whether it was declared so just now; its thread is then left behind.
+        """
+        with self._lock:
+            if self._writing is None or time.monotonic() - self._writing[1] < patience:
+                return False
+            (frame, _), self._writing = self._writing, None
+            self._refused += 1
+        counter.sink_done(frame, shown=False)
+        place = self.sink.output or self.stage
+        self._fail(
+            SinkError(
+                f"{place} took nothing for {patience:g} s after {self.sink.written} frames and "
+                "was given up; check the disk or the network that it writes to"
+            )
+        )
+        return True
+
+    @property
+    def dropped(self) -> int:
+        """Results that the sink did not take: too slow for them, failed, or given up."""
+        return self.inbox.dropped + self._refused
+
+    def status(self) -> SinkStatus:
+        """Take a picture, from any thread."""
+        reason = None if self.error is None else in_words(self.error)
+        return SinkStatus(self.stage, self.sink.written, self.dropped, reason)
+
+    def report(self) -> SinkReport:
+        """What it did, in numbers."""
+        output = str(self.sink.output) if self.sink.output else None
+        return SinkReport(self.stage, output, self.sink.written, self.dropped)
+
+    def _write(self, result: Result, counter: FrameCounter) -> None:
+        with self._lock:
+            self._writing = (result.frame, time.monotonic())
+        shown = False
+        try:
+            with self._stages.measure(self.stage, result.frame.index):
+                self.sink.write(result)
+            shown = True
+        finally:
+            with self._lock:
+                mine, self._writing = self._writing is not None, None
+                self._refused += mine and not shown
+            if mine:  # else it was given up, and counted, while it hung
+                counter.sink_done(result.frame, shown)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            if self.error is not None:
+                return
+            self.error = error
+        self.inbox.cancel()
+        self._failed(error)

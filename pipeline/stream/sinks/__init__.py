@@ -1,0 +1,126 @@
+"""Where results go. One file per kind, one line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import RoadsegError, SinkError
+from pipeline.stream.sinks import (
+    broadcast,
+    http,
+    masks,
+    none,
+    statistics,
+    unix_socket,
+    video,
+    window,
+)
+from pipeline.stream.sinks.base import Sink, SinkOptions
+
+__all__ = ["SINKS", "Sink", "SinkKind", "SinkOptions", "numbered", "open_sink", "open_sinks"]
+
+
+@dataclass(frozen=True)
+class SinkKind:
+    """A line of the table.
+
+    Attributes:
+        form: how it is written.
+        matches: whether a text is written like this.
+        open: opens what the text means.
+        numbered: text for one of several cameras, given its number from 1.
+    """
+
+    form: str
+    matches: Callable[[str], bool]
+    open: Callable[[str, SinkOptions], Sink]
+    numbered: Callable[[str, int], str]
+
+
+def _shared(text: str, _number: int) -> str:
+    return text
+
+
+def _suffixed(text: str, number: int) -> str:
+    return f"{text}-{number}"
+
+
+def _file(text: str, number: int) -> str:
+    path = Path(text)
+    return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
+
+
+def _folder(text: str, number: int) -> str:
+    return f"{text.rstrip('/')}/{number}"
+
+
+#: Asked from top to bottom; the first that matches opens.
+SINKS = (
+    SinkKind("window", window.matches, window.open_window, _shared),
+    SinkKind("http", http.matches, http.open_http, _shared),
+    SinkKind("none", none.matches, none.open_none, _shared),
+    SinkKind("rtsp:// or udp://", broadcast.matches, broadcast.open_broadcast, broadcast.numbered),
+    SinkKind("socket:PATH", unix_socket.matches, unix_socket.open_unix_socket, _suffixed),
+    SinkKind("NAME.mp4 or NAME.mkv", video.matches, video.open_video_sink, _file),
+    SinkKind("NAME.jsonl or NAME.json", statistics.matches, statistics.open_statistics, _file),
+    SinkKind("DIR, masks:DIR or masks-index:DIR", masks.matches, masks.open_masks, _folder),
+)
+
+
+def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
+    """Open what ``text`` means.
+
+    Args:
+        text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
+            ``udp://``); class maps for other processes (``socket:PATH``); a video ``NAME.mp4`` or
+            ``NAME.mkv``; statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in colour
+            (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
+        options: what the sink has to know.
+
+    Raises:
+        SinkError: no kind of sink is written like this.
+        OutputError: something that is not ours stands there, or it cannot be written.
+    """
+    return _kind(text).open(text, options or SinkOptions())
+
+
+def numbered(text: str, number: int) -> str:
+    """Name of a sink for one of several cameras, so that none writes over another.
+
+    ``out.mp4`` becomes ``out-1.mp4``, a folder of masks ``DIR`` becomes ``DIR/1``; what leaves
+    nothing behind, or is one for all cameras, stays as it is.
+
+    Raises:
+        SinkError: no kind of sink is written like this.
+    """
+    return _kind(text).numbered(text, number)
+
+
+def _kind(text: str) -> SinkKind:
+    kind = next((kind for kind in SINKS if kind.matches(text)), None)
+    if kind is None or not text:
+        forms = "; ".join(kind.form for kind in SINKS)
+        raise SinkError(f"sink {text} is of no known kind; give one of: {forms}")
+    return kind
+
+
+def open_sinks(texts: Sequence[str], options: SinkOptions | None = None) -> list[Sink]:
+    """Open several sinks, or none: what was opened before a failure is closed again.
+
+    Raises:
+        SinkError, OutputError: as ``open_sink``; also when two sinks share an output.
+    """
+    sinks: list[Sink] = []
+    try:
+        for text in texts:
+            sinks.append(open_sink(text, options))
+            outputs = [sink.output.resolve() for sink in sinks if sink.output is not None]
+            if len(set(outputs)) < len(outputs):
+                raise SinkError(f"two sinks would write {text}; give each its own name")
+    except RoadsegError:
+        for sink in sinks:
+            sink.close()
+        raise
+    return sinks

@@ -1,0 +1,97 @@
+"""H.264 through PyAV: plays in every browser and player (docs/decisions/004-video-output.md)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace
+
+from pipeline.frame import Image
+from pipeline.stream.sinks.base import MARK
+from pipeline.stream.sinks.codecs import best_codec
+from pipeline.stream.sinks.encoder import Encoder, VideoFormat
+
+_CLOCK = 90_000
+_KEYFRAME_SECONDS = 1
+
+#: Every packet or fragment goes to the disk at once, so that what is there plays after ``kill -9``:
+#: mkv does so by itself, mp4 is written in fragments, and turned into a plain file at its end.
+_CONTAINER_OPTIONS = {
+    ".mkv": {"flush_packets": "1", "cluster_time_limit": "1000"},
+    ".mp4": {"flush_packets": "1", "movflags": "frag_keyframe+hybrid_fragmented"},
+}
+
+
+class AvVideo:
+    """The one video stream of an opened container; every failure to write is an ``OSError``.
+
+    Args:
+        container: opened for writing; closed with this.
+        form: of the pictures.
+        low_delay: hold no frame back.
+    """
+
+    def __init__(
+        self, container: OutputContainer, form: VideoFormat, low_delay: bool = False
+    ) -> None:
+        self._container = container
+        rate = Fraction(form.fps).limit_denominator(1001)
+        codec = best_codec()
+        options = {**codec.options, **(codec.low_delay if low_delay else {})}
+        stream = container.add_stream(codec.name, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
+        context = stream.codec_context
+        context.width, context.height = form.width, form.height
+        context.pix_fmt = "yuv420p"
+        context.gop_size = max(1, round(form.fps * _KEYFRAME_SECONDS))
+        context.time_base = Fraction(1, _CLOCK)
+        # OpenCV converts with the matrix of BT.601; untagged, players guess another for HD.
+        context.colorspace = Colorspace.ITU601
+        context.color_range = ColorRange.MPEG
+        self._last = -1
+
+    def add(self, image: Image, seconds: float) -> None:
+        """Encode one picture; moments that do not grow are moved on by one tick."""
+        planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        self._last = max(self._last + 1, round(seconds * _CLOCK))
+        frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
+        with os_errors():
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the container's end."""
+        with os_errors():
+            try:
+                self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
+
+
+class AvEncoder(AvVideo, Encoder):
+    """Frames may come at any time: the file keeps the moments of a live source."""
+
+    def __init__(self, path: Path, form: VideoFormat) -> None:
+        options = _CONTAINER_OPTIONS[path.suffix.lower()]
+        with os_errors():
+            container = av.open(str(path), "w", options=options)
+        container.metadata["comment"] = MARK
+        super().__init__(container, form)
+
+
+@contextmanager
+def os_errors() -> Iterator[None]:
+    """Translate FFmpeg's errors."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror) from error

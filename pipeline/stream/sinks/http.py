@@ -1,0 +1,26 @@
+"""The page as a sink."""
+
+from __future__ import annotations
+
+from pipeline.errors import SinkError
+from pipeline.stream.sinks.base import Sink, SinkOptions
+
+
+def matches(text: str) -> bool:
+    """The word ``http``."""
+    return text == "http"
+
+
+def open_http(_text: str, options: SinkOptions) -> Sink:
+    """Add a tab to the page that all cameras share.
+
+    Raises:
+        RuntimeMissingError: the packages of the extra ``page`` are not installed.
+        SinkError: the page cannot listen where it should, or there is none.
+    """
+    if options.page is None:
+        raise SinkError(
+            "sink http was given and no page to show it on; open one and pass its sink: "
+            "SinkOptions(page=Page().sink), with Page from pipeline.stream.web"
+        )
+    return options.page(options)

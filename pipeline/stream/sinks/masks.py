@@ -1,0 +1,134 @@
+"""Class maps as PNG files in a directory: in the palette's colours, or as class indices."""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import cv2
+
+from pipeline.errors import OutputError
+from pipeline.frame import Result
+from pipeline.stream.overlay import Palette
+from pipeline.stream.sinks.base import MARK, MediaTime, Sink, SinkOptions
+
+_PREFIXES = {"masks:": False, "masks-index:": True}
+#: Marks a directory as ours.
+_MARKER = ".roadseg"
+_MANIFEST = "manifest.csv"
+_COLUMNS = ("file", "index", "seconds")
+
+
+def matches(text: str) -> bool:
+    """``masks:DIR``, ``masks-index:DIR``, or a path without suffix or of a directory."""
+    path = Path(text).expanduser()
+    return text.startswith(tuple(_PREFIXES)) or path.is_dir() or not path.suffix
+
+
+def open_masks(text: str, options: SinkOptions) -> Sink:
+    """Open a directory of colour masks, or of index masks with ``masks-index:DIR``."""
+    for prefix, as_index in _PREFIXES.items():
+        if text.startswith(prefix):
+            return MaskSink(Path(text.removeprefix(prefix)).expanduser(), options, as_index)
+    return MaskSink(Path(text).expanduser(), options, as_index=False)
+
+
+class MaskSink(Sink):
+    """One PNG per frame, of the frame's size, named as the frame, and ``manifest.csv``.
+
+    Colour masks are RGB in the palette of the classes; index masks are 8-bit grey with the class
+    index as value. The manifest lists file, frame index and seconds in the source's own time.
+
+    A directory is ours when it was empty or holds ``.roadseg``. The masks that its manifest lists
+    are removed when a new run begins to write; other files are never touched.
+
+    Raises:
+        OutputError: the directory is not ours, is a file, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, options: SinkOptions, as_index: bool) -> None:
+        super().__init__("masks", folder)
+        self._folder = folder
+        self._palette = None if as_index else Palette(options.classes)
+        self._time = MediaTime(options)
+        self._manifest: IO[str] | None = None
+        _claim(folder, options.force)
+
+    def _write(self, result: Result) -> None:
+        if self._manifest is None:
+            self._manifest = self._begin()
+        classes = result.classes_at_frame_size()
+        picture = classes if self._palette is None else self._palette.colours(classes)
+        name = f"{result.frame.name}.png"
+        encoded = cv2.imencode(".png", picture, _png_settings())[1].tobytes()
+        seconds = f"{self._time.seconds(result.frame):.4f}"
+        partial = self._folder / f"{name}.partial"
+        try:
+            partial.write_bytes(encoded)
+            csv.writer(self._manifest).writerow((name, result.frame.index, seconds))
+            partial.replace(self._folder / name)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+    def _begin(self) -> IO[str]:
+        """Remove what an earlier run left, and start the manifest."""
+        for name in _listed(self._folder / _MANIFEST):
+            (self._folder / name).unlink(missing_ok=True)
+        marker = {"comment": MARK, "format": "roadseg-masks", "version": 1}
+        (self._folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        manifest = (self._folder / _MANIFEST).open("w", encoding="utf-8", buffering=1, newline="")
+        csv.writer(manifest).writerow(_COLUMNS)
+        return manifest
+
+    def _finish(self) -> None:
+        if self._manifest is not None:
+            self._manifest.close()
+
+    def _discard(self) -> None:
+        # Masks that were written are whole, so they stay, as does what an earlier run left.
+        with suppress(OSError):
+            self._finish()
+
+
+def _png_settings() -> list[int]:
+    """Settings for large flat areas: a third of the time of OpenCV's own choice."""
+    settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # from OpenCV 4.12
+        settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    return settings
+
+
+def _claim(folder: Path, force: bool) -> None:
+    """Make sure that a directory is there, is ours, and can be written."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; masks need the name of a directory")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = (folder / _MARKER).exists() or not any(folder.iterdir())
+        probe = folder / f"{_MARKER}.partial"
+        if ours or force:
+            probe.touch()
+            probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"directory {folder} cannot be written ({error.strerror}); choose one that you may "
+            "write to"
+        ) from error
+    if not ours and not force:
+        raise OutputError(
+            f"directory {folder} holds files and no masks of roadseg; choose an empty one, "
+            "or write into it with --force"
+        )
+
+
+def _listed(manifest: Path) -> list[str]:
+    """Names of the masks in a manifest; nothing that would lead out of its directory."""
+    if not manifest.is_file():
+        return []
+    with manifest.open(encoding="utf-8", newline="") as file:
+        names = [row["file"] for row in csv.DictReader(file) if row.get("file")]
+    return [name for name in names if Path(name).name == name and name.endswith(".png")]

@@ -1,0 +1,88 @@
+"""What each frame showed and how long it took, as JSON."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.frame import Result
+from pipeline.stream.sinks.base import MARK, MediaTime, OutputFile, Sink, SinkOptions
+
+_FORMAT = "roadseg-statistics"
+_VERSION = 1
+
+
+def matches(text: str) -> bool:
+    """A file name that ends in ``.jsonl`` or ``.json``."""
+    return Path(text).suffix.lower() in {".jsonl", ".json"}
+
+
+def open_statistics(text: str, options: SinkOptions) -> Sink:
+    """Open a statistics file by its path."""
+    return StatisticsSink(Path(text).expanduser(), options)
+
+
+class StatisticsSink(Sink):
+    """A header and one object per frame.
+
+    ``.jsonl`` has one object per line, the header first. ``.json`` is one object: the header's
+    keys, and the frames as a list under ``frames``.
+
+    Header: ``format``, ``version``, ``comment``, ``source``, ``classes``. Frame: ``index``,
+    ``name``, ``seconds`` (place in the source's own time), ``shares`` (class -> 0..1),
+    ``result_age_ms`` (capture to result).
+    """
+
+    wants_shares = True
+
+    def __init__(self, path: Path, options: SinkOptions) -> None:
+        super().__init__("statistics", path)
+        self._names = options.classes.names
+        self._lines = path.suffix.lower() == ".jsonl"
+        self._target = OutputFile(path, options.force)
+        # Lines are flushed one by one, so that a run can be followed while it lasts.
+        self._file = self._target.partial.open("w", encoding="utf-8", buffering=1)
+        self._time = MediaTime(options)
+        header = json.dumps(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "comment": MARK,
+                "source": options.source,
+                "classes": list(self._names),
+            }
+        )
+        self._opening = f"{header}\n" if self._lines else f'{header[:-1]}, "frames": [\n'
+
+    def _write(self, result: Result) -> None:
+        if not self.written:
+            self._file.write(self._opening)
+        line = json.dumps(self._describe(result))
+        separator = "" if self._lines or not self.written else ",\n"
+        self._file.write(f"{separator}{line}" + ("\n" if self._lines else ""))
+
+    def _describe(self, result: Result) -> dict[str, Any]:
+        shares = [] if result.shares is None else result.shares.tolist()
+        return {
+            "index": result.frame.index,
+            "name": result.frame.name,
+            "seconds": round(self._time.seconds(result.frame), 4),
+            "shares": {
+                name: round(share, 5) for name, share in zip(self._names, shares, strict=True)
+            },
+            "result_age_ms": round((result.finished - result.frame.captured) * 1e3, 3),
+        }
+
+    def _finish(self) -> None:
+        if not self._lines:
+            self._file.write("\n]}\n")
+        self._file.close()
+        self._target.commit()
+
+    def _discard(self) -> None:
+        # What is still buffered may not fit on the disk either; the file goes anyway.
+        with suppress(OSError):
+            self._file.close()
+        self._target.discard()

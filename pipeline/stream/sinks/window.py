@@ -1,0 +1,80 @@
+"""A window on this machine's screen; the page where there is none."""
+
+from __future__ import annotations
+
+import logging
+
+from pipeline.errors import SinkError
+from pipeline.frame import Result
+from pipeline.stream.sinks.base import Sink, SinkOptions
+from pipeline.stream.sinks.display import DisplayProbe
+from pipeline.stream.sinks.http import open_http
+from pipeline.stream.sinks.screen import Picture, Screen
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a result waits to be seen; a system that is slower shows the next one.
+_PATIENCE = 1.0
+
+
+def matches(text: str) -> bool:
+    """The word ``window``."""
+    return text == "window"
+
+
+def open_window(_text: str, options: SinkOptions) -> Sink:
+    """Open a window, or the page where no window can be opened; the log says which and why.
+
+    Raises:
+        RuntimeMissingError, SinkError: no window can be opened, and no page either.
+    """
+    probe = DisplayProbe()
+    if probe.reason is None:
+        return WindowSink(options, Screen.shared(), probe)
+    sink = open_http("http", options)
+    log.warning("no window (%s); the pictures are at %s", probe.reason, sink.url)
+    return sink
+
+
+class WindowSink(Sink):
+    """Shows drawn frames. ``q``, Escape or the window's own button end the stream.
+
+    Args:
+        options: the source's name becomes the title.
+        screen: shows the windows of all cameras.
+        probe: keeps the display as it is until the window has opened.
+    """
+
+    wants_overlay = True
+    may_drop = True
+
+    def __init__(
+        self, options: SinkOptions, screen: Screen, probe: DisplayProbe | None = None
+    ) -> None:
+        super().__init__("window")
+        self._screen = screen
+        self._probe = probe
+        self._window = screen.add(
+            f"Roadseg: {options.source}", self._closed_by_user, self._release_display
+        )
+
+    def close(self) -> None:
+        """Close the window."""
+        super().close()
+        self._screen.remove(self._window)
+        self._release_display()
+
+    def _write(self, result: Result) -> None:
+        if result.overlay is None:
+            raise SinkError("the window was given a result without an overlay")
+        picture = Picture(result.overlay)
+        self._screen.show(self._window, picture)
+        # Shown means seen: the age of a frame counts until it is on the screen.
+        picture.seen.wait(_PATIENCE)
+
+    def _closed_by_user(self) -> None:
+        self.end_stream()
+
+    def _release_display(self) -> None:
+        if self._probe is not None:
+            self._probe.close()

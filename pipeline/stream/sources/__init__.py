@@ -1,0 +1,53 @@
+"""Where frames come from. One file per kind, one line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.stream.sources import camera, csi, network, pictures, raw, synthetic, video
+from pipeline.stream.sources.base import CameraOptions, Source, SourceOptions
+from pipeline.stream.sources.paced import PacedSource
+
+__all__ = ["SOURCES", "CameraOptions", "Source", "SourceKind", "SourceOptions", "open_source"]
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A line of the table: name, what it looks like on the command line, how it is opened."""
+
+    name: str
+    matches: Callable[[str], bool]
+    open: Callable[[str, SourceOptions], Source]
+
+
+#: Asked from top to bottom; the first that matches opens.
+SOURCES = (
+    SourceKind("synthetic", synthetic.matches, synthetic.open_synthetic),
+    SourceKind("camera", camera.matches, camera.open_camera),
+    SourceKind("csi", csi.matches, csi.open_csi),
+    SourceKind("stdin", raw.matches, raw.open_stdin),
+    SourceKind("network", network.matches, network.open_network),
+    SourceKind("pictures", pictures.matches, pictures.open_pictures),
+    SourceKind("video", video.matches, video.open_video),
+)
+
+
+def open_source(text: str, options: SourceOptions | None = None) -> Source:
+    """Open what ``text`` means.
+
+    Args:
+        text: camera number or device file, ``csi`` or ``csi:N``, ``stdin:WxH`` or
+            ``stdin:WxH@FPS``, URL, path of a video or picture, directory, pattern, ``synthetic``
+            or ``synthetic:WxH``.
+        options: what else the user asked for.
+
+    Raises:
+        SourceError: it is not there, or not a single frame of it can be read.
+    """
+    options = options or SourceOptions()
+    kind = next(kind for kind in SOURCES if kind.matches(text))
+    source = kind.open(text, options)
+    if options.realtime and not source.live:
+        return PacedSource(source, options.picture_rate)
+    return source

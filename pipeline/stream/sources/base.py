@@ -1,0 +1,178 @@
+"""The one interface of everything that delivers frames."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import cv2
+
+from pipeline.errors import SourceError
+from pipeline.frame import Frame
+from pipeline.stream.health import SourceHealth
+
+__all__ = ["CameraOptions", "Frame", "Source", "SourceOptions", "quiet_opencv"]
+
+#: Longest time in seconds that closing waits for a read in another thread.
+_CLOSE_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """What a driver of a camera is asked for; it may give something else, which is then said.
+
+    Attributes:
+        size: width and height in pixels.
+        fps: frames per second.
+        fourcc: pixel format in four letters; ``MJPG`` brings many USB cameras to their full rate.
+
+    Raises:
+        SourceError: a value that no camera can have.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    fourcc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and min(self.size) < 1:
+            raise SourceError(
+                f"the camera size is {self.size[0]}x{self.size[1]}; "
+                "both sides must be at least 1, such as 1280x720"
+            )
+        if self.fps is not None and not 0 < self.fps < 1000:
+            raise SourceError(f"the camera rate is {self.fps}; give frames per second, such as 30")
+        if self.fourcc is not None and not (len(self.fourcc) == 4 and self.fourcc.isascii()):
+            raise SourceError(
+                f"the camera format is {self.fourcc!r}; give its four letters, such as MJPG or YUYV"
+            )
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What a user may ask of a source.
+
+    Attributes:
+        realtime: play a file at its own rate as if it were live; a live source is so anyway.
+        picture_rate: frames per second of pictures that have no rate of their own.
+        seed: of the synthetic drive.
+        retries: attempts to reach a lost camera again, after each loss; None for ever. Given, it
+            holds for the first connection too, which otherwise fails at once.
+        camera: asked of cameras of this machine.
+        hardware: decode network streams in hardware where OpenCV finds some. Files are always
+            decoded by the processor, so that they give the same frames on every machine.
+    """
+
+    realtime: bool = False
+    picture_rate: float = 10.0
+    seed: int = 0
+    retries: int | None = None
+    camera: CameraOptions = field(default_factory=CameraOptions)
+    hardware: bool = True
+
+
+class Source(AbstractContextManager["Source"]):
+    """Frames, one after the other. Use as a context manager; read from one thread at a time.
+
+    Attributes:
+        name: what the user called it.
+        live: the newest frame counts (a camera); otherwise every frame does (a file).
+        fps: frames per second as the source states it, None where it does not.
+        promised: frames that the container or directory promises, None where it does not say.
+        skipped: frames that were there but could not be read.
+        overtaken: frames of a live source that a newer one replaced before anybody read them.
+        problems: one line each about frames that were lost so far.
+    """
+
+    live = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fps: float | None = None
+        self.promised: int | None = None
+        self.skipped = 0
+        self.overtaken = 0
+        self.problems: list[str] = []
+        self._opened_at = time.monotonic()
+        self._ended_at: float | None = None
+        self._closed = False
+        self._busy = threading.Lock()
+
+    def read(self) -> Frame | None:
+        """Return the next frame, waiting for it; None at the end, again and again.
+
+        Raises:
+            SourceError: a live source stopped delivering.
+        """
+        with self._busy:
+            if self._closed or self._ended_at is not None:
+                return None
+            frame = None
+            try:
+                frame = self._read()
+            except cv2.error as error:
+                raise SourceError(
+                    f"{self.name}: OpenCV could not decode a frame ({error.err}); "
+                    "check the file or the camera"
+                ) from error
+            finally:
+                if frame is None:
+                    self._end()
+            return frame
+
+    def health(self) -> SourceHealth:
+        """Return whether frames come, at once and from any thread, even while a read hangs."""
+        if (ended := self._ended_at) is not None:
+            return SourceHealth("ended", ended)
+        return SourceHealth("live", self._opened_at)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the source holds; calling it again does nothing.
+
+        A driver must not be released under a read that hangs in it: after a second of waiting
+        the source is left to the end of the process.
+        """
+        self._interrupt()
+        self._end()
+        if self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+            try:
+                if not self._closed:
+                    self._closed = True
+                    self._close()
+            finally:
+                self._busy.release()
+
+    @abstractmethod
+    def _read(self) -> Frame | None:
+        """Read the next frame."""
+
+    def _interrupt(self) -> None:
+        """Make a read that waits in another thread return None soon, where that is possible."""
+        return
+
+    def _close(self) -> None:
+        """Release resources; called once, when no read is under way."""
+        return
+
+    def _end(self) -> None:
+        if self._ended_at is None:
+            self._ended_at = time.monotonic()
+
+
+def quiet_opencv() -> None:
+    """Keep OpenCV and its FFmpeg from writing to standard error; our own errors say it in words.
+
+    A level that the user set in the environment stays.
+    """
+    # Older builds, as of Linux distributions and JetPack, leave the level to the environment.
+    if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2.utils, "logging"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # Read by OpenCV when its FFmpeg starts, with the first video that is opened; -8 is "quiet".
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,0 +1,54 @@
+"""When a live source was there and when it was not."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from pipeline.stream.health import SourceHealth, State
+
+
+class Gaps:
+    """Losses and returns, said by one thread and asked for by any; a new one is live."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._state: State = "live"
+        self._since = time.monotonic()
+        self._reconnects = 0
+        self._gaps = 0
+        self._lost_seconds = 0.0  # of the gaps that are over
+
+    def lose(self, since: float) -> None:
+        """Say that the last frame came at ``since``, in seconds of ``time.monotonic()``."""
+        with self._lock:
+            if self._state == "live":
+                self._state, self._since = "lost", since
+                self._gaps += 1
+
+    def regain(self, at: float) -> float | None:
+        """Say that a frame came at ``at``; seconds that the gap took, None where there was none."""
+        with self._lock:
+            if self._state != "lost":
+                return None
+            seconds = max(0.0, at - self._since)
+            self._lost_seconds += seconds
+            self._reconnects += 1
+            self._state, self._since = "live", at
+            return seconds
+
+    def end(self, at: float) -> None:
+        """Say that no frame comes any more."""
+        with self._lock:
+            if self._state == "lost":
+                self._lost_seconds += max(0.0, at - self._since)
+            if self._state != "ended":
+                self._state, self._since = "ended", at
+
+    def health(self) -> SourceHealth:
+        """Return what was said so far, a gap that goes on included."""
+        with self._lock:
+            lost = self._lost_seconds
+            if self._state == "lost":
+                lost += max(0.0, time.monotonic() - self._since)
+            return SourceHealth(self._state, self._since, self._reconnects, self._gaps, lost)

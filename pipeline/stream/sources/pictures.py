@@ -1,0 +1,115 @@
+"""A picture, a directory of pictures, or a pattern such as ``frames/*.jpg``, in name order."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections import Counter
+from pathlib import Path
+
+from calibration.errors import DataError
+from calibration.scenes.dataset import PICTURE_SUFFIXES, list_pictures, read_picture
+from pipeline.errors import SourceError
+from pipeline.frame import Frame
+from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
+
+#: Names of broken pictures that one line of a problem lists before it only counts them.
+_NAMED = 10
+
+
+def matches(text: str) -> bool:
+    """A directory, a file with a picture's suffix, or a pattern that is not itself a file."""
+    path = Path(text).expanduser()
+    is_pattern = glob.has_magic(text) and not path.exists()
+    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_pattern
+
+
+def open_pictures(text: str, _options: SourceOptions) -> Source:
+    """List the pictures that ``text`` means and open them as a source."""
+    path = Path(text).expanduser()
+    try:
+        if path.is_dir():
+            return PictureSource(text, list_pictures(path))
+    except DataError as error:
+        raise SourceError(str(error)) from error
+    if path.exists():
+        return PictureSource(text, [path])
+    if not glob.has_magic(text):
+        raise SourceError(
+            f"source {text} does not exist; give a picture, a directory of pictures or a pattern "
+            "such as 'frames/*.jpg'"
+        )
+    found = sorted(Path(name) for name in glob.glob(str(path)))
+    pictures = [one for one in found if one.suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        raise SourceError(
+            f"source {text} finds no picture; give a pattern that does, for files ending in "
+            f"{', '.join(sorted(PICTURE_SUFFIXES))}"
+        )
+    return PictureSource(text, pictures)
+
+
+class PictureSource(Source):
+    """Pictures from disk; those that cannot be read are skipped, counted and named.
+
+    Args:
+        name: what the user called them.
+        pictures: paths in the order in which they are delivered.
+
+    Raises:
+        SourceError: not a single one can be read.
+    """
+
+    def __init__(self, name: str, pictures: list[Path]) -> None:
+        super().__init__(name)
+        quiet_opencv()
+        self._pictures = pictures
+        self._names = _unique_names(pictures)
+        self._place = 0
+        self._delivered = 0
+        self._broken: list[str] = []
+        self.promised = len(pictures)
+        self._next = self._decode()
+        if self._next is None:
+            raise SourceError(
+                f"none of the {len(pictures)} pictures of {name} can be read "
+                f"(the first is {pictures[0].name}); check that they are whole"
+            )
+
+    def _decode(self) -> Frame | None:
+        while self._place < len(self._pictures):
+            path, name = self._pictures[self._place], self._names[self._place]
+            self._place += 1
+            try:
+                image = read_picture(path)
+            except DataError:
+                self._broken.append(path.name)
+                self.skipped += 1
+                self._name_the_broken()
+                continue
+            return Frame(image, self._delivered, time.monotonic(), name)
+        return None
+
+    def _read(self) -> Frame | None:
+        frame = self._next
+        if frame is None:
+            return None
+        self._delivered += 1
+        self._next = self._decode()
+        return frame
+
+    def _name_the_broken(self) -> None:
+        named = ", ".join(self._broken[:_NAMED])
+        more = len(self._broken) - _NAMED
+        self.problems[:] = [
+            f"{self.name} holds {len(self._pictures)} pictures, {len(self._broken)} of them "
+            f"cannot be read and were skipped: {named}"
+            + (f" and {more} more" if more > 0 else "")
+            + "; copy them again or remove them"
+        ]
+
+
+def _unique_names(pictures: list[Path]) -> list[str]:
+    """Stems, or full names for those whose stem another picture has too (a.jpg beside a.png)."""
+    stems = Counter(path.stem for path in pictures)
+    return [path.stem if stems[path.stem] == 1 else path.name for path in pictures]

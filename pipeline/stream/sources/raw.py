@@ -1,0 +1,117 @@
+"""Raw frames from standard input: what another program writes, such as FFmpeg."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sys
+import threading
+import time
+
+import numpy as np
+
+from pipeline.errors import SourceError
+from pipeline.frame import Frame
+from pipeline.stream.sources.base import Source, SourceOptions
+
+_FORM = re.compile(r"stdin:(\d+)x(\d+)(?:@(\d+(?:\.\d+)?))?", re.ASCII)
+_LARGEST = 16384
+_LOOK_AROUND = 0.05
+
+
+def matches(text: str) -> bool:
+    """``stdin:`` with size and rate; ``-`` and ``stdin`` alone are told what is missing."""
+    return text in ("-", "stdin") or text.startswith("stdin:")
+
+
+def open_stdin(text: str, options: SourceOptions) -> Source:
+    """Take frames from standard input.
+
+    Raises:
+        SourceError: the size is missing or cannot be, or standard input is a terminal.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None or not all(0 < int(side) <= _LARGEST for side in found.groups()[:2]):
+        raise SourceError(
+            f"source {text} does not say what standard input holds; give stdin:WIDTHxHEIGHT or "
+            "stdin:WIDTHxHEIGHT@FPS, such as stdin:1280x720@25, for raw BGR frames of 8 bits "
+            "(ffmpeg ... -f rawvideo -pix_fmt bgr24 -)"
+        )
+    if sys.stdin is None or sys.stdin.isatty():
+        raise SourceError(f"source {text} reads standard input, which is a terminal; pipe into it")
+    fps = float(found[3] or 0) or None
+    # Without a rate there is none to play at: the writer's own is taken for real time.
+    live = options.realtime and fps is None
+    return RawSource(sys.stdin.fileno(), (int(found[1]), int(found[2])), fps, live)
+
+
+class RawSource(Source):
+    """Frames of packed BGR bytes, row by row, from a file descriptor.
+
+    Args:
+        descriptor: read, and left open.
+        size: width and height.
+        fps: that the user stated, None where not.
+        live: the newest frame counts.
+    """
+
+    def __init__(
+        self, descriptor: int, size: tuple[int, int], fps: float | None, live: bool
+    ) -> None:
+        super().__init__("stdin")
+        self.fps = fps
+        self.live = live
+        self._descriptor = descriptor
+        self._shape = (size[1], size[0], 3)
+        self._index = 0
+        self._closing = threading.Event()
+
+    def _read(self) -> Frame | None:
+        image = np.empty(self._shape, np.uint8)
+        # Until its first bytes are there, the writer may still be waiting for its camera.
+        self._wait()
+        captured = time.monotonic()
+        filled = self._fill(image.data.cast("B"))
+        if filled < image.nbytes:
+            self._ended(filled, image.nbytes)
+            return None
+        index = self._index
+        self._index += 1
+        return Frame(image, index, captured, f"{index:06d}")
+
+    def _wait(self) -> bool:
+        """Wait for bytes or their end; False when the source is closing."""
+        while not self._closing.is_set():
+            if select.select([self._descriptor], [], [], _LOOK_AROUND)[0]:
+                return True
+        return False
+
+    def _fill(self, view: memoryview) -> int:
+        """Read until the view is full or the bytes end; how many came."""
+        filled = 0
+        while filled < len(view) and self._wait():
+            count = os.readv(self._descriptor, [view[filled:]])
+            if count == 0:
+                break
+            filled += count
+        return filled
+
+    def _ended(self, filled: int, expected: int) -> None:
+        if self._closing.is_set():
+            return
+        height, width, _ = self._shape
+        if self._index == 0:
+            raise SourceError(
+                f"standard input ended after {filled} bytes, before the first frame of {width}x"
+                f"{height} with {expected} bytes; check the size and the program that writes"
+            )
+        if filled:
+            self.problems.append(
+                f"standard input ended within frame {self._index}, after {filled} of its "
+                f"{expected} bytes; check that frames have {width}x{height} pixels of 3 bytes, and "
+                "the program that writes"
+            )
+
+    def _interrupt(self) -> None:
+        self._closing.set()

@@ -1,0 +1,219 @@
+"""A live source that survives the loss of its camera: it reconnects, and says so."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from pipeline.errors import SourceError
+from pipeline.frame import Frame
+from pipeline.stream.health import SourceHealth
+from pipeline.stream.sources.base import Source
+from pipeline.stream.sources.connection import Capture, Connection, Grabbed
+from pipeline.stream.sources.gaps import Gaps
+
+log = logging.getLogger(__name__)
+
+#: Seconds without a whole frame after which a connection is given up; a camera that states a rate
+#: gets the time of three frames, where that is longer.
+_SILENCE = 1.0
+_FRAMES_OF_SILENCE = 3
+
+#: Seconds for opening and the first frame; a driver that needs longer hangs.
+_OPENING = 3.0
+
+#: Seconds. A server that is back must be seen within two: this pause, an attempt that fell into its
+#: start and timed out after a second, and the half second that RTSP takes to begin.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 0.5
+_JITTER = 0.25
+
+#: Connections that may hang in a driver at the same time before no new one is tried.
+_MOST_STUCK = 3
+
+_LOOK_AROUND = 0.05
+_CLOSE_TIMEOUT = 1.0
+
+
+def pause(attempt: int) -> float:
+    """Seconds from the start of an attempt to the next: 0.1, doubled each time, 0.5 at most.
+
+    Up to a quarter is drawn by lot, so that cameras lost together do not return together.
+    """
+    longest = _LONGEST_PAUSE / (1 + _JITTER)
+    # The exponent of a long gap must not overflow.
+    steady = min(longest, _SHORTEST_PAUSE * 2.0 ** min(attempt, 10))
+    return steady * random.uniform(1, 1 + _JITTER)
+
+
+class LiveSource(Source):
+    """The newest frame of a camera, over as many connections as it takes.
+
+    Frame indices go on over a gap; a frame is delivered once, with the moment when it was grabbed.
+    A connection ends when its capture says so or when no whole frame came for a second. Then a new
+    one is tried, after pauses that grow from 0.1 to 0.5 s.
+
+    Args:
+        name: what the user called it, as it may be shown.
+        open_capture: opens a new capture; raises ``SourceError`` where nothing is there.
+        remedy: what to do when it is gone for good, for the error line.
+        retries: attempts after a loss; None for ever.
+        opening: seconds until the first frame after which a driver counts as hanging.
+
+    Raises:
+        SourceError: the first connection failed, and ``retries`` was not given or 0. With retries
+            the source begins as lost.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        open_capture: Callable[[], Capture],
+        remedy: str,
+        retries: int | None = None,
+        opening: float = _OPENING,
+    ) -> None:
+        super().__init__(name)
+        self._open_capture = open_capture
+        self._remedy = remedy
+        self._retries = retries
+        self._opening = opening
+        self._gaps = Gaps()
+        self._closing = threading.Event()
+        self._dropped: Connection | None = None
+        self._stuck: list[Connection] = []
+        self._attempts = 0  # that failed since the last frame
+        self._delivered = 0
+        self._size: tuple[int, int] | None = None
+        self._skipped_before = 0  # the present connection
+        self._connection: Connection | None = Connection(name, open_capture, remedy)
+        self._next_attempt = 0.0
+        self._await_first(self._connection)
+
+    def health(self) -> SourceHealth:
+        """Return whether frames come, and what the gaps so far were."""
+        return self._gaps.health()
+
+    def _await_first(self, connection: Connection) -> None:
+        try:
+            while not connection.wait(_LOOK_AROUND) and not self._is_quiet(connection):
+                pass
+        except BaseException:  # an interrupt
+            connection.drop()
+            raise
+        self.fps = connection.fps
+        if connection.newest is not None:
+            return
+        failure = self._reason(connection)
+        if not self._retries:
+            connection.drop()
+            connection.join(_CLOSE_TIMEOUT)
+            raise failure
+        self._lose(connection, failure)
+
+    def _read(self) -> Frame | None:
+        while not self._closing.is_set():
+            connection = self._connection or self._reconnect()
+            if connection is None:
+                continue
+            connection.wait(_LOOK_AROUND)
+            # Asked first: a last frame may come before the slot is looked into.
+            over = connection.failure is not None or self._is_quiet(connection)
+            grabbed = connection.take()
+            self.skipped = self._skipped_before + connection.skipped
+            if grabbed is not None:
+                return self._deliver(connection, grabbed)
+            if over:
+                self._lose(connection, self._reason(connection))
+        return None
+
+    def _deliver(self, connection: Connection, grabbed: Grabbed) -> Frame:
+        image, captured, overtook = grabbed
+        if self._delivered:  # before the first, nobody could have read those
+            self.overtaken += overtook
+        self._attempts = 0
+        self.fps = connection.fps
+        gap = self._gaps.regain(captured)
+        size = (image.shape[1], image.shape[0])
+        if gap is not None:
+            log.warning("%s is back after %.1f s, %dx%d", self.name, gap, *size)
+        elif self._size not in (None, size):
+            log.warning("%s now has %dx%d", self.name, *size)
+        self._size = size
+        index = self._delivered
+        self._delivered += 1
+        return Frame(image, index, captured, f"{index:06d}")
+
+    def _is_quiet(self, connection: Connection) -> bool:
+        """Whether a connection had its time for another frame."""
+        now = time.monotonic()
+        if connection.newest is None:
+            return now - connection.started > self._opening
+        silence = max(_SILENCE, _FRAMES_OF_SILENCE / connection.fps if connection.fps else 0)
+        return now - connection.newest > silence
+
+    def _reason(self, connection: Connection) -> SourceError:
+        if connection.failure is not None:
+            return connection.failure
+        waited = time.monotonic() - (connection.newest or connection.started)
+        return SourceError(f"{self.name} gave no frame for {waited:.1f} s; {self._remedy}")
+
+    def _lose(self, connection: Connection, reason: SourceError) -> None:
+        """Give a connection up, and with it the source when it had its last attempt."""
+        connection.drop()
+        self._connection, self._dropped = None, connection
+        first = self.health().state == "live"
+        self._gaps.lose(connection.newest or connection.started)
+        if first:
+            log.warning("%s (connecting again)", reason)
+        else:
+            self._attempts += 1
+            log.debug("attempt %d: %s", self._attempts, reason)
+        self._skipped_before = self.skipped
+        if self._retries is not None and self._attempts >= self._retries:
+            raise self._last_word(reason) from reason
+        now = time.monotonic()
+        # From its start: an attempt that took long was pause enough.
+        begun = now if first else connection.started
+        self._next_attempt = max(begun + pause(self._attempts), now + _SHORTEST_PAUSE)
+
+    def _last_word(self, reason: SourceError) -> SourceError:
+        if not self._delivered:
+            return SourceError(f"{reason}; tried {self._attempts + 1} times")
+        tried = f" and did not return in {self._attempts} attempts" if self._attempts else ""
+        return SourceError(
+            f"{self.name} stopped after {self._delivered} frames{tried}; {self._remedy}"
+        )
+
+    def _reconnect(self) -> Connection | None:
+        """Begin a new connection when its time has come; None when the source is closing."""
+        if self._closing.wait(max(0.0, self._next_attempt - time.monotonic())):
+            return None
+        self._stuck = [connection for connection in self._stuck if connection.busy]
+        if self._dropped is not None and self._dropped.busy:
+            self._stuck.append(self._dropped)
+            log.warning("%s: its driver hangs and is left behind", self.name)
+        self._dropped = None
+        if len(self._stuck) < _MOST_STUCK:
+            self._connection = Connection(self.name, self._open_capture, self._remedy)
+        else:
+            self._next_attempt = time.monotonic() + _LONGEST_PAUSE
+        return self._connection
+
+    def _interrupt(self) -> None:
+        self._closing.set()
+
+    def _end(self) -> None:
+        super()._end()
+        self._gaps.end(time.monotonic())
+
+    def _close(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            connection.drop()
+            if not connection.join(_CLOSE_TIMEOUT):
+                log.warning("%s: its driver hangs and is left behind", self.name)

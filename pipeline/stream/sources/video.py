@@ -1,0 +1,133 @@
+"""A video file: every frame, in order, and a word when the file holds fewer than it promises."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.errors import SourceError
+from pipeline.frame import Frame, Image
+from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
+
+#: Containers with an index of their frames; the others are asked for their duration.
+_INDEXED = {".mp4", ".mov", ".m4v", ".3gp"}
+
+#: Reads after one that failed, before a file that owes frames is given up. Behind a damaged place
+#: OpenCV reports an end; asked again it goes on with the next frame that can be decoded.
+_ATTEMPTS = 30
+
+
+def matches(text: str) -> bool:
+    """Whatever is left: a path that is not a directory."""
+    return "://" not in text
+
+
+def open_video(text: str, _options: SourceOptions) -> Source:
+    """Open a video file by its path."""
+    return VideoSource(Path(text).expanduser())
+
+
+class VideoSource(Source):
+    """Frames of a video file, decoded by OpenCV.
+
+    Raises:
+        SourceError: the file is missing, is no video, or holds no frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        if not path.is_file():
+            raise SourceError(
+                f"source {path} does not exist; give a video, a picture, a directory of pictures, "
+                "a camera number such as 0, or synthetic"
+            )
+        quiet_opencv()
+        self._capture = cv2.VideoCapture(str(path), _backend())
+        self._delivered = 0
+        self._last_ms = 0.0
+        self._next = self._decode() if self._capture.isOpened() else None
+        if self._next is None:
+            self._capture.release()
+            raise SourceError(
+                f"no frame of {path} ({path.stat().st_size} bytes) can be read; "
+                "check that it is a complete video that a player shows"
+            )
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        # A container without a rate gives 0, NaN or its time base (up to 90000).
+        self.fps = fps if 0 < fps < 1000 else None
+        # A file that was never finished gives a negative number or one without sense.
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.promised = int(count) if 0 < count < 1e12 else None
+
+    def _decode(self) -> Image | None:
+        for _ in range(_ATTEMPTS):
+            arrived, image = self._capture.read()
+            if arrived and image is not None:
+                return np.asarray(image, dtype=np.uint8)
+            if self.promised is None or self._delivered >= self.promised:
+                break
+        return None
+
+    def _read(self) -> Frame | None:
+        if self._next is None:
+            return None
+        image, captured = self._next, time.monotonic()
+        index = self._delivered
+        self._delivered += 1
+        self._last_ms = max(self._last_ms, self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        self._next = self._decode()
+        if self._next is None:
+            self._count_the_lost()
+        return Frame(image, index, captured, f"{index:06d}")
+
+    def _count_the_lost(self) -> None:
+        if self.promised is None or self._delivered >= self.promised:
+            return
+        if not _has_frame_index(self._path) and self._plays_to_the_end():
+            self.promised = None  # an estimate that turned out wrong
+            return
+        self.problems.append(
+            f"{self.name} delivered {self._delivered} of the {self.promised} frames that its "
+            "container promises; it is damaged or was cut off, check or copy it again"
+        )
+
+    def _plays_to_the_end(self) -> bool:
+        """Whether the last frame stands where a container that states a duration says it ends."""
+        if self.promised is None or self.fps is None:
+            return True
+        duration = self.promised / self.fps
+        return self._last_ms / 1e3 >= duration * 0.98 - 0.5
+
+    def _close(self) -> None:
+        self._capture.release()
+
+
+def _backend() -> int:
+    """FFmpeg where OpenCV has it; it is not fooled into seeing a series of pictures in a name."""
+    has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+    return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
+
+
+def _has_frame_index(path: Path) -> bool:
+    """Whether the container counts its frames, so that one missing is one lost.
+
+    MPEG-4 files do, unless they are fragmented (ISO/IEC 14496-12: a top-level ``moof`` box); for
+    the others OpenCV multiplies duration and rate, which is only near the truth.
+    """
+    if path.suffix.lower() not in _INDEXED:
+        return False
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"moof":
+                return False
+            if size == 1:
+                size = int.from_bytes(file.read(8), "big") - 8
+            if size < 8:
+                break
+            file.seek(size - 8, 1)
+    return True

@@ -1,0 +1,116 @@
+"""A trace of stages and threads that ui.perfetto.dev and chrome://tracing open.
+
+The format is Chrome's "JSON object format" with complete events (``ph`` X), times in microseconds:
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import OutputError
+from pipeline.stream.timing import Work
+
+log = logging.getLogger(__name__)
+
+#: Events that wait in memory before they are written.
+_WAITING = 256
+#: Longest time in seconds until an event is in the file, as long as others come.
+_PATIENCE = 1.0
+#: Ends the file after every writing, so that it is whole JSON at any moment, even after kill -9.
+_TAIL = b"\n]}\n"
+
+
+class Trace(AbstractContextManager["Trace"]):
+    """Events of all threads, streamed to a file; memory stays the same however long it runs.
+
+    Args:
+        path: written from the start; what stood there is replaced.
+        comment: stands at the head of the file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, comment: str = "") -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._waiting: list[dict[str, Any]] = []
+        self._threads: set[int] = set()
+        self._broken = False
+        self._written = time.monotonic()
+        try:
+            self._file = path.open("wb")
+            head = json.dumps({"displayTimeUnit": "ms", "otherData": {"comment": comment}})
+            process = _name("process_name", 0, "roadseg")
+            self._file.write(f'{head[:-1]}, "traceEvents": [\n{json.dumps(process)}'.encode())
+            self._end = self._file.tell()
+            self._file.write(_TAIL)
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"trace {path} cannot be written ({error.strerror}); choose another place"
+            ) from error
+
+    def of(self, source: str) -> Callable[[Work], None]:
+        """Return a function that notes work for ``source``, done by the thread that calls it."""
+        return partial(self._add, source)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits and finish the file."""
+        with self._lock:
+            if not self._file.closed:
+                self._write()
+                self._file.close()
+
+    def _add(self, source: str, work: Work) -> None:
+        thread = threading.current_thread()
+        number = thread.native_id or 0
+        event = {
+            "name": work.stage,
+            "ph": "X",
+            "ts": round(work.began * 1e6),
+            "dur": round((work.ended - work.began) * 1e6),
+            "pid": 1,
+            "tid": number,
+            "args": {"frame": work.frame, "source": source},
+        }
+        with self._lock:
+            if self._file.closed or self._broken:
+                return
+            if number not in self._threads:
+                self._threads.add(number)
+                name = thread.name.removeprefix("roadseg-")
+                self._waiting.append(_name("thread_name", number, name))
+            self._waiting.append(event)
+            if len(self._waiting) >= _WAITING or work.ended - self._written > _PATIENCE:
+                self._write()
+
+    def _write(self) -> None:
+        events = "".join(f",\n{json.dumps(event)}" for event in self._waiting).encode()
+        self._waiting.clear()
+        self._written = time.monotonic()
+        try:
+            self._file.seek(self._end)
+            self._file.write(events + _TAIL)
+            self._file.flush()
+            self._end += len(events)
+        except OSError as error:
+            # A full disk ends the trace, not the stream.
+            self._broken = True
+            log.error("trace %s ends here (%s)", self._path, error.strerror)
+
+
+def _name(what: str, thread: int, name: str) -> dict[str, Any]:
+    return {"name": what, "ph": "M", "pid": 1, "tid": thread, "args": {"name": name}}

@@ -1,0 +1,125 @@
+"""The connection of one browser: pictures and numbers to it, answers from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.stream.web.camera import Camera
+from pipeline.stream.web.viewers import ConnectionLimit, Viewer
+
+#: Seconds between two messages with numbers.
+_NUMBERS_EVERY = 0.5
+#: Answers per second; a browser gives one per picture.
+_MOST_ANSWERS = 300
+
+# Codes of our own, which the page turns into words.
+_NO_CAMERA = 4404
+_FULL = 4503
+_TOO_FAST = 4429
+_GOING_AWAY = 1001
+
+
+class Live:
+    """Serves WebSockets.
+
+    To the browser: first text ``{"hello": {"classes": [{"name", "colour"}]}}``, then binary
+    messages (``encoding.parts_of``) and, twice a second, text ``{"cameras": [...], "camera":
+    {...}, "yours": {"sent", "dropped"}}``. From the browser: one text of any short kind for each
+    picture that it has shown.
+
+    Args:
+        cameras: all so far.
+        viewer_limit: of connections.
+    """
+
+    def __init__(
+        self, cameras: Callable[[], Sequence[Camera]], viewer_limit: ConnectionLimit
+    ) -> None:
+        self._cameras = cameras
+        self._viewer_limit = viewer_limit
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one browser until either side ends it."""
+        await socket.accept()
+        number = socket.path_params["number"]
+        camera = next((one for one in self._cameras() if one.number == number), None)
+        if camera is None:
+            await socket.close(_NO_CAMERA)
+        elif not self._viewer_limit.take():
+            await socket.close(_FULL)
+        else:
+            try:
+                await self._watch(socket, camera)
+            finally:
+                self._viewer_limit.give_back()
+
+    async def _watch(self, socket: WebSocket, camera: Camera) -> None:
+        viewer = Viewer()
+        camera.parts.join(viewer)
+        answers = asyncio.create_task(_read_answers(socket, viewer))
+        try:
+            await socket.send_text(_hello(camera))
+            first = await asyncio.to_thread(camera.current_parts)
+            if first is not None:
+                viewer.offer(first)
+            await self._send(socket, camera, viewer)
+            await socket.close(answers.result() if answers.done() else _GOING_AWAY)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # it left while something was on its way
+        finally:
+            camera.parts.leave(viewer)
+            answers.cancel()
+
+    async def _send(self, socket: WebSocket, camera: Camera, viewer: Viewer) -> None:
+        due = time.monotonic()
+        while not viewer.ended:
+            if time.monotonic() >= due:
+                await socket.send_text(self._numbers(camera, viewer))
+                due = time.monotonic() + _NUMBERS_EVERY
+            picture = await viewer.take(due - time.monotonic())
+            if picture is not None:
+                await socket.send_bytes(picture)
+
+    def _numbers(self, camera: Camera, viewer: Viewer) -> str:
+        tabs = []
+        for one in self._cameras():
+            condition = one.condition()
+            tabs.append({"number": one.number, "source": one.source, "state": condition.state})
+        message: dict[str, Any] = {
+            "cameras": tabs,
+            "camera": camera.describe(),
+            "yours": {"sent": viewer.sent, "dropped": viewer.dropped},
+        }
+        return json.dumps(message, separators=(",", ":"))
+
+
+def _hello(camera: Camera) -> str:
+    classes = [
+        {"name": name, "colour": colour}
+        for name, colour in zip(camera.classes.names, camera.classes.palette, strict=True)
+    ]
+    return json.dumps({"hello": {"number": camera.number, "classes": classes}})
+
+
+async def _read_answers(socket: WebSocket, viewer: Viewer) -> int:
+    """Take answers until the browser leaves; the code to close with."""
+    began, count = time.monotonic(), 0
+    try:
+        while True:
+            await socket.receive_text()
+            viewer.answer()
+            count += 1
+            if time.monotonic() - began > 1:
+                began, count = time.monotonic(), 0
+            elif count > _MOST_ANSWERS:
+                return _TOO_FAST
+    except (WebSocketDisconnect, KeyError):  # KeyError: bytes where text belongs
+        return _GOING_AWAY
+    finally:
+        viewer.end()

@@ -1,0 +1,144 @@
+// The picture: camera and class map arrive apart and are put together here, in any mode.
+
+const GAP = 8; // pixels between two pictures side by side
+
+export class Picture {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.mode = "overlay";
+    this.opacity = 0.55;
+    this.colours = []; // [[red, green, blue], ...]
+    this.hidden = new Set();
+    this.camera = null; // ImageBitmap
+    this.classes = null; // { width, height, data: Uint8Array }
+    this.mask = document.createElement("canvas");
+    this.table = new Uint32Array(256);
+    this.latest = 0;
+  }
+
+  // Layout of the message: pipeline/stream/web/encoding.py. Returns its header.
+  async take(message) {
+    const turn = ++this.latest;
+    const length = new DataView(message).getUint32(0);
+    const bytes = new Uint8Array(message);
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+    const jpeg = bytes.subarray(4 + length, 4 + length + header.jpeg);
+    const [camera, data] = await Promise.all([
+      createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })),
+      inflated(bytes.subarray(4 + length + header.jpeg)),
+    ]);
+    if (turn < this.latest - 1 || data.length !== header.width * header.height) {
+      camera.close(); // overtaken while it was decoded, or damaged
+      return header;
+    }
+    this.camera?.close();
+    this.camera = camera;
+    this.classes = { width: header.width, height: header.height, data };
+    this.paint();
+    this.draw();
+    return header;
+  }
+
+  setClasses(colours) {
+    this.colours = colours;
+    this.hidden.clear();
+    this.retable();
+  }
+
+  clear() {
+    this.latest += 2; // what is being decoded belongs to another camera
+    this.camera?.close();
+    this.camera = null;
+    this.classes = null;
+    this.context.fillStyle = "#05070a";
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  show(index, visible) {
+    if (visible) this.hidden.delete(index);
+    else this.hidden.add(index);
+    this.retable();
+    this.redraw();
+  }
+
+  redraw() {
+    if (!this.camera) return;
+    this.paint();
+    this.draw();
+  }
+
+  // Class at a point of the canvas's box, 0..1 each; null where there is none.
+  classAt(x, y) {
+    if (!this.classes || !this.camera) return null;
+    if (this.mode === "both") {
+      const side = this.camera.width / this.canvas.width;
+      x = x > 0.5 ? (x - (1 - side)) / side : x / side;
+    }
+    if (x < 0 || x >= 1 || y < 0 || y >= 1) return null;
+    const { width, height, data } = this.classes;
+    return data[Math.floor(y * height) * width + Math.floor(x * width)];
+  }
+
+  // Little-endian RGBA; classes that are off, and indices without a class, are transparent.
+  retable() {
+    this.table.fill(0);
+    this.colours.forEach(([red, green, blue], index) => {
+      if (!this.hidden.has(index)) {
+        this.table[index] = (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+      }
+    });
+  }
+
+  paint() {
+    const { width, height, data } = this.classes;
+    if (this.mask.width !== width || this.mask.height !== height || !this.pixels) {
+      this.mask.width = width;
+      this.mask.height = height;
+      this.pixels = new ImageData(width, height);
+      this.words = new Uint32Array(this.pixels.data.buffer);
+    }
+    const { words, table } = this;
+    for (let place = 0; place < data.length; place += 1) words[place] = table[data[place]];
+    this.mask.getContext("2d").putImageData(this.pixels, 0, 0);
+  }
+
+  draw() {
+    const { canvas, context, camera, mode } = this;
+    const { width, height } = camera;
+    const total = mode === "both" ? 2 * width + GAP : width;
+    if (canvas.width !== total || canvas.height !== height) {
+      canvas.width = total;
+      canvas.height = height;
+    }
+    context.imageSmoothingEnabled = false; // a mask holds colours of classes and no others
+    if (mode === "mask") {
+      this.drawMask(0, 1);
+      return;
+    }
+    context.drawImage(camera, 0, 0);
+    if (mode === "overlay") this.drawMask(null, this.opacity);
+    if (mode === "both") {
+      context.fillStyle = "#05070a";
+      context.fillRect(width, 0, GAP, height);
+      this.drawMask(width + GAP, 1);
+    }
+  }
+
+  // At `left` on black, or over what is there (null).
+  drawMask(left, opacity) {
+    const { context, camera } = this;
+    if (left !== null) {
+      context.fillStyle = "#05070a";
+      context.fillRect(left, 0, camera.width, camera.height);
+    }
+    context.globalAlpha = opacity;
+    context.drawImage(this.mask, left ?? 0, 0, camera.width, camera.height);
+    context.globalAlpha = 1;
+  }
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

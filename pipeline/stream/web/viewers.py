@@ -1,0 +1,151 @@
+"""Who watches: one slot per viewer, in which the newest picture wins.
+
+All of it lives on the event loop of the server; only ``Audience.hungry`` is asked from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+#: Pictures on the way to a viewer that it has not answered yet: one is shown while one travels.
+#: More would pile up in the buffers of a slow network and come late.
+_WINDOW = 2
+#: Seconds without an answer after which pictures are no longer made for a viewer's sake.
+_PATIENCE = 1.0
+
+
+class Viewer:
+    """One browser or one stream.
+
+    A picture is sent when the viewer has answered earlier ones; until then it waits in the slot,
+    where the next one takes its place.
+
+    Args:
+        window: pictures on the way at once.
+
+    Attributes:
+        sent, dropped: pictures so far.
+        ended: nothing more is to be sent.
+    """
+
+    def __init__(self, window: int = _WINDOW) -> None:
+        self.sent = 0
+        self.dropped = 0
+        self.ended = False
+        self._window = window
+        self._on_the_way = 0
+        self._answered = time.monotonic()
+        self._slot: bytes | None = None
+        self._changed = asyncio.Event()
+
+    def offer(self, picture: bytes) -> None:
+        """Put a picture into the slot; one that still waits there is dropped."""
+        if self._slot is not None:
+            self.dropped += 1
+        self._slot = picture
+        self._changed.set()
+
+    def answer(self) -> None:
+        """Say that a picture has arrived."""
+        self._on_the_way = max(0, self._on_the_way - 1)
+        self._answered = time.monotonic()
+        self._changed.set()
+
+    def end(self) -> None:
+        """Let ``take`` return, now and from now on."""
+        self.ended = True
+        self._changed.set()
+
+    async def take(self, timeout: float | None = None) -> bytes | None:
+        """Wait for a picture that may be sent; None at the end, or after ``timeout`` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.ended:
+            if self._slot is not None and self._on_the_way < self._window:
+                picture, self._slot = self._slot, None
+                self._on_the_way += 1
+                self.sent += 1
+                return picture
+            self._changed.clear()
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except asyncio.TimeoutError:
+                return None
+        return None
+
+    def is_hungry(self, now: float) -> bool:
+        """Whether a picture is worth making: it can go out at once, or probably soon."""
+        return self._on_the_way < self._window or now - self._answered < _PATIENCE
+
+
+class ConnectionLimit:
+    """How many may watch at once, all cameras together.
+
+    Args:
+        limit: of viewers.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+
+    def take(self) -> bool:
+        """Take a place; False when there is none."""
+        if self.taken >= self.limit:
+            return False
+        self.taken += 1
+        return True
+
+    def give_back(self) -> None:
+        """Leave a place to somebody else."""
+        self.taken -= 1
+
+
+class Audience:
+    """The viewers of one camera that all get the same bytes."""
+
+    def __init__(self) -> None:
+        self._viewers: tuple[Viewer, ...] = ()
+        self._gone_sent = 0
+        self._gone_dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    def join(self, viewer: Viewer) -> None:
+        """Let a viewer get what is offered from now on."""
+        self._viewers = (*self._viewers, viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Forget a viewer, not its counts."""
+        self._viewers = tuple(one for one in self._viewers if one is not viewer)
+        self._gone_sent += viewer.sent
+        self._gone_dropped += viewer.dropped
+
+    def offer(self, picture: bytes) -> None:
+        """Give a picture to everybody."""
+        for viewer in self._viewers:
+            viewer.offer(picture)
+
+    def end(self) -> None:
+        """Send everybody home."""
+        for viewer in self._viewers:
+            viewer.end()
+
+    def is_hungry(self) -> bool:
+        """Whether anybody could take a picture now; from any thread."""
+        now = time.monotonic()
+        return any(viewer.is_hungry(now) for viewer in self._viewers)
+
+    @property
+    def sent(self) -> int:
+        """Pictures sent to all viewers, those that left included."""
+        return self._gone_sent + sum(viewer.sent for viewer in self._viewers)
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that viewers were too slow for, those that left included."""
+        return self._gone_dropped + sum(viewer.dropped for viewer in self._viewers)

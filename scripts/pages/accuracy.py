@@ -1,0 +1,175 @@
+"""``docs/accuracy.md``, made from the registry and the cards of the weights.
+
+``scripts/accuracy_page.sh`` writes it; a test compares. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from calibration.metrics.boundary import TOLERANCE
+from calibration.metrics.regions import SIZE_BINS
+from calibration.table import load_table
+from models.classes import CAMVID
+from models.registry import MODELS
+from models.spec import InputSpec, ModelSpec
+from models.weights import registered_table, registered_weights, weights_card
+from pipeline.cli.tables import markdown_table
+
+#: Where the page stands.
+PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
+
+_DATA = "$ROADSEG_DATA/camvid"
+
+#: What the others are compared with.
+REFERENCE = "fcn8s"
+
+_HEAD = """\
+# Accuracy
+
+<!-- Made by scripts/accuracy_page.sh; a test compares. Change scripts/pages/accuracy.py. -->
+
+CamVid in the 11-class split of the SegNet tutorial, 480x360, trained on its 367 training frames.
+All figures are in percent; mIoU comes from one confusion matrix over all frames, at the resolution
+of the labels, void left out.
+
+**The papers' figures and ours are of different splits.** Theirs are of test. Ours are of val, 101
+frames of a drive that also supplies training frames: scores run about ten points higher there. The
+checkpoint of each run was chosen by val, too.
+
+*FP32* is PyTorch on the weight file as it is published, its convolutions stored as int8 per output
+channel. *INT8* is an OpenVINO engine with the registered calibration table, which holds this figure
+(`models/trained/NETWORK.calibration.json`, measured by `scripts/calibrate.sh NETWORK`).
+
+A card holds data, recipe, seed, time, hardware and licence of its weights; the curves are loss and
+val mIoU over the steps. Where weights are too large for the repository, the card has their SHA-256
+and the command is the one that trains them. What was tried on the way stands in
+[experiments.md](experiments.md).
+"""
+
+_DETAIL = f"""\
+## What one mIoU hides
+
+- *Boundary F1* (Csurka et al. 2013): F1 of the outlines of each class, where a pixel counts that
+  has a counterpart within {TOLERANCE} pixels; mean over the classes.
+- *Recall by size*: share found of the pixels of labelled regions (connected pixels of one class),
+  by the size of the region. At 480x360 pixels:
+  {{bins}}.
+- *Flips*: share of the pixels with the same label in two consecutive frames (a fifteenth of a
+  second apart) whose predicted class changes. Less is steadier.
+
+In brackets: the difference from `{REFERENCE}`, the best of the first fully convolutional networks.
+*Idea* is what a network has and they lack. Not all of a difference is its doing: *encoder* says
+what each started from, published weights or the trained encoder of another network, and those with
+"more" steps went on from weights that had been trained before. Networks with the same encoder and
+the same steps were trained alike. The commands are those above.
+"""
+
+_CLASSES = """\
+## IoU per class
+"""
+
+_LICENCE = """\
+CamVid (Brostow et al. 2009) is for research only, and so are weights trained on it.
+"""
+
+
+def page() -> str:
+    """Write the page."""
+    cards = {name: card for name in MODELS if (card := weights_card(name)) is not None}
+    parts = [
+        _HEAD,
+        markdown_table(
+            ("network", "parameters", "paper, test", "ours, val, FP32", "INT8", "", "command"),
+            (_row(spec, cards.get(spec.name)) for spec in MODELS.values()),
+        ),
+        _DETAIL.format(bins=_bins()),
+        markdown_table(
+            ("network", "idea", "encoder", "steps", "mIoU", "boundary F1", *SIZE_BINS, "flips"),
+            (_detail_row(MODELS[name], card, cards[REFERENCE]) for name, card in cards.items()),
+        ),
+        _CLASSES,
+        markdown_table(
+            ("network", *CAMVID.names),
+            (
+                (f"`{name}`", *(_percent(card["val"]["iou"][of]) for of in CAMVID.names))
+                for name, card in cards.items()
+            ),
+        ),
+        _LICENCE,
+    ]
+    return "\n".join(parts)
+
+
+def _row(spec: ModelSpec, card: dict[str, Any] | None) -> tuple[str, ...]:
+    known = (
+        f"`{spec.name}`",
+        f"{spec.figures.parameters / 1e6:.2f} M",
+        _percent(spec.paper.camvid_test_miou),
+    )
+    if card is None:
+        return (*known, "", "", "", "")
+    links = [f"[card](../models/trained/{spec.name}.json)"]
+    if "curves" in card:
+        links.append(f"[curves](../models/trained/{card['curves']})")
+    command = f"python -m pipeline evaluate {spec.name} --data {_DATA}/val --detail"
+    if registered_weights(spec.name) is None:
+        command = card["command"]
+    return (
+        *known,
+        _percent(card["val"]["miou"]),
+        _percent(_int8_miou(spec.name)),
+        ", ".join(links),
+        f"`{command}`",
+    )
+
+
+def _int8_miou(name: str) -> float | None:
+    """What the registered calibration table was judged to give; None without one."""
+    path = registered_table(name)
+    return load_table(path).measured["judged"]["miou"] if path.exists() else None
+
+
+def _detail_row(
+    spec: ModelSpec, card: dict[str, Any], reference: dict[str, Any]
+) -> tuple[str, ...]:
+    further = str(card["pretrained"]).startswith("trained weights")
+    donor = re.match(r"the encoder of trained weights (\w+)\.", str(card["pretrained"]))
+    encoder = spec.encoder if card["pretrained"] and spec.encoder else "random"
+    shares = [_percent(share) for share in _detail(card)]
+    if spec.name != REFERENCE:
+        pairs = zip(_detail(card), _detail(reference), strict=True)
+        shares = [f"{_percent(own)} ({100 * (own - theirs):+.1f})" for own, theirs in pairs]
+    return (
+        f"`{spec.name}`",
+        spec.paper.idea,
+        f"{encoder} of `{donor[1]}`" if donor else encoder,
+        f"{card['step']}{' more' if further else ''}",
+        *shares,
+        f"{100 * card['val_detail']['flip_share']:.2f}",
+    )
+
+
+def _detail(card: dict[str, Any]) -> list[float]:
+    """MIoU, boundary F1 and recall by size of a card."""
+    detail = card["val_detail"]
+    recalls = (detail["recall_by_size"][size]["recall"] for size in SIZE_BINS)
+    return [card["val"]["miou"], detail["boundary_f1"], *recalls]
+
+
+def _bins() -> str:
+    spec = InputSpec()
+    pixels = spec.width * spec.height
+    *bounded, largest = SIZE_BINS
+    named = [f"{name} below {SIZE_BINS[name] * pixels:.0f}" for name in bounded]
+    return ", ".join([*named, f"{largest} above"])
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,211 @@
+"""``docs/models.md``, made from the registry, the cards of the weights, and the measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from models.registry import MODELS
+from models.spec import ModelSpec
+from models.weights import weights_card
+from pipeline.cli.tables import markdown_table
+from scripts.pages.zoo.measure import Results
+
+#: Where the page stands.
+PAGE = Path(__file__).parents[3] / "docs" / "models.md"
+
+_HEAD = """\
+# The networks
+
+<!-- Made by scripts/build_zoo.sh --page; a test compares. Change scripts/pages/zoo/page.py. -->
+
+Every network is one file in `models/` that names its paper and what differs from it. Each compiles
+as one engine, whole: no plugin, no part left to PyTorch. `python -m pipeline models` prints this
+table, `models NETWORK --receptive-field out.png` draws what one output sees, and
+`models NETWORK --activations out.png` a decoder's maps stage by stage.
+"""
+
+_COLUMNS = """
+*GMACs*: 10^9 multiply-adds of convolutions and matrix products of one 480x360 picture. *Field*: the
+theoretical receptive field of a central output, in pixels a side; "+ picture" where a pooling over
+the whole picture adds to it. *mIoU*: CamVid val, 11 classes, in percent, of our weights
+(`docs/accuracy.md` has more).
+"""
+
+_BUILDS = """\
+## Built at full width
+
+`scripts/build_zoo.sh` builds every network at 480x360, in FP32 for OpenVINO and in FP16 for
+TensorRT for RTX (target sm86, on a machine without a GPU), reads the engines back and compares with
+PyTorch. Convolutions of OpenVINO are counted in the execution graph, so they are what runs; those
+of TensorRT in the finished network before it is serialised: planned, since no GPU ran it here.
+*Agreement* is the share of pixels for which OpenVINO gives PyTorch's class, on the worst of three
+drawn frames; networks without weights of their own are built with random ones. TensorRT's engines
+cannot run here; the tests compute its parsed networks layer by layer at narrow widths and hold
+their logits against PyTorch's. Seconds are those of the whole build on one busy machine, comparison
+included.
+"""
+
+_VIEWS = """\
+## What one output sees
+
+The theoretical field is what can reach a central output at all. How much of it does, the gradient
+of that output shows (Luo et al. 2016): it fades from the middle like a bell, and what holds 95 % of
+it is a good deal smaller. Here the trained `segnet_lite` on a drawn street, 404 pixels in theory
+and 225 in practice:
+
+![Theoretical and effective receptive field](receptive-field.jpg)
+
+That gap is the reason for the two ideas that came after FCN. Dilation widens the field without
+pooling: DilatedNet's context module takes the front end from 388 to 916 pixels with 8 thousand
+parameters, at an eighth of the picture's resolution throughout. Pyramid pooling and image-level
+features (PSPNet, DeepLab v3) do not wait for the field to grow: every output gets the mean of the
+whole picture or of its parts.
+
+## Unpooling against convolution
+
+DeconvNet's own figure (Noh et al. 2015, figure 4), here with the trained `segnet`: unpooling puts
+each value back where the encoder found its maximum, so its maps (upper row) carry the outlines of
+this very picture, with holes; the convolutions after it (lower row) fill in what belongs to the
+class. Stages from the deepest to the finest:
+
+![Decoder maps after unpooling and after convolution](activations.jpg)
+"""
+
+_CORNERS = """\
+## Which resizes align corners
+
+A resize maps output pixel *i* of *n* to input position *i (m - 1) / (n - 1)* when corners are
+aligned, and to *(i + 0.5) m / n - 0.5* when they are not. The Caffe networks (DeepLab v1 and v2,
+PSPNet) align, so their sizes are best of the form 8 k + 1; DeepLab v3 and its relatives follow
+torchvision and do not, nor does the resize of the camera's frame. FCN, DilatedNet, U-Net,
+FC-DenseNet and DeconvNet upsample by transposed convolution, SegNet by unpooling: nothing to align.
+
+ONNX writes the choice into each `Resize` (`coordinate_transformation_mode`: `align_corners` or
+`half_pixel`), OpenVINO and TensorRT implement both by these formulas, and the sizes are constants
+in the graph, so no runtime derives a scale of its own. The parity tests compare the logits of both
+with PyTorch's at a size that no stride divides, where a wrong choice shows.
+"""
+
+_PAIRS = """\
+## What a choice costs
+
+Both sides in one run, interleaved, FP32 on OpenVINO, random weights, 480x360; the ratio is the
+median over the runs.
+"""
+
+
+def page(results: Results) -> str:
+    """Write the page."""
+    parts = [_HEAD, _zoo(), _COLUMNS, _BUILDS, _builds(results), _machine(results)]
+    if results.get("pairs"):
+        parts += [_PAIRS, *(_pair(pair) for pair in results["pairs"])]
+    parts += [_VIEWS, _CORNERS]
+    if "corners" in results:
+        corners = results["corners"]
+        parts.append(
+            f"Aligning corners inside the trained `{corners['network']}`, which was trained\n"
+            f"without, changes the class of {100 * corners['changed']:.2f} % of the pixels of a "
+            "drawn frame.\n"
+        )
+    return "\n".join(parts)
+
+
+def _zoo() -> str:
+    return markdown_table(
+        ("network", "paper", "parameters", "GMACs", "output stride", "field", "mIoU"),
+        (_zoo_row(spec) for spec in MODELS.values()),
+    )
+
+
+def _zoo_row(spec: ModelSpec) -> tuple[str, ...]:
+    figures, card = spec.figures, weights_card(spec.name)
+    return (
+        f"`{spec.name}`",
+        f"{spec.paper.authors.split(',')[0]} {spec.paper.year}",
+        f"{figures.parameters / 1e6:.2f} M",
+        f"{figures.gmacs:.1f}",
+        str(spec.output_stride),
+        f"{figures.receptive_field}{' + picture' if figures.global_context else ''}",
+        f"{100 * card['val']['miou']:.1f}" if card else "",
+    )
+
+
+def _builds(results: Results) -> str:
+    rows = []
+    for name in MODELS:
+        if name in results["networks"]:
+            rows.append(_build_row(name, results["networks"][name]))
+    return markdown_table(
+        (
+            "network",
+            "OpenVINO convolutions",
+            "MB",
+            "s",
+            "agreement",
+            "TensorRT convolutions",
+            "MB",
+            "s",
+        ),
+        rows,
+    )
+
+
+def _build_row(name: str, row: dict[str, Any]) -> tuple[str, ...]:
+    cpu, gpu = row["openvino"], row["tensorrt-rtx"]
+    random = "" if row["weights"] != "none" else " (random)"
+    return (
+        f"`{name}`",
+        _counts(cpu),
+        f"{cpu['bytes'] / 1e6:.1f}",
+        f"{cpu['seconds']:.0f}",
+        f"{100 * cpu['agreement']:.2f} %{random}",
+        _counts(gpu),
+        f"{gpu['bytes'] / 1e6:.1f}",
+        f"{gpu['seconds']:.0f}",
+    )
+
+
+def _counts(build: dict[str, Any]) -> str:
+    return ", ".join(f"{n} {name.upper()}" for name, n in build["convolutions"].items())
+
+
+def _machine(results: Results) -> str:
+    versions = {
+        runtime: row[runtime]["version"].split("-")[0]
+        for row in results["networks"].values()
+        for runtime in ("openvino", "tensorrt-rtx")
+    }
+    named = ", ".join(f"{runtime} {version}" for runtime, version in sorted(versions.items()))
+    return f"{_built_on(results['networks'])}{named}.\n"
+
+
+def _built_on(rows: dict[str, Any]) -> str:
+    """Name the machine of most networks, and the networks of every other one."""
+    machines: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        machines.setdefault(row["machine"], []).append(name)
+    most, *others = sorted(machines, key=lambda machine: -len(machines[machine])) or [""]
+    built = "".join(
+        f"{', '.join(f'`{name}`' for name in machines[other])} on {other}; " for other in others
+    )
+    return f"{most}; {built}"
+
+
+def _pair(pair: dict[str, Any]) -> str:
+    rows = markdown_table(
+        ("", "parameters", "GMACs", "field", "ms"),
+        (
+            (
+                side["name"],
+                f"{side['parameters'] / 1e6:.1f} M",
+                f"{side['gmacs']:.1f}",
+                str(side["receptive_field"]),
+                f"{side['milliseconds']:.0f}",
+            )
+            for side in pair["sides"]
+        ),
+    )
+    first, second = (side["name"] for side in pair["sides"])
+    ratio = f"{first} takes {pair['ratio']:.2f} times as long as {second} ({pair['machine']})."
+    return f"**{pair['title']}**\n\n{rows}\n{ratio}\n"
