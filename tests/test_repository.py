@@ -154,7 +154,7 @@ def test_a_runtime_is_imported_in_two_files_at_most(package: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "pipeline.stream",
+        "pipeline.stream.runner",
         "pipeline.runtimes.registry",
         "pipeline.stream.sources",
         "pipeline.stream.sinks",
@@ -164,6 +164,21 @@ def test_a_runtime_is_imported_in_two_files_at_most(package: str) -> None:
 )
 def test_the_camera_path_is_imported_without_torch(module: str) -> None:
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("pipeline.cli.parser", "numpy"),  # --help
+        ("pipeline.cli.inspect", "numpy"),
+        ("pipeline.runtimes", "numpy"),
+        ("pipeline.stream", "cv2"),
+        ("pipeline.receiver", "pipeline.stream.runner"),
+    ],
+)
+def test_nobody_waits_for_what_they_do_not_use(module: str, absent: str) -> None:
+    code = f"import {module}, sys; sys.exit({absent!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import RuntimeMissingError
-from pipeline.runtimes.compiler import Compiler
-from pipeline.runtimes.session import Session
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
+
+if TYPE_CHECKING:  # NumPy, for which --help need not wait
+    from pipeline.runtimes.compiler import Compiler
+    from pipeline.runtimes.session import Session
 
 #: runtime -> (module:class, what to install where it is missing).
 COMPILERS = {

@@ -143,7 +143,7 @@ def test_a_closed_engine_says_so(small_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["pipeline.stream", "pipeline.runtimes.openvino.session", "pipeline.cli"]
+    "module", ["pipeline.stream.runner", "pipeline.runtimes.openvino.session", "pipeline.cli"]
 )
 def test_the_camera_path_works_without_torch(module: str) -> None:
     code = f"import {module}, sys; assert 'torch' not in sys.modules"

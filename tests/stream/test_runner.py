@@ -375,7 +375,7 @@ def test_a_second_interrupt_quits_at_once(tmp_path: Path) -> None:
 
 def test_streaming_needs_no_torch() -> None:
     code = (
-        "import sys, pipeline.stream, pipeline.stream.sources, pipeline.stream.sinks\n"
+        "import sys, pipeline.stream.runner, pipeline.stream.sources, pipeline.stream.sinks\n"
         "import pipeline.cli.signals\n"
         "import pipeline.stream.sinks.encoder_av, pipeline.runtimes.null\n"
         "assert not {'torch', 'openvino', 'tensorrt', 'onnx'} & set(sys.modules)"
