@@ -134,7 +134,7 @@ def test_the_skips_of_fcn_refine_a_score_that_starts_without_them() -> None:
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = network(x)
-        network.encoder[2][2].conv.bias += 1.0  # conv3_3, which both the trunk and the skip read
+        network.encoder[2][2].conv.bias += 1.0  # conv3_3, which both the next stage and the skip read
         trunk_only = network(x)
         network.skip_scores[1].bias += 1.0
         with_skip = network(x)
