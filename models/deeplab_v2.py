@@ -6,7 +6,9 @@ score layer; on ResNet-101 at output stride 8 a branch is one 3x3 convolution st
 The scores are resized to the picture with corners aligned, as Caffe's ``Interp`` does.
 
 Deviations: one scale (the paper adds the maximum over three scales of the picture), no CRF. The
-ResNet is torchvision's (stride in the 3x3 convolution of a bottleneck).
+ResNet is torchvision's (stride in the 3x3 convolution of a bottleneck). ``deeplab_v2_lite`` is
+ours, for small boards: the ResNet form's branches on the first five stages of EfficientNet-Lite0,
+at output stride 8.
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ from torch import Tensor, nn
 from models.blocks import ConvReLU
 from models.classes import ClassSet
 from models.deeplab_v1 import DILATIONS, FULLY_CONNECTED, POOLS
+from models.efficientnet_lite import EfficientNetLite0
 from models.resnet import ResNet
 from models.vgg import VGG16, scaled_channels
 
 #: Dilations of the four branches ("ASPP-L").
 RATES = (6, 12, 18, 24)
+
+#: Stages of EfficientNet-Lite0 in the lite form: the last two hold four fifths of its weights.
+LITE_STAGES = 5
 
 
 class DeepLabV2(nn.Module):
@@ -34,7 +40,9 @@ class DeepLabV2(nn.Module):
         branches: each maps that map to scores.
     """
 
-    def __init__(self, encoder: VGG16 | ResNet, branches: Iterable[nn.Module]) -> None:
+    def __init__(
+        self, encoder: VGG16 | ResNet | EfficientNetLite0, branches: Iterable[nn.Module]
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.branches = nn.ModuleList(branches)
@@ -67,8 +75,14 @@ def build_deeplab_v2_vgg16(classes: ClassSet, width: float = 1.0) -> DeepLabV2:
 def build_deeplab_v2_resnet(classes: ClassSet, depth: int, width: float = 1.0) -> DeepLabV2:
     """Build the ResNet form, weights random; ``width`` is a factor on all channels."""
     encoder = ResNet(depth, output_stride=8, width=width)
-    branches = (
-        nn.Conv2d(encoder.channels.last, len(classes), 3, padding=rate, dilation=rate)
-        for rate in RATES
-    )
-    return DeepLabV2(encoder, branches)
+    return DeepLabV2(encoder, _score_layers(encoder.channels.last, classes))
+
+
+def build_deeplab_v2_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV2:
+    """Build the EfficientNet form, weights random; ``width`` is a factor on all channels."""
+    encoder = EfficientNetLite0(output_stride=8, stages=LITE_STAGES, width=width)
+    return DeepLabV2(encoder, _score_layers(encoder.channels.last, classes))
+
+
+def _score_layers(inputs: int, classes: ClassSet) -> list[nn.Conv2d]:
+    return [nn.Conv2d(inputs, len(classes), 3, padding=rate, dilation=rate) for rate in RATES]

@@ -139,16 +139,22 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
+        stages: how many of :data:`STAGES` to keep, 3 at least; the first 5 hold a fifth of the
+            weights.
+        width: factor on all channels; published weights fit at 1.
     """
 
-    channels = FeatureChannels(24, 40, 320)
-
-    def __init__(self, output_stride: int = 32) -> None:
+    def __init__(
+        self, output_stride: int = 32, stages: int = len(STAGES), width: float = 1.0
+    ) -> None:
         super().__init__()
-        self.stem = ConvNorm(SameConv2d(3, STEM, 3, 2, bias=False), active=True)
+        kept = [row._replace(channels=round(width * row.channels)) for row in STAGES[:stages]]
+        stem = round(width * STEM)
+        self.channels = FeatureChannels(kept[1].channels, kept[2].channels, kept[-1].channels)
+        self.stem = ConvNorm(SameConv2d(3, stem, 3, 2, bias=False), active=True)
         self.stages = nn.ModuleList()
-        inputs, reached, dilation = STEM, 2, 1
-        for stage in STAGES:
+        inputs, reached, dilation = stem, 2, 1
+        for stage in kept:
             stride, before = stage.stride, dilation
             if reached * stride > output_stride:
                 dilation, stride = dilation * stride, 1
@@ -172,19 +178,24 @@ class EfficientNetLite0(nn.Module):
 
 
 def load_efficientnet_lite0(encoder: EfficientNetLite0, state: Mapping[str, Tensor]) -> None:
-    """Copy the package's weights into ``encoder``, all of them but the ImageNet head.
+    """Copy the package's weights into ``encoder``: all but the ImageNet head and cut stages.
 
     Args:
         encoder: to be filled.
         state: keys such as ``_conv_stem.weight`` and ``_blocks.3._depthwise_conv.weight``.
 
     Raises:
-        WeightsError: a key is missing, left over, or has another shape.
+        WeightsError: a key is missing, unknown, or has another shape.
     """
-    remaining = {key: value for key, value in state.items() if not key.startswith(_HEAD)}
     wanted = encoder.state_dict()
+    with torch.device("meta"):  # names only
+        whole = EfficientNetLite0().state_dict()
+    cut = {_package_key(name) for name in whole if name not in wanted}
+    remaining = {
+        key: value for key, value in state.items() if not key.startswith(_HEAD) and key not in cut
+    }
     for name, target in wanted.items():
-        key = _package_key(name, encoder)
+        key = _package_key(name)
         value = remaining.pop(key, None)
         if value is None or value.shape != target.shape:
             found = "nothing" if value is None else f"shape {tuple(value.shape)}"
@@ -214,7 +225,7 @@ _PARTS = {
 }
 
 
-def _package_key(name: str, encoder: EfficientNetLite0) -> str:
+def _package_key(name: str) -> str:
     """Translate ``stages.2.1.expand.conv.weight`` into ``_blocks.4._expand_conv.weight``."""
     first, *rest = name.split(".")
     if first == "stem":

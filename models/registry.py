@@ -177,6 +177,16 @@ _SPECS = (
         encoder="resnet101",
     ),
     ModelSpec(
+        name="deeplab_v2_lite",
+        builder="models.deeplab_v2:build_deeplab_v2_lite",
+        paper=papers.DEEPLAB_V2,
+        output_stride=8,
+        minimum_size=8,
+        figures=Figures(745_164, 2.2, 731),
+        input=_EFFICIENTNET_INPUT,
+        encoder="efficientnet_lite0",
+    ),
+    ModelSpec(
         name="pspnet_resnet50",
         builder="models.pspnet:build_pspnet",
         paper=papers.PSPNET,

@@ -70,8 +70,8 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
     theirs = model_spec(donor)
     wrong = WeightsError(
         f"--encoder-weights {donor} was given for {spec.name}, their encoders are not the same "
-        f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths count too); pass "
-        "another network, a file, or 'published'"
+        f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths and depths count "
+        "too); pass another network, a file, or 'published'"
     )
     if spec.encoder is None or theirs.encoder not in (spec.encoder, _WHOLE.get(spec.encoder)):
         raise wrong

@@ -232,10 +232,12 @@ def test_deeplab_v1_keeps_stride_8_with_dilation_and_one_wide_fc6() -> None:
 
 
 def test_deeplab_v2_sums_the_scores_of_four_rates() -> None:
-    vgg, resnet = on_meta("deeplab_v2_vgg16"), on_meta("deeplab_v2_resnet101")
+    vgg = on_meta("deeplab_v2_vgg16")
     assert [branch[0].conv.dilation[0] for branch in vgg.branches] == [6, 12, 18, 24]
-    assert [branch.dilation[0] for branch in resnet.branches] == [6, 12, 18, 24]
-    assert {branch.out_channels for branch in resnet.branches} == {11}
+    for name in ("deeplab_v2_resnet101", "deeplab_v2_lite"):
+        branches = on_meta(name).branches
+        assert [branch.dilation[0] for branch in branches] == [6, 12, 18, 24]
+        assert {branch.out_channels for branch in branches} == {11}
 
 
 def test_the_context_module_starts_as_the_identity() -> None:
@@ -319,6 +321,19 @@ def test_efficientnet_lite0_hands_on_strides_4_8_and_its_own() -> None:
             maps = network(torch.randn(1, 3, 64, 96))
         assert [m.shape[1] for m in maps] == list(network.channels)
         assert [m.shape[-1] for m in maps] == [24, 12, 96 // stride]
+
+
+def test_efficientnet_lite0_cut_after_a_stage_computes_what_the_whole_one_has_there() -> None:
+    whole, cut = EfficientNetLite0(8).eval(), EfficientNetLite0(8, stages=5).eval()
+    there = []
+    whole.stages[4].register_forward_hook(lambda module, inputs, output: there.append(output))
+    cut.load_state_dict({name: whole.state_dict()[name] for name in cut.state_dict()})
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        maps, _ = cut(x), whole(x)
+    assert torch.equal(maps.last, there[0])
+    assert [m.shape[1] for m in maps] == list(cut.channels) == [24, 40, 112]
+    assert whole.channels.last == 320  # each has its own
 
 
 def test_one_vgg_serves_all_poolings_as_data() -> None:

@@ -51,6 +51,21 @@ def test_the_package_fills_efficientnet_lite0_strictly(lite0: dict[str, Tensor])
             load_encoder(network, spec, changed)
 
 
+def test_a_cut_encoder_leaves_out_the_weights_of_the_stages_that_it_lacks(
+    lite0: dict[str, Tensor],
+) -> None:
+    spec = model_spec("deeplab_v2_lite")
+    network = build_model(spec)
+    load_encoder(network, spec, lite0)
+    last = network.encoder.stages[4][2].project.conv.weight
+    assert torch.equal(last, lite0["_blocks.10._project_conv.weight"])
+    for key in ("_blocks.16._bn1.weight", "_blocks.11._bn3.weight", "_blocks.11"):
+        with pytest.raises(WeightsError, match=f"1 unknown keys such as {key}"):
+            load_encoder(network, spec, {**lite0, key: torch.zeros(1)})
+    with pytest.raises(WeightsError, match="nothing for _conv_stem"):
+        load_encoder(network, spec, {k: v for k, v in lite0.items() if k.startswith("_blocks")})
+
+
 def test_the_weights_suit_the_normalisation(lite0: dict[str, Tensor], road_data: Path) -> None:
     """Batch norms hold what real pictures made; another input range shows at once."""
     encoder = EfficientNetLite0().eval()

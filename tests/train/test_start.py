@@ -167,7 +167,10 @@ def test_an_encoder_of_another_kind_is_one_line(name: str) -> None:
         start_from_trained_encoder(build_model(spec), spec, "deeplab_v3plus_lite")
 
 
-def test_an_encoder_of_another_width_is_one_line() -> None:
-    spec = model_spec("segnet_lite")
-    with pytest.raises(WeightsError, match="their encoders are not the same"):
-        start_from_trained_encoder(build_model(spec), spec, "segnet")
+@pytest.mark.parametrize(
+    ("name", "donor"), [("segnet_lite", "segnet"), ("deeplab_v2_lite", "deeplab_v3plus_lite")]
+)
+def test_an_encoder_of_another_width_or_depth_is_one_line(name: str, donor: str) -> None:
+    spec = model_spec(name)
+    with pytest.raises(WeightsError, match=r"not the same .*; widths and depths count too"):
+        start_from_trained_encoder(build_model(spec), spec, donor)
