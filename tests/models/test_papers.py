@@ -134,13 +134,13 @@ def test_the_skips_of_fcn_refine_a_score_that_starts_without_them() -> None:
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = network(x)
-        network.encoder[2][2].conv.bias += 1.0  # conv3_3, which both the next stage and the skip read
-        trunk_only = network(x)
+        network.encoder[2][2].conv.bias += 1.0  # conv3_3: stage 4 and the skip read it
+        encoder_only = network(x)
         network.skip_scores[1].bias += 1.0
         with_skip = network(x)
-    assert not torch.allclose(before, trunk_only)
+    assert not torch.allclose(before, encoder_only)
     inside = (..., slice(8, -8), slice(8, -8))
-    assert torch.allclose(with_skip[inside], trunk_only[inside] + 1.0, atol=1e-4)
+    assert torch.allclose(with_skip[inside], encoder_only[inside] + 1.0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["fcn32s", "dilatednet_frontend"])

@@ -136,7 +136,7 @@ def test_fcn_takes_vgg16s_fully_connected_layers_too() -> None:
 
 
 @pytest.mark.parametrize("name", ["deeplab_v1", "deeplab_v2_vgg16", "segnet"])
-def test_networks_with_other_fully_connected_layers_take_the_trunk_alone(name: str) -> None:
+def test_networks_with_other_fully_connected_layers_take_the_encoder_alone(name: str) -> None:
     spec, state = model_spec(name), vgg16_state(classifier=False)
     network = build_model(spec)
     load_encoder(network, spec, state)
