@@ -133,6 +133,17 @@ def test_the_entries_of_pipeline_stay_few() -> None:
     assert len(entries - {"gate", "receiver"}) == MOST_ENTRIES
 
 
+def test_the_page_of_the_layout_leads_to_files_that_exist() -> None:
+    text = (ROOT / "docs/decisions/012-layout.md").read_text(encoding="utf-8")
+    table = text.partition("## Twenty questions")[2].partition("## Old to new")[0]
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 20
+    named = [name for row in rows for name in re.findall(r"`([\w/]+(?:\.py|/))`", row)]
+    assert len(named) >= len(rows)
+    tops = {name: ROOT if name.startswith("calibration/") else ROOT / "pipeline" for name in named}
+    assert [name for name, top in tops.items() if not (top / name).exists()] == []
+
+
 def test_no_tool_leaves_out_the_folders_named_build(tracked: list[Path]) -> None:
     """Git, ruff and pytest have rules of their own against folders of this name."""
     wanted = {ROOT / "pipeline/build/build.py", ROOT / "tests/build/test_build.py"}
