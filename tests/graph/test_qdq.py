@@ -200,7 +200,7 @@ def test_a_bare_convolution_before_a_block_is_its_branch(branch_first: bool) -> 
 
 
 def test_of_two_parallel_convolutions_one_is_the_branch() -> None:
-    """ResNet's blocks that to_fp16 the picture have a convolution on either side."""
+    """ResNet's blocks that halve the picture have a convolution on either side."""
     layers = {"inner": conv(), "down": conv(kernel=1)}
     graph = exported(network(lambda self, x: (self.inner(x) + self.down(x)).relu(), **layers))
     placement = graph.placement()
