@@ -1,0 +1,47 @@
+"""One side of the comparison as a process: asks come in as lines, answers go out as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pipeline
+from benchmarks.regression.work import ROOT, Catalogue
+
+
+def main() -> None:
+    """Answer ``list``, ``time NAME`` and ``figure NAME`` until the asking end closes."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what anyone prints is no answer
+    runtime, folder = sys.argv[1], Path(sys.argv[2])
+    catalogue = Catalogue(runtime, folder)
+    bursts: dict[str, Callable[[], float]] = {}
+
+    def answer(ask: str, name: str) -> object:
+        if ask == "list":
+            assert Path(pipeline.__file__).is_relative_to(ROOT), f"{pipeline.__file__} is measured"
+            return {
+                "times": {name: time.work for name, time in catalogue.times.items()},
+                "figures": {name: figure.unit for name, figure in catalogue.figures.items()},
+            }
+        if ask == "figure":
+            return catalogue.figures[name].measure()
+        if name not in bursts:
+            bursts[name] = catalogue.times[name].open()
+            bursts[name]()  # caches fill, runtimes prepare themselves
+        return bursts[name]()
+
+    for line in sys.stdin:
+        ask, _, name = line.rstrip("\n").partition(" ")
+        try:
+            reply = {"is": answer(ask, name)}
+        except Exception as error:  # the asking end tells it
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
