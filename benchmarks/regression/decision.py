@@ -1,4 +1,4 @@
-"""When is slower slower: the rule on recorded turns."""
+"""When is slower slower: the rule, on turns of head and base."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Loss that counts, and what its whole interval has to lie beyond.
+from benchmarks.regression.work import Figure
+
+#: Loss of time that counts; and what its whole interval has to lie beyond.
 LIMIT, SURE = 0.05, 0.02
 _RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Time of the head over that of the base.
-
-    Attributes:
-        median: over turns.
-        low, high: its 95 % interval, by bootstrap over turns.
-    """
+    """Time of the head over that of the base: ``median`` over turns and its 95 % interval."""
 
     median: float
     low: float
@@ -27,22 +24,22 @@ class Ratio:
 
     @property
     def is_loss(self) -> bool:
-        """Whether a loss of the limit is likely, and one of less than ``SURE`` is not."""
+        """Whether the limit may be reached, and ``SURE`` is passed for certain."""
         return self.high > 1 + LIMIT and self.low > 1 + SURE
 
-    def words(self) -> str:
-        """``1.003 (0.998 to 1.006)``."""
+    def __str__(self) -> str:
         return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def ratio(head: Sequence[float], base: Sequence[float], seed: int = 0) -> Ratio:
-    """Compare the times of bursts that were taken in turns.
-
-    Args:
-        head, base: seconds of a unit, turn by turn.
-        seed: of the resampling.
-    """
+def ratio(head: Sequence[float], base: Sequence[float]) -> Ratio:
+    """Compare seconds of bursts taken in turns; the interval is a bootstrap over turns."""
     ratios = np.asarray(head) / np.asarray(base)
-    drawn = np.random.default_rng(seed).choice(ratios, (_RESAMPLES, len(ratios)))
+    drawn = np.random.default_rng(0).choice(ratios, (_RESAMPLES, len(ratios)))
     low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
     return Ratio(float(np.median(ratios)), float(low), float(high))
+
+
+def is_worse(figure: Figure, head: float, base: float) -> bool:
+    """Compare a figure that a busy machine does not move: exactly, or within its tolerance."""
+    lost = base - head if figure.higher else head - base
+    return lost > figure.tolerance * abs(base)

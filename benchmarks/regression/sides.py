@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+#: What a run found: figures by name for the stored JSON, and lines for its end.
+FIGURES = pytest.StashKey[dict[str, dict[str, Any]]]()
+LINES = pytest.StashKey[list[str]]()
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "benchmarks" / "BASE"
 OUTPUTS = ROOT / "outputs" / "fps"
@@ -17,8 +22,8 @@ OUTPUTS = ROOT / "outputs" / "fps"
 _PACKAGES = ("constraints.txt", "setup.cfg")
 
 
-class BaseError(Exception):
-    """The base cannot be had; the message says why and what to do."""
+class SideError(Exception):
+    """A side cannot be had or measured; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,9 @@ class Base:
     """What the tree is compared with.
 
     Attributes:
-        commit: its hash.
-        date, reason: of the acceptance.
-        figures: values that depend on no machine, so that nothing has to be built for them.
+        commit: its hash, or another name of it.
+        date, reason: of its acceptance.
+        figures: those that depend on no machine, so that nothing has to be built for them.
     """
 
     commit: str
@@ -41,40 +46,36 @@ class Base:
         """Read ``benchmarks/BASE``."""
         return cls(**json.loads(BASE.read_text(encoding="utf-8")))
 
-    def write(self) -> None:
-        """Write ``benchmarks/BASE``."""
-        BASE.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-
-def git(*arguments: str, folder: Path = ROOT) -> str:
+def git(*arguments: str) -> str:
     """Return what git prints.
 
     Raises:
-        BaseError: git refuses.
+        SideError: git refuses.
     """
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise BaseError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+        raise SideError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
 def worktree(revision: str) -> Path:
-    """Check out a commit beside this tree, or return where it is already.
+    """Check out a commit in a folder of its own, or return where that was done before.
 
     Raises:
-        BaseError: it is not in this clone.
+        SideError: it is not in this clone.
     """
     try:
         commit = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    except BaseError as error:
-        raise BaseError(
-            f"the base {revision} is not in this clone; fetch it with "
+    except SideError as error:
+        raise SideError(
+            f"the base {revision} is not in this clone, so nothing can be judged; fetch it with "
             f"'git fetch --depth 1 origin {revision}', or name another with --base"
         ) from error
     folder = OUTPUTS / f"base-{commit[:12]}"
-    if not (folder / "setup.cfg").exists():
+    if not (folder / ".git").exists():
         git("worktree", "prune")
-        git("worktree", "add", "--force", "--detach", str(folder), commit)
+        git("worktree", "add", "--detach", str(folder), commit)
     return folder
 
 
@@ -82,8 +83,8 @@ def interpreter(root: Path) -> str:
     """Return the Python of a side: this one, unless the side asks for other packages."""
     if all((root / name).read_bytes() == (ROOT / name).read_bytes() for name in _PACKAGES):
         return sys.executable
-    sys.stderr.write(f"the base has other packages; making its environment in {root}\n")
-    subprocess.run([root / "scripts/environment.sh"], cwd=root, check=True)
+    sys.stderr.write(f"the base has other packages: its environment is made in {root}\n")
+    subprocess.run([root / "scripts" / "environment.sh"], cwd=root, check=True)
     return str(root / ".venv" / "bin" / "python")
 
 
@@ -96,22 +97,21 @@ class Worker:
     """
 
     def __init__(self, root: Path, runtime: str) -> None:
-        folder = OUTPUTS / ("head" if root == ROOT else f"of-{root.name}")
+        self._side = "head" if root == ROOT else "base"
+        folder = OUTPUTS / "engines" / root.name
         folder.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": "0"}
-        environment["ROADSEG_CACHE"] = ""
+        settings = {"PYTHONPATH": str(root), "PYTHONHASHSEED": "0", "ROADSEG_CACHE": ""}
         command = [interpreter(root), "-m", "benchmarks.regression.worker", runtime, str(folder)]
         self._process = subprocess.Popen(
-            command, cwd=root, env=environment, text=True,
+            command, cwd=root, env={**os.environ, **settings}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self.name = "head" if root == ROOT else "base"
 
     def ask(self, what: str) -> Any:
         """Ask for ``list``, ``time NAME`` or ``figure NAME``.
 
         Raises:
-            BaseError: the side could not do it.
+            SideError: the side could not do it.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -123,7 +123,7 @@ class Worker:
             line = ""
         reply = json.loads(line or '{"error": "the process ended; it says why above"}')
         if "error" in reply:
-            raise BaseError(f"{self.name}, {what}: {reply['error']}")
+            raise SideError(f"{self._side}, {what}: {reply['error']}")
         return reply["is"]
 
     def close(self) -> None:

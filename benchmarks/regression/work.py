@@ -1,19 +1,18 @@
-"""What is compared: every time and every figure by name, measured by the code of one checkout.
+"""What is compared: times and figures by name, measured by the code of one checkout.
 
-A base commit measures with its own copy of this file, so interfaces may change between the two; the
-words in ``work`` say what is done, and have to be the same on both sides.
+A base commit measures with its own copy of this file, so interfaces may change between the two.
+What is done has to stay the same under its name; other work gets another name.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -41,25 +40,22 @@ from pipeline.stream.sources.base import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKS = ("segnet_lite", "deeplab_v3plus_lite")
-#: runtime -> precisions that are compared, and runs of an engine in one burst of about 0.1 s.
+#: runtime -> precision -> runs of an engine in one burst of about 0.1 s.
 RUNTIMES = {
-    "openvino": (("int8", "fp32"), 8),
-    "tensorrt": (("int8", "fp16"), 64),
-    "tensorrt-rtx": (("int8", "fp16"), 64),
+    "openvino": {"int8": 8, "fp32": 4},
+    "tensorrt": {"int8": 64, "fp16": 64},
+    "tensorrt-rtx": {"int8": 64, "fp16": 64},
 }
-_SIZE, _CLIP_FRAMES, _HANDED = (960, 540), 12, 400
+#: Beginning of what the builder of TensorRT for RTX tells; the same on every machine.
+LISTED = "tensorrt-rtx list: "
+_ENGINE_SIZE, _STAGE_SIZE, _FRAMES, _HANDED = (960, 540), (1280, 720), 12, 400
 #: Every so many frames of CamVid's val split are scored.
 _EVERY = 4
 #: Nodes of OpenVINO's executed graph that do no work.
 _IDLE = {"Input", "Output", "Constant", "Result", "Parameter"}
 
-
-@dataclass(frozen=True)
-class Time:
-    """Attributes: ``work``, in words; ``open`` prepares it and gives a burst -> seconds of a unit."""
-
-    work: str
-    open: Callable[[], Callable[[], float]]
+#: Does a burst of work and returns the seconds of one unit of it.
+Burst = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -78,11 +74,6 @@ class Figure:
     higher: bool = False
     tolerance: float = 0.0
 
-    def worse(self, head: float, base: float) -> bool:
-        """Whether ``head`` is worse than ``base``."""
-        lost = base - head if self.higher else head - base
-        return lost > self.tolerance * abs(base)
-
 
 class Catalogue:
     """All times and figures of one runtime; nothing is built or opened before it is asked for.
@@ -94,96 +85,48 @@ class Catalogue:
 
     def __init__(self, runtime: str, folder: Path) -> None:
         self._runtime, self._folder = runtime, folder
-        precisions, burst = RUNTIMES[runtime]
-        self.times: dict[str, Time] = {}
-        self.figures: dict[str, Figure] = {}
+        self._sessions: dict[tuple[str, str], Session] = {}
+        self._image = SyntheticDrive(*_STAGE_SIZE).frame(0)[0]
+        self._frames = SyntheticDrive(*_ENGINE_SIZE).frame(0)[0][None]
+        self._overlay, self._classes = Overlay(CAMVID), _stripes()
+        first = (NETWORKS[0], "int8")
+        #: name -> opens what is timed.
+        self.times: dict[str, Callable[[], Burst]] = {
+            "decode": lambda: partial(_whole, partial(_decode, self._clip(_STAGE_SIZE)), _FRAMES),
+            "draw": lambda: partial(_middle, self._draw, 30),
+            "encode": lambda: partial(_whole, partial(self._encode, self._draw()), _FRAMES),
+            "hand over": lambda: partial(_whole, partial(_hand_over, self._image), _HANDED),
+            "start to first frame": lambda: partial(_whole, partial(self._start, *first), 1),
+        }
+        self.figures = {"draw bytes": Figure("KiB", partial(_kib, self._draw))}
         for network in NETWORKS:
-            for precision in precisions:
-                self._add_engine(network, precision, burst)
-        self._add_stages()
-        first = partial(self._start, NETWORKS[0], precisions[0])
-        self.times["start to first frame"] = Time("a process, one frame of 960x540", lambda: first)
-        if runtime == "openvino":
-            for network in NETWORKS:
-                for precision in RUNTIMES["tensorrt-rtx"][0]:
-                    self._add_layer_list(network, precision)
+            for precision, runs in RUNTIMES[runtime].items():
+                self._add_engine(network, precision, runs)
+            if runtime == "openvino":
+                for precision in RUNTIMES["tensorrt-rtx"]:
+                    name = f"{LISTED}{network} {precision}"
+                    self._add_layers(name, network, precision, "tensorrt-rtx")
 
-    def _add_engine(self, network: str, precision: str, burst: int) -> None:
-        name = f"{network} {precision}"
-        burst = max(burst // (1 if precision == "int8" else 2), 1)
-
-        def latency() -> Callable[[], float]:
-            session = self._session(network, precision)
-            return partial(_middle, partial(session.run, self._frame[None]), burst)
-
-        def file_to_video() -> Callable[[], float]:
-            session = self._session(network, precision)
-            return partial(_whole, partial(self._stream, session), _CLIP_FRAMES)
-
-        self.times[f"{name} latency"] = Time(f"median of {burst} frames of 960x540", latency)
-        self.times[f"{name} file to video"] = Time("12 frames of 960x540", file_to_video)
-        self.figures[f"{name} bytes of a run"] = Figure(
-            "KiB", lambda: _kib(partial(self._session(network, precision).run, self._frame[None]))
-        )
+    def _add_engine(self, network: str, precision: str, runs: int) -> None:
+        name, once = f"{network} {precision}", partial(self._infer, network, precision)
+        stream = partial(self._stream, network, precision)
+        self.times[f"{name} latency"] = lambda: partial(_middle, once, runs)
+        self.times[f"{name} file to video"] = lambda: partial(_whole, stream, _FRAMES)
+        self.figures[f"{name} bytes of a run"] = Figure("KiB", partial(_kib, once))
         if os.environ.get("ROADSEG_DATA"):
             miou = partial(self._miou, network, precision)
             self.figures[f"{name} mIoU"] = Figure("%", miou, higher=True)
-        self.figures[f"{name} kernels"] = Figure(
-            "kernels", lambda: _kernels(self._engine(network, precision))
-        )
-        if precision == "int8":
-            self.figures[f"{name} convolutions"] = Figure(
-                "convolutions in INT8",
-                lambda: self._engine(network, "int8").manifest.layers.counts()["int8"],
-                higher=True,
-            )
+        self._add_layers(name, network, precision, self._runtime)
 
-    def _add_layer_list(self, network: str, precision: str) -> None:
-        """What the builder of TensorRT for RTX says of its engine; it needs no GPU."""
-        name = f"{network} {precision} on tensorrt-rtx"
-
-        def engine() -> Engine:
-            return self._engine(network, precision, "tensorrt-rtx")
-
+    def _add_layers(self, name: str, network: str, precision: str, runtime: str) -> None:
+        engine = partial(self._engine, network, precision, runtime)
         self.figures[f"{name} kernels"] = Figure("kernels", lambda: _kernels(engine()))
-        self.figures[f"{name} convolutions"] = Figure(
-            f"convolutions in {precision.upper()}",
-            lambda: engine().manifest.layers.counts()[precision],
-            higher=True,
+        self.figures[f"{name} convolutions in {precision}"] = Figure(
+            "convolutions", lambda: engine().manifest.layers.counts()[precision], higher=True
         )
         self.figures[f"{name} size"] = Figure(
             "MB", lambda: sum(file.bytes for file in engine().manifest.files) / 1e6, tolerance=0.02
         )
-
-    def _add_stages(self) -> None:
-        size = (1280, 720)
-        image = SyntheticDrive(*size).frame(0)[0]
-        classes, overlay = _stripes(), Overlay(CAMVID)
-
-        def draw() -> Image:
-            shares = class_shares(classes, len(CAMVID))
-            return overlay.draw(image, classes, shares, "25.0 fps   age 40 ms")
-
-        def decode() -> Callable[[], float]:
-            clip = self._clip(size)
-            return partial(_whole, partial(_decode, clip), 2 * _CLIP_FRAMES)
-
-        def encode() -> Callable[[], float]:
-            drawn, path = draw(), self._folder / "encoded.mp4"
-            return partial(_whole, partial(_encode, drawn, path), _CLIP_FRAMES)
-
-        def hand_over() -> Callable[[], float]:
-            return partial(_whole, partial(_hand_over, image), _HANDED)
-
-        self.times["decode"] = Time("24 frames of 1280x720", decode)
-        self.times["draw"] = Time("median of 30 frames of 1280x720", lambda: partial(_middle, draw, 30))
-        self.times["encode"] = Time("12 frames of 1280x720", encode)
-        self.times["hand over"] = Time("400 frames of 1280x720", hand_over)
-        self.figures["draw bytes"] = Figure("KiB", lambda: _kib(draw))
-
-    @cached_property
-    def _frame(self) -> Image:
-        return SyntheticDrive(*_SIZE).frame(0)[0]
 
     @cached_property
     def _engines(self) -> Path:
@@ -191,72 +134,77 @@ class Catalogue:
         listed = ["git", "ls-files", "-coz", "--exclude-standard", "models", "calibration",
                   "pipeline", "constraints.txt"]  # fmt: skip
         names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        paths = [ROOT / name for name in sorted(filter(None, names.split("\0")))]
         digest = sha256()
-        for name in sorted(filter(None, names.split("\0"))):
-            if (ROOT / name).is_file():
-                digest.update(name.encode() + (ROOT / name).read_bytes())
-        return self._folder / "engines" / digest.hexdigest()[:16]
+        for path in filter(Path.is_file, paths):
+            digest.update(path.name.encode() + path.read_bytes())
+        return self._folder / digest.hexdigest()[:16]
 
-    def _engine(self, network: str, precision: str, runtime: str | None = None) -> Engine:
-        folder = self._engines / f"{network}-{runtime or self._runtime}-{precision}"
-        if not any(folder.glob("*.json")):
-            command = [sys.executable, "-m", "pipeline", "build", network, "--precision", precision,
-                       "--runtime", runtime or self._runtime, "--output", str(folder)]  # fmt: skip
-            built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-            if built.returncode:
-                raise RuntimeError(f"building {network} in {precision}: {built.stderr[-2000:]}")
-        [manifest] = folder.glob("*.json")
+    def _engine(self, network: str, precision: str, runtime: str) -> Engine:
+        manifest = self._engines / f"{network}-{runtime}-{precision}.json"
+        if not manifest.exists():
+            command = ["build", network, "--precision", precision, "--runtime", runtime,
+                       "--output", str(self._engines)]  # fmt: skip
+            _command(command, dict(os.environ))
         return load_engine(manifest)
-
-    @cached_property
-    def _opened(self) -> dict[tuple[str, str], Session]:
-        return {}
 
     def _session(self, network: str, precision: str) -> Session:
         key = (network, precision)
-        if key not in self._opened:
-            self._opened[key] = open_session(self._engine(*key))
-        return self._opened[key]
+        if key not in self._sessions:
+            self._sessions[key] = open_session(self._engine(*key, self._runtime))
+        return self._sessions[key]
+
+    def _infer(self, network: str, precision: str) -> None:
+        self._session(network, precision).run(self._frames)
 
     def _clip(self, size: tuple[int, int]) -> Path:
-        path = self._folder / f"clip{size[1]}.mp4"
+        path = self._folder / f"{size[1]}.mp4"
         if not path.exists():
-            write_clip(path, size, _CLIP_FRAMES * (2 if size[1] == 720 else 1))
+            write_clip(path, size, _FRAMES)
         return path
 
-    def _stream(self, session: Session) -> None:
-        source = open_source(str(self._clip(_SIZE)))
+    def _stream(self, network: str, precision: str) -> None:
+        source = open_source(str(self._clip(_ENGINE_SIZE)))
         options = SinkOptions(CAMVID, source.name, source.fps, force=True)
         sinks = open_sinks([str(self._folder / "out.mp4")], options)
-        run(session, source, sinks, StreamOptions(CAMVID))
+        run(self._session(network, precision), source, sinks, StreamOptions(CAMVID))
 
-    def _start(self, network: str, precision: str) -> float:
-        path, clip = self._engine(network, precision).path, self._clip(_SIZE)
-        command = [sys.executable, "-m", "pipeline", "run", str(path), "--source", str(clip),
-                   "--frames", "1"]  # fmt: skip
+    def _start(self, network: str, precision: str) -> None:
+        path, clip = self._engine(network, precision, self._runtime).path, self._clip(_ENGINE_SIZE)
         # As on a user's machine: what was compiled or imported once is not made again.
         kept = {name: str(self._folder / name) for name in ("ROADSEG_CACHE", "PYTHONPYCACHEPREFIX")}
         environment = {**os.environ, **kept}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        started = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-        return time.perf_counter() - started
+        _command(["run", str(path), "--source", str(clip), "--frames", "1"], environment)
+
+    def _draw(self) -> Image:
+        shares = class_shares(self._classes, len(CAMVID))
+        return self._overlay.draw(self._image, self._classes, shares, "25.0 fps   age 40 ms")
+
+    def _encode(self, drawn: Image) -> None:
+        [sink] = open_sinks([str(self._folder / "drawn.mp4")], SinkOptions(fps=25.0, force=True))
+        with sink:
+            for index in range(_FRAMES):
+                frame = Frame(drawn, index, 0.0, f"{index:06d}")
+                sink.write(Result(frame, self._classes, 0.0, overlay=drawn))
 
     def _miou(self, network: str, precision: str) -> float:
-        data = Path(os.environ["ROADSEG_DATA"], "camvid", "val")
-        folder = open_labelled_folder(data, CAMVID)
+        folder = open_labelled_folder(Path(os.environ["ROADSEG_DATA"], "camvid", "val"), CAMVID)
         samples = (folder[index] for index in range(0, len(folder), _EVERY))
         return round(100 * evaluate(self._session(network, precision), samples, CAMVID).miou, 2)
 
 
-def _middle(work: Callable[[], object], count: int) -> float:
-    """Median seconds of ``count`` runs."""
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+def _command(arguments: list[str], environment: dict[str, str]) -> None:
+    """Run the project's command of this checkout."""
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def _middle(work: Callable[[], object], runs: int) -> float:
+    """Median seconds of a run."""
+    return statistics.median(_whole(work, 1) for _ in range(runs))
 
 
 def _whole(work: Callable[[], object], units: int) -> float:
@@ -302,26 +250,15 @@ def _decode(clip: Path) -> None:
             pass
 
 
-def _encode(drawn: Image, path: Path) -> None:
-    classes = _stripes()
-    [sink] = open_sinks([str(path)], SinkOptions(fps=25.0, force=True))
-    with sink:
-        for index in range(_CLIP_FRAMES):
-            frame = Frame(drawn, index, 0.0, f"{index:06d}")
-            sink.write(Result(frame, classes, 0.0, overlay=drawn))
-
-
 class _Pictures(Source):
     """One picture again and again."""
 
     def __init__(self, image: Image) -> None:
         super().__init__("pictures")
-        self._frames: Iterable[Frame] = iter(
-            Frame(image, index, time.monotonic(), f"{index:06d}") for index in range(_HANDED)
-        )
+        self._frames = (Frame(image, i, time.monotonic(), f"{i:06d}") for i in range(_HANDED))
 
     def _read(self) -> Frame | None:
-        return next(iter(self._frames), None)
+        return next(self._frames, None)
 
 
 def _hand_over(image: Image) -> None:

@@ -5,32 +5,28 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pipeline
-from benchmarks.regression.work import ROOT, Catalogue
+from benchmarks.regression.work import ROOT, Burst, Catalogue
 
 
 def main() -> None:
     """Answer ``list``, ``time NAME`` and ``figure NAME`` until the asking end closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what anyone prints is no answer
-    runtime, folder = sys.argv[1], Path(sys.argv[2])
-    catalogue = Catalogue(runtime, folder)
-    bursts: dict[str, Callable[[], float]] = {}
+    catalogue = Catalogue(sys.argv[1], Path(sys.argv[2]))
+    bursts: dict[str, Burst] = {}
 
     def answer(ask: str, name: str) -> object:
         if ask == "list":
-            assert Path(pipeline.__file__).is_relative_to(ROOT), f"{pipeline.__file__} is measured"
-            return {
-                "times": {name: time.work for name, time in catalogue.times.items()},
-                "figures": {name: figure.unit for name, figure in catalogue.figures.items()},
-            }
+            if not Path(pipeline.__file__).is_relative_to(ROOT):
+                raise RuntimeError(f"{pipeline.__file__} would be measured, expected one in {ROOT}")
+            return [*catalogue.times, *catalogue.figures]
         if ask == "figure":
             return catalogue.figures[name].measure()
         if name not in bursts:
-            bursts[name] = catalogue.times[name].open()
+            bursts[name] = catalogue.times[name]()
             bursts[name]()  # caches fill, runtimes prepare themselves
         return bursts[name]()
 

@@ -1,0 +1,162 @@
+"""This commit against the base commit, in turns on this machine: the gate of ``check_fps.sh``.
+
+What pytest-benchmark records are the times of this commit, as the worker process took them;
+``ratio_to_base`` and its interval stand in ``extra_info``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.regression.decision import is_worse, ratio
+from benchmarks.regression.sides import (
+    FIGURES,
+    LINES,
+    OUTPUTS,
+    ROOT,
+    Base,
+    SideError,
+    Worker,
+    worktree,
+)
+from benchmarks.regression.work import Catalogue
+
+pytestmark = pytest.mark.regression
+
+#: Turns of a time: as many as ``_SECONDS`` are enough for, between these bounds.
+_FEWEST, _MOST, _SECONDS = 10, 24, 12.0
+_spent = 0.0
+
+
+def seconds_in_worker() -> float:
+    """Timer for pytest-benchmark: it goes on by what the worker of this commit took."""
+    return _spent
+
+
+class Sides:
+    """The workers of both sides.
+
+    Args:
+        runtime: of the engines.
+        revision: the base in place of the accepted one; ``none`` for this tree alone.
+    """
+
+    def __init__(self, runtime: str, revision: str | None) -> None:
+        self.accepted = Base.read() if revision is None else Base(revision)
+        self.base = None
+        if revision != "none":
+            self.base = Worker(worktree(self.accepted.commit), runtime)
+        self.head = Worker(ROOT, runtime)
+        self.names: list[str] = self.head.ask("list")
+        self.base_names: list[str] = self.base.ask("list") if self.base else self.names
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a base that measures this."""
+        return self.base is not None and name in self.base_names
+
+    def turn(self, name: str, number: int) -> tuple[float, float]:
+        """Let both do a burst, every other time in the other order; seconds of head and base."""
+        if self.base is None or name not in self.base_names:
+            return self.head.ask(f"time {name}"), float("nan")
+        if number % 2:
+            base = self.base.ask(f"time {name}")
+            return self.head.ask(f"time {name}"), base
+        return self.head.ask(f"time {name}"), self.base.ask(f"time {name}")
+
+    def close(self) -> None:
+        """End both."""
+        for worker in filter(None, (self.head, self.base)):
+            worker.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for every time and every figure that ``--only`` leaves."""
+    runtime, only = (metafunc.config.getoption(name) for name in ("runtime", "only"))
+    catalogue = Catalogue(runtime, OUTPUTS)
+    for argument, names in (("time", catalogue.times), ("figure", catalogue.figures)):
+        if argument in metafunc.fixturenames:
+            wanted = [name for name in names if not only or any(part in name for part in only)]
+            metafunc.parametrize(argument, wanted)
+
+
+@pytest.fixture(scope="session")
+def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
+    """Both sides; without the base nothing can be judged."""
+    try:
+        opened = Sides(request.config.getoption("runtime"), request.config.getoption("base"))
+    except SideError as error:
+        pytest.exit(f"error: {error}", returncode=3)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.benchmark(timer=seconds_in_worker)
+def test_time(
+    time: str, sides: Sides, benchmark: BenchmarkFixture, request: pytest.FixtureRequest
+) -> None:
+    """Fails where this commit took longer, twice."""
+    sides.turn(time, 0)  # opens what is timed
+    started = perf_counter()
+    sides.turn(time, 1)
+    rounds = round(min(_MOST, max(_FEWEST, _SECONDS / (perf_counter() - started))))
+    heads: list[float] = []
+    bases: list[float] = []
+
+    def turn() -> None:
+        global _spent
+        head, base = sides.turn(time, len(heads))
+        heads.append(head)
+        bases.append(base)
+        _spent += head
+
+    benchmark.pedantic(turn, rounds=rounds)
+    median = benchmark.stats.stats.median
+    benchmark.extra_info["fps"] = 1 / median
+    if not sides.knows(time):
+        request.config.stash[LINES].append(f"{time}: {1e3 * median:.2f} ms, not in the base")
+        return
+    first = ratio(heads, bases)
+    benchmark.extra_info["ratio_to_base"] = vars(first)
+    said = f"{time}: {1e3 * median:.2f} ms, {first} of the base"
+    if first.is_loss:
+        again = ratio(*zip(*(sides.turn(time, number) for number in range(rounds)), strict=True))
+        benchmark.extra_info["ratio_to_base_again"] = vars(again)
+        said += f", again {again}"
+        if again.is_loss:
+            pytest.fail(f"slower: {said}", pytrace=False)
+    request.config.stash[LINES].append(said)
+
+
+def test_figure(figure: str, sides: Sides, request: pytest.FixtureRequest) -> None:
+    """Fails where a figure that no other process moves is worse."""
+    kind = Catalogue(request.config.getoption("runtime"), OUTPUTS).figures[figure]
+    head = sides.head.ask(f"figure {figure}")
+    request.config.stash[FIGURES][figure] = {"value": head, "unit": kind.unit}
+    said = f"{figure}: {head:g} {kind.unit}"
+    if figure in sides.accepted.figures:
+        base = sides.accepted.figures[figure]
+    elif sides.base is not None and figure in sides.base_names:
+        base = sides.base.ask(f"figure {figure}")
+    else:
+        request.config.stash[LINES].append(f"{said}, not in the base")
+        return
+    request.config.stash[FIGURES][figure]["base"] = base
+    if is_worse(kind, head, base):
+        pytest.fail(f"worse: {said}, the base has {base:g}", pytrace=False)
+    if head != base:
+        request.config.stash[LINES].append(f"{said}, better or as good; the base has {base:g}")
+
+
+def test_nothing_is_missing(sides: Sides) -> None:
+    """What the base measures, this commit measures as well."""
+    missing = [name for name in sides.base_names if name not in sides.names]
+    if missing:
+        pytest.fail(
+            f"no longer measured: {', '.join(missing)}; restore it, or accept the loss with "
+            "scripts/check_fps.sh --accept --reason TEXT",
+            pytrace=False,
+        )
