@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
 
-from benchmarks.regression.sides import FIGURES, LINES
-from benchmarks.regression.work import RUNTIMES
+from benchmarks.regression import plugin
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Frames, Session
+
+pytest_benchmark_update_json = plugin.pytest_benchmark_update_json
+pytest_terminal_summary = plugin.pytest_terminal_summary
 
 #: Frames of the clip that is segmented from end to end.
 CLIP_FRAMES = 40
@@ -34,34 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--slow", action="store_true", help="also what takes minutes: torch.compile, calibration"
     )
-    parser.addoption(
-        "--base", help="commit to compare with; 'none' for none; default: that of benchmarks/BASE"
-    )
-    parser.addoption(
-        "--only", action="append", help="in test_regression.py, what has this in its name"
-    )
-    parser.addoption(
-        "--runtime", choices=tuple(RUNTIMES), default="openvino", help="of test_regression.py"
-    )
+    plugin.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep compiled engines of benchmarks out of the user's cache."""
     os.environ["ROADSEG_CACHE"] = ""
-    config.stash[FIGURES], config.stash[LINES] = {}, []
-
-
-def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Keep with the times what is none."""
-    output_json["figures"] = config.stash[FIGURES]
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say how this commit compares with the base."""
-    for line in config.stash[LINES]:
-        terminalreporter.write_line(line)
+    plugin.pytest_configure(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

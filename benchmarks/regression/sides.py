@@ -10,11 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-#: What a run found: figures by name for the stored JSON, and lines for its end.
-FIGURES = pytest.StashKey[dict[str, dict[str, Any]]]()
-LINES = pytest.StashKey[list[str]]()
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "benchmarks" / "BASE"
 OUTPUTS = ROOT / "outputs" / "fps"
