@@ -234,7 +234,7 @@ def _kernels(engine: Engine) -> float:
     """Kernels of an engine: OpenVINO's executed graph, or the list of TensorRT's builder."""
     manifest = engine.manifest
     if manifest.runtime != "openvino":
-        return float(manifest.settings["kernels"])
+        return float(manifest.layers.kernels or 0)
     model = compile_for_cpu(engine.path, manifest.precision).get_runtime_model()
     kinds = [node.get_rt_info()["layerType"].astype(str) for node in model.get_ops()]
     return float(len([kind for kind in kinds if kind not in _IDLE]))
