@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, colour, names, points, positive, size, sizes
+from pipeline.cli.values import amount, batch, colour, layers, names, points, positive, size, sizes
 from pipeline.runtimes.registry import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -138,6 +138,13 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="what INT8 may lose on --data, in percentage points; default: 0.5",
     )
+    parser.add_argument(
+        "--high-precision",
+        type=layers,
+        default=(),
+        metavar="LAYER,LAYER",
+        help="convolutions, or beginnings of their names, that stay out of INT8",
+    )
 
 
 def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +154,7 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
         type=names,
         default=(),
         metavar="sm86,sm89",
-        help="GPU architectures to build for; default: all that the runtime knows",
+        help="GPU architectures to build for; default: Ampere and later; sm75 (Turing) only alone",
     )
     group.add_argument(
         "--front-end",
@@ -177,6 +184,8 @@ def check_build(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
     """Refuse options of one kind of network, or of a bundle, where another is built."""
     _check_foreign(parser, options)
     model = options.model or ""
+    if options.high_precision and options.precision in {"fp32", "fp16", "bf16"}:
+        parser.error("build: --high-precision is an option of --precision int8")
     options.from_bundle = model.endswith(".zip") or "/" in model
     if options.from_bundle:
         given = [name for name in _OF_A_NETWORK if getattr(options, name) is not None]

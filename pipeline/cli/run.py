@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from models.classes import ClassSet
 from pipeline.cli.outcome import Outcome, step_bar
 from pipeline.cli.signals import stop_on_signal
-from pipeline.engine.manifest import Engine
-from pipeline.errors import EngineError
+from pipeline.engine.manifest import Engine, load_engine
+from pipeline.errors import EngineError, IncompatibleEngineError
 from pipeline.runtimes.cache import cache_folder
-from pipeline.runtimes.registry import open_engine
+from pipeline.runtimes.registry import open_engine, open_session
 from pipeline.runtimes.reload import WatchedSession
 from pipeline.runtimes.session import Session
 from pipeline.stream import StreamInput, StreamOptions, run_inputs
@@ -76,18 +76,25 @@ def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
 
 
 def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, Session]:
+    refused: EngineError
     try:
-        return open_engine(path, options.hint, cache_folder())
-    except EngineError as error:
-        if not options.rebuild:
-            raise
-        # Rarely needed, and a camera should not wait for it.
-        from pipeline.build.from_bundle import rebuild_engine
+        engine = load_engine(path)
+    except EngineError as error:  # missing or damaged
+        refused = error
+    else:
+        try:
+            return engine, open_session(engine, options.hint, cache_folder())
+        except IncompatibleEngineError as error:  # of other failures building is no cure
+            refused = error
+    if not options.rebuild:
+        raise refused
+    # Rarely needed, and a camera should not wait for it.
+    from pipeline.build.from_bundle import rebuild_engine
 
-        print(f"building the engine again: {error}", file=sys.stderr, flush=True)
-        with step_bar(quiet=options.json) as progress:
-            rebuild_engine(path, progress)
-        return open_engine(path, options.hint, cache_folder())
+    print(f"building the engine again: {refused}", file=sys.stderr, flush=True)
+    with step_bar(quiet=options.json) as progress:
+        rebuild_engine(path, progress)
+    return open_engine(path, options.hint, cache_folder())
 
 
 def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:

@@ -31,13 +31,21 @@ class LayerPrecisions:
     """Precision of every convolution, as read back from what was built.
 
     Attributes:
-        source: ``engine`` when the finished engine was asked (what is executed), ``network`` when
-            only the network before serialisation could be (what is planned).
+        source: ``engine`` when the finished engine was asked (what is executed), ``builder`` when
+            the builder listed what it made (as good), ``network`` when only the network before
+            serialisation could be asked (what is planned).
         convolutions: layer name -> ``int8``, ``fp16``, ``bf16`` or ``fp32``.
+        kernels: that one run launches, where the builder listed them.
     """
 
     source: str
     convolutions: Mapping[str, str]
+    kernels: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether they are what is executed, not only what was planned."""
+        return self.source in {"engine", "builder"}
 
     def counts(self) -> dict[str, int]:
         """Convolutions per precision; the three that users ask for are always present."""
@@ -71,7 +79,8 @@ class Manifest:
         layers: precision of each convolution, read back after the build.
         runtime, runtime_version: who built it and runs it.
         built_on: ``os``, ``machine``, and where a GPU took part ``gpu`` and ``driver``.
-        targets: GPU architectures such as ``sm86``; empty on a CPU.
+        targets: GPU architectures such as ``sm86``, or ``sm80+`` for that one and all later ones;
+            empty on a CPU.
         files: of the engine, in loading order.
         calibration: fingerprint of INT8 calibration, None without.
         accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
@@ -106,6 +115,8 @@ class Manifest:
         """Return the manifest as plain JSON values, ``layers`` with its counts."""
         document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
         document["layers"]["counts"] = self.layers.counts()
+        if self.layers.kernels is None:
+            del document["layers"]["kernels"]
         return document
 
 
@@ -155,13 +166,22 @@ def load_engine(path: Path) -> Engine:
     return read_verified(manifest_path, _KIND)
 
 
+def read_manifest(manifest_path: Path, kind: str = _KIND) -> Manifest:
+    """Read a manifest of ``kind``; the files that it names may be gone.
+
+    Raises:
+        EngineError: damaged, or of another kind or format; the field is named.
+    """
+    return _parse(_read_document(manifest_path), manifest_path, kind)
+
+
 def read_verified(manifest_path: Path, kind: str) -> Engine:
     """Read a manifest of ``kind``, and verify the files that it names.
 
     Raises:
         EngineError: damaged, or of another kind or format; the field or the file is named.
     """
-    manifest = _parse(_read_document(manifest_path), manifest_path, kind)
+    manifest = read_manifest(manifest_path, kind)
     for file in manifest.files:
         _verify(manifest_path.parent / file.name, file)
     return Engine(manifest, manifest_path.parent)
@@ -217,7 +237,9 @@ def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
         fields["classes"] = ClassSet(
             tuple(classes["names"]), tuple(map(tuple, classes["palette"])), classes["void"]
         )
-        fields["layers"] = LayerPrecisions(layers["source"], layers["convolutions"])
+        fields["layers"] = LayerPrecisions(
+            layers["source"], layers["convolutions"], layers.get("kernels")
+        )
         fields["input"] = InputSpec(
             **{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])}
         )

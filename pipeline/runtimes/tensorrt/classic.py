@@ -32,7 +32,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         module: ModuleType = tensorrt
         return module
 
-    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+    def check_targets(self, targets: tuple[str, ...], precision: str) -> tuple[str, ...]:
         if targets:
             raise BuildError(
                 f"--target {','.join(targets)} was given with --runtime tensorrt, which builds for "

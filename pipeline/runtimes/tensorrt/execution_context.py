@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
+from pipeline.engine.compatibility import GpuInfo
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
 from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.log import collecting_logger
+from pipeline.runtimes.tensorrt.start import load_engine, start_runtime
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +27,15 @@ class ExecutionContext:
     Args:
         engine: verified.
         trt: ``tensorrt`` or ``tensorrt_rtx``.
+        gpu: that it runs on.
         graphs: let TensorRT for RTX replay runs as CUDA graphs (docs/decisions/009).
 
     Raises:
         EngineError: TensorRT does not load it, or it is not what its manifest says.
+        RuntimeMissingError: TensorRT does not start here.
     """
 
-    def __init__(self, engine: Engine, trt: Any, graphs: bool = False) -> None:
+    def __init__(self, engine: Engine, trt: Any, gpu: GpuInfo, graphs: bool = False) -> None:
         self._trt = trt
         self._engine = engine
         self._logger = collecting_logger(trt)
@@ -39,10 +43,8 @@ class ExecutionContext:
         self._profiler: Any = None
         with ExitStack() as stack:
             stack.callback(self._forget)
-            self._runtime = trt.Runtime(self._logger)
-            self._loaded = self._checked(
-                self._runtime.deserialize_cuda_engine(engine.path.read_bytes()), "load it"
-            )
+            self._runtime = start_runtime(trt, self._logger, gpu)
+            self._loaded = load_engine(trt, self._runtime, engine, self._logger)
             self.input, self.output = self._ends()
             self._context = self._checked(self._open_context(graphs), "prepare to run it")
             stack.pop_all()

@@ -109,7 +109,7 @@ class TensorRTSession(Session):
         self._closed = False
         self._painter: Painter | None = None
         with gpu.active(), ExitStack() as stack:
-            self._context = ExecutionContext(engine, trt, graphs)
+            self._context = ExecutionContext(engine, trt, gpu.info, graphs)
             stack.callback(self._context.release)
             self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
             self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
