@@ -78,6 +78,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
             options.order,
             options.layout,
             options.output_name,
+            options.threshold,
         )
 
     asked = BuildOptions(

@@ -22,7 +22,7 @@ _OF_A_NETWORK = (
     "front_end",
 )
 #: Options of networks in ONNX files, and those that only our own have.
-_OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name")
+_OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name", "threshold")
 _OF_OURS = ("output_stride", "weights")
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
@@ -119,6 +119,13 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         "--output-name",
         metavar="TENSOR",
         help="logits, any tensor of the file; default: found from its outputs",
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        metavar="VALUE",
+        help="of an output with one channel: above it the second class is meant, such as 0.5 for a "
+        "probability; default: read from the file",
     )
 
 
