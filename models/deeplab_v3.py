@@ -104,10 +104,10 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        stride4, stride8, last = self.encoder(x)
-        y = self.aspp(last)
+        maps = self.encoder(x)
+        y = self.aspp(maps.last)
         for stage, skip in zip(
-            self.decoder, (self.skip8(stride8), self.skip4(stride4)), strict=True
+            self.decoder, (self.skip8(maps.stride8), self.skip4(maps.stride4)), strict=True
         ):
             y = stage(torch.cat([_resized(y, skip), skip], 1))
         return _resized(self.classifier(y), x)

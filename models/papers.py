@@ -20,6 +20,9 @@ FCN16 = replace(FCN, idea="skips of scores")
 #: Long et al. did not use CamVid; the figure is the one that Jegou et al. 2017 compare with.
 FCN8 = replace(FCN16, camvid_test_miou=0.570)
 
+#: The paper has no narrow FCN, so no figures for one.
+FCN_LITE = replace(FCN8, camvid_test_miou=None, parameters=None)
+
 DECONVNET = Paper(
     title="Learning Deconvolution Network for Semantic Segmentation",
     authors="Noh, Hong, Han",

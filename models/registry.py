@@ -48,6 +48,16 @@ _SPECS = (
         encoder="vgg16",
     ),
     ModelSpec(
+        name="fcn8s_lite",
+        builder="models.fcn:build_fcn8s_lite",
+        paper=papers.FCN_LITE,
+        output_stride=32,
+        minimum_size=32,
+        figures=Figures(3_802_569, 1.5, 979),
+        input=_EFFICIENTNET_INPUT,
+        encoder="efficientnet_lite0",
+    ),
+    ModelSpec(
         name="deconvnet",
         builder="models.deconvnet:build_deconvnet",
         paper=papers.DECONVNET,

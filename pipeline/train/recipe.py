@@ -98,6 +98,7 @@ _COMPARED = replace(_LITE, steps=5000, batch=4, encoder_rate=0.4, validate_every
 
 RECIPES = {
     "deeplab_v2_lite": _COMPARED,
+    "fcn8s_lite": _COMPARED,
     "deeplab_v3_lite": _LITE_DENSE,
     # 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
     # pictures that it sees in use it stopped at 76.5 (docs/experiments.md).

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import ConvReLU
-from models.classes import ClassSet
+from models.classes import CAMVID, ClassSet
 from models.deconvnet import DECODER, DeconvNet
 from models.deeplab_v3 import build_deeplab_v3_resnet
 from models.dilatednet import ContextModule
 from models.efficientnet_lite import EfficientNetLite0, SameConv2d
-from models.fcn import FCN
+from models.fcn import build_fcn
 from models.measure import cost_of
 from models.pooling import adaptive_average_pool, ceil_max_pool
 from models.pspnet import PyramidPooling
@@ -130,7 +130,7 @@ def test_upsampling_starts_as_bilinear_interpolation(factor: int) -> None:
 
 
 def test_the_skips_of_fcn_refine_a_score_that_starts_without_them() -> None:
-    network = FCN(11, 8, width=1 / 16).eval()
+    network = build_fcn(CAMVID, 8, width=1 / 16).eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = network(x)
@@ -314,13 +314,13 @@ def test_same_padding_puts_the_odd_pixel_on_the_right(size: int, kernel: int) ->
     assert expected.shape[-1] == -(-size // 2)
 
 
-def test_efficientnet_lite0_hands_on_strides_4_8_and_its_own() -> None:
+def test_efficientnet_lite0_hands_on_a_map_of_each_stride_and_its_last() -> None:
     for stride in (32, 16, 8):
         network = EfficientNetLite0(output_stride=stride).eval()
         with torch.no_grad():
             maps = network(torch.randn(1, 3, 64, 96))
         assert [m.shape[1] for m in maps] == list(network.channels)
-        assert [m.shape[-1] for m in maps] == [24, 12, 96 // stride]
+        assert [m.shape[-1] for m in maps] == [48, 24, 12, 96 // min(stride, 16), 96 // stride]
 
 
 def test_efficientnet_lite0_cut_after_a_stage_computes_what_the_whole_one_has_there() -> None:
@@ -332,7 +332,7 @@ def test_efficientnet_lite0_cut_after_a_stage_computes_what_the_whole_one_has_th
     with torch.no_grad():
         maps, _ = cut(x), whole(x)
     assert torch.equal(maps.last, there[0])
-    assert [m.shape[1] for m in maps] == list(cut.channels) == [24, 40, 112]
+    assert [m.shape[1] for m in maps] == list(cut.channels) == [16, 24, 40, 112, 112]
     assert whole.channels.last == 320  # each has its own
 
 
