@@ -143,7 +143,7 @@ def test_tensorrt_builds_the_whole_network_in_fp16(spec: ModelSpec, tmp_path: Pa
     """At the registered size; the test below builds one that no stride divides."""
     network = narrow(spec)
     compiled = built_in_fp16(DeploymentGraph(network, spec.input), tmp_path)
-    assert compiled.layers.source == "network"
+    assert compiled.layers.source == "builder"
     assert set(compiled.layers.convolutions) == convolution_names(network)
     assert set(compiled.layers.convolutions.values()) == {"fp16"}
     assert [file.suffix for file in compiled.files] == [".engine"]
