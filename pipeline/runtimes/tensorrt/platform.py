@@ -36,7 +36,7 @@ def open_platform(runtime: str) -> Platform:
     except ImportError as error:
         raise RuntimeMissingError(
             f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
-            f"({error}); see docs/jetson.md, or run: .venv/bin/pip install -c constraints.txt "
-            "-e '.[rtx,gpu]'"
+            f"({error}); run scripts/install_pycuda.sh and what 'python -m pipeline doctor' prints "
+            "for this GPU"
         ) from error
     return Platform(trt, driver.open_gpu())
