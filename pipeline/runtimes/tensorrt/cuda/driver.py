@@ -141,6 +141,10 @@ class PycudaGpu(Gpu):
             cuda.Context.pop()
         except cuda.Error as error:
             _State.lost = True
+            # It is still on pycuda's stack of this thread, which at the thread's end would abort
+            # the process; one that was detached is taken off.
+            with suppress(cuda.Error):
+                self._context.detach()
             if not quiet:
                 raise EngineError(_LOST.format(error)) from error
 
