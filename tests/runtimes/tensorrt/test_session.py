@@ -430,6 +430,22 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_platform("tensorrt")
 
 
+def test_a_package_that_does_not_load_is_told_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there, so looking for it would find it."""
+    monkeypatch.setattr("pipeline.runtimes.registry.why_no_gpu", lambda: None)
+
+    def broken(name: str) -> None:
+        if name.endswith("cuda.driver"):
+            raise ImportError("libcuda.so.1: version `cu_13' not found")
+
+    monkeypatch.setattr("pipeline.runtimes.registry.import_module", broken)
+    assert missing("tensorrt-rtx") == (
+        "the package pycuda cannot be imported (libcuda.so.1: version `cu_13' not found)"
+    )
+
+
 def test_the_session_is_imported_without_torch_and_without_a_gpu() -> None:
     code = (
         "import pipeline.runtimes.tensorrt.session, sys; "
