@@ -206,6 +206,15 @@ _SPECS = (
         variant={"depth": 101},
         encoder="resnet101",
     ),
+    ModelSpec(
+        name="ddrnet23_slim",
+        builder="models.ddrnet:build_ddrnet23_slim",
+        paper=papers.DDRNET,
+        output_stride=64,
+        minimum_size=64,
+        figures=Figures(5_695_467, 3.0, 1775, global_context=True),
+        encoder="ddrnet23_slim",
+    ),
 )
 
 

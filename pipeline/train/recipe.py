@@ -117,6 +117,8 @@ RECIPES = {
         encoder_rate=0.4,
         validate_every=600,
     ),
+    # From the release's Cityscapes weights, which are good from the start.
+    "ddrnet23_slim": replace(_COMPARED, crop=(360, 480)),
     # From random weights, as in the paper: its pictures per step, its crops and its rate. Dropout
     # and few weights let it run long; on a CPU what a step costs bounds it.
     "fc_densenet56": Recipe(

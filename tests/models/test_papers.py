@@ -64,7 +64,7 @@ def test_dropout_drops_single_values_as_caffe_and_lasagne_do(spec: ModelSpec) ->
 
 @SPECS
 def test_the_spec_tells_the_output_stride_of_the_built_network(spec: ModelSpec) -> None:
-    side, sides = 448, set()
+    side, sides = max(448, 14 * spec.output_stride), set()
 
     def record(module: nn.Module, inputs: object, output: Tensor | Pooled) -> None:
         sides.add((output.values if isinstance(output, Pooled) else output).shape[-1])
@@ -91,6 +91,7 @@ def test_the_spec_tells_the_output_stride_of_the_built_network(spec: ModelSpec) 
         ("fc_densenet67", 0.02),
         ("fc_densenet103", 0.01),
         ("deeplab_v1", 0.001),
+        ("ddrnet23_slim", 0.01),
     ],
 )
 def test_parameters_are_those_that_the_paper_or_its_successors_give(
