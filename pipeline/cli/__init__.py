@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
         # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
-        outcome = import_module(f"pipeline.cli.{options.command}").run(options)
+        module = options.command.replace("-", "_")
+        outcome = import_module(f"pipeline.cli.{module}").run(options)
     except RoadsegError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if isinstance(error, AccuracyError):
