@@ -137,9 +137,8 @@ def _counts(track: dict[bytes, bytes], movie_scale: int) -> tuple[int, int]:
     for length, start in _edits(track[b"elst"]):
         if start < 0:
             continue  # an empty edit: nothing is shown
-        end = start + length * scale / movie_scale if length else np.inf
-        # The length is rounded to the movie's clock.
-        shown |= (times >= start) & (times < end - 0.5 * scale / movie_scale - 0.5)
+        end = start + round(length * scale / movie_scale) if length else np.inf
+        shown |= (times >= start) & (times < end)
     return samples, int(shown.sum())
 
 

@@ -55,7 +55,7 @@ class SinkOptions:
 
 
 class MediaTime:
-    """Where frames stand in time: a file by its own rate, a live source by its clock.
+    """Where frames stand in time: in a file at their own times, else by its rate; live by a clock.
 
     Args:
         options: ``fps`` and ``live`` of the source.
@@ -72,7 +72,7 @@ class MediaTime:
     def seconds(self, frame: Frame) -> float:
         """Seconds since the first frame that was asked for (live) or frame 0 (a file)."""
         if not self._live:
-            return frame.index / self.fps
+            return frame.index / self.fps if frame.seconds is None else frame.seconds
         if self._first is None:
             self._first = frame.captured
         return frame.captured - self._first

@@ -30,8 +30,8 @@ def open_video_sink(text: str, options: SinkOptions) -> Sink:
 class VideoSink(Sink):
     """Overlay video with the source's own timing.
 
-    Frames of another size than the first are resized to it. An odd side grows by one pixel, the
-    last one repeated, since video codecs halve the colour planes.
+    Frames of another size than the first are fitted into it, with black bars. An odd side grows by
+    one pixel, the last one repeated, since video codecs halve the colour planes.
 
     Raises:
         OutputError: another file stands there, or the folder cannot be written.

@@ -11,7 +11,7 @@ from pipeline.stream.sources.base import Source
 
 
 class PacedSource(Source):
-    """Delivers frame i of another source i / fps seconds after its first one, and counts as live.
+    """Delivers frames at their own times after the first, or at a rate, and counts as live.
 
     Args:
         inner: the file; closed with this source.
@@ -39,7 +39,8 @@ class PacedSource(Source):
         now = time.monotonic()
         if self._started is None:
             self._started = now
-        elif (early := self._started + frame.index * self._interval - now) > 0:
+        place = frame.index * self._interval if frame.seconds is None else frame.seconds
+        if (early := self._started + place - now) > 0:
             self._closing.wait(early)
             now = time.monotonic()
         return replace(frame, captured=now)
