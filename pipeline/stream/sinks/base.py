@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from abc import abstractmethod
@@ -168,9 +169,12 @@ class Sink(AbstractContextManager["Sink"]):
 
     def _error(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
+        advice = "make room or choose another place"
+        if error.errno == errno.ENAMETOOLONG:
+            advice = "give a shorter name"
         return SinkError(
             f"{self.output or self.name} cannot be written after {self.written} frames "
-            f"({reason}); make room or choose another place, nothing half-written was left"
+            f"({reason}); {advice}, nothing half-written was left"
         )
 
     @abstractmethod

@@ -25,6 +25,7 @@ class PacedSource(Source):
         self._inner = inner
         self.fps = inner.fps or fps
         self.promised = inner.promised
+        self.files, self.pictures = inner.files, inner.pictures
         self.problems = inner.problems
         self._interval = 1 / self.fps
         self._started: float | None = None

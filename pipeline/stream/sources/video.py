@@ -45,6 +45,7 @@ class VideoSource(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
+        self.files = (path,)
         if not path.is_file():
             raise SourceError(
                 f"source {path} does not exist; give a video, a picture, a directory of pictures, "
