@@ -6,16 +6,22 @@ a user can cause; 2 wrong usage.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
 from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError
+
+#: Arguments whose paths go to libraries that know UTF-8 alone.
+_FOR_LIBRARIES = ("engine", "engines", "output", "onnx", "model", "weights", "trace", "folder")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("torchao", "torch.utils._pytree"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
+        _check_names(options)
         # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
-        outcome = import_module(f"pipeline.cli.{options.command}").run(options)
+        module = options.command.replace("-", "_")
+        outcome = import_module(f"pipeline.cli.{module}").run(options)
     except RoadsegError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if isinstance(error, AccuracyError):
@@ -45,5 +53,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for problem in outcome.problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(json.dumps(outcome.document) if options.json else outcome.text)
-    return 1 if outcome.problems else 0
+    told = _tell(json.dumps(outcome.document) if options.json else outcome.text)
+    return 1 if outcome.problems or not told else 0
+
+
+def _tell(text: str) -> bool:
+    """Print a command's result, whatever characters file names brought into it; True if done."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return False
+    except OSError as error:
+        print(
+            f"error: the result cannot be written to standard output ({error.strerror}), the "
+            "command itself is done; send it elsewhere",
+            file=sys.stderr,
+        )
+        _give_up_on_stdout()
+        return False
+    return True
+
+
+def _give_up_on_stdout() -> None:
+    """Let nothing more be written to it: at its end Python would try once more, and trace."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Refuse paths that runtimes would be given and that are no UTF-8.
+
+    Raises:
+        RoadsegError: such a path.
+    """
+    for name in _FOR_LIBRARIES:
+        given = getattr(options, name, None)
+        for path in given if isinstance(given, list) else [given]:
+            try:
+                str(path).encode()
+            except UnicodeEncodeError:
+                shown = str(path).encode(errors="surrogateescape").decode(errors="replace")
+                raise RoadsegError(
+                    f"the path {shown} is no UTF-8, expected one for {name}; rename it"
+                ) from None
