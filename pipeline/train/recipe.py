@@ -96,6 +96,18 @@ _LITE_DENSE = replace(
 #: ImageNet's weights and without a teacher. Few weights at output stride 8, trained for long.
 _COMPARED = replace(_LITE, steps=5000, batch=4, encoder_rate=0.4, validate_every=500)
 
+#: 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
+#: pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
+_V3PLUS = replace(
+    _LITE,
+    steps=4500,
+    batch=4,
+    crop=(360, 480),
+    scale=(0.75, 1.75),
+    encoder_rate=0.4,
+    validate_every=600,
+)
+
 #: From random weights, as in the paper: its pictures per step, its crops and its rate. Dropout and
 #: few weights let it run long; on a CPU what a step costs bounds it.
 _DENSENET = Recipe(
@@ -133,17 +145,8 @@ RECIPES = {
     "deeplab_v3_cut5": _COMPARED,
     "deconvnet_lite": _COMPARED,  # from the encoder of segnet_lite, a quarter of VGG16 too
     "deeplab_v3_lite": _LITE_DENSE,
-    # 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
-    # pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
-    "deeplab_v3plus_lite": replace(
-        _LITE,
-        steps=4500,
-        batch=4,
-        crop=(360, 480),
-        scale=(0.75, 1.75),
-        encoder_rate=0.4,
-        validate_every=600,
-    ),
+    "deeplab_v3plus_lite": _V3PLUS,
+    "deeplab_v3plus_lite2": _V3PLUS,
     # From the release's Cityscapes weights, which are good from the start.
     "ddrnet23_slim": replace(_COMPARED, crop=(360, 480)),
     "fc_densenet56": _DENSENET,
