@@ -10,11 +10,11 @@ from pathlib import Path
 
 from calibration.scenes.dataset import open_labelled_folder
 from models.spec import ModelSpec
-from pipeline.build.bundle import describe_bundle, write_bundle
+from pipeline.build.bundle import check_bundle, describe_bundle, write_bundle
 from pipeline.build.network import Candidate, choose
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
-from pipeline.engine.manifest import Engine, check_replaceable
+from pipeline.engine.manifest import Engine, Origin, check_replaceable
 from pipeline.engine.publish import publish, writable
 from pipeline.errors import BuildError
 from pipeline.evaluation.pictures import spread
@@ -124,7 +124,12 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
     name = engine_name(candidate, options, precision)
     targets = compiler.check_targets(options.targets, precision)
     with writable(options.output):
-        check_replaceable(options.output, name, compiler.suffixes, options.force)
+        origin = Origin(
+            candidate.weights.name, candidate.weights.sha256, candidate.spec.classes.names
+        )
+        check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
+        if options.bundle:
+            check_bundle(options.output, name, options.force, origin)
         graph = DeploymentGraph(candidate.network, candidate.spec.input)
         with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
             job = Job(
@@ -194,7 +199,7 @@ def engine_name(candidate: Candidate, options: BuildOptions, precision: str) -> 
     suffix = candidate.suffix
     if options.batch != (1, 1, 1):
         suffix += f"-batch{options.batch[0]}to{options.batch[2]}"
-    return f"{candidate.spec.name}-{options.runtime}-{precision}{suffix}"
+    return f"{options.name or candidate.spec.name}-{options.runtime}-{precision}{suffix}"
 
 
 def _precision(asked: str | None, compiler: Compiler) -> str:

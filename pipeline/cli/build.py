@@ -93,6 +93,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
         weights=options.weights,
         targets=options.target,
         output=options.output,
+        name=options.name,
         force=options.force,
         data=options.data,
         calibration=options.calibration,

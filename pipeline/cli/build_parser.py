@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, colour, layers, names, points, positive, size, sizes
+from pipeline.cli.values import (
+    amount,
+    batch,
+    colour,
+    engine_name,
+    layers,
+    names,
+    points,
+    positive,
+    size,
+    sizes,
+)
 from pipeline.runtimes.registry import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -20,6 +31,7 @@ _OF_A_NETWORK = (
     "data",
     "max_miou_drop",
     "front_end",
+    "name",
 )
 #: Options of networks in ONNX files, and those that only our own have.
 _OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name", "threshold")
@@ -62,7 +74,17 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument(
+        "--name",
+        type=engine_name,
+        metavar="NAME",
+        help="of the engine's files, before runtime and precision; default: the network's",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace files that are not ours, or an engine of other weights or classes",
+    )
     return parser
 
 

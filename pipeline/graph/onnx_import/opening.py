@@ -188,6 +188,12 @@ def _scaled(values: Triple, order: str) -> Triple:
 
 
 def _name(file: ForeignFile) -> str:
-    """Return the file's name as an engine may have it, and not that of one of our networks."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", file.path.stem)
+    """Return the file's name as an engine may have it, and not that of one of our networks.
+
+    Where characters had to be replaced, the file's hash tells it from others that look alike then.
+    """
+    stem = file.path.stem
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    if name != stem:
+        name = f"{name}-{file.sha256[:8]}"
     return f"{name}_onnx" if name in MODELS else name
