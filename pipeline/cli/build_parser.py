@@ -159,7 +159,10 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         help="road scenes for INT8; default: the table of the registered weights",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="labelled folder to measure mIoU on, or pictures alone to measure agreement on",
     )
     parser.add_argument(
         "--max-miou-drop",
