@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from pipeline.graph.onnx_import.call import Operator
-from pipeline.graph.onnx_import.operators import arithmetic, gathering, layers, resize, shapes, unpooling
+from pipeline.graph.onnx_import.operators import (
+    arithmetic,
+    gathering,
+    layers,
+    resize,
+    shapes,
+    unpooling,
+)
 
 OPERATORS: dict[str, Operator] = {
     **arithmetic.OPERATORS,
