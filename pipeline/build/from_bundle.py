@@ -18,6 +18,7 @@ from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import (
     Engine,
     Manifest,
+    Origin,
     check_replaceable,
     describe_file,
     read_manifest,
@@ -85,7 +86,8 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 "it is; build the network itself with that option"
             )
         with writable(options.output):
-            check_replaceable(options.output, name, compiler.suffixes, options.force)
+            origin = Origin.read(manifest.to_json())
+            check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
             with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
                 job = Job(
                     onnx,

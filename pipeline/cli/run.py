@@ -48,8 +48,9 @@ def run(options: argparse.Namespace) -> Outcome:
         )
         inputs = _open_inputs(options, shared)
         for one in inputs:  # closed by the stream, unless it does not come to that
-            for opened in (one.source, *one.sinks):
-                stack.callback(opened.close)
+            stack.callback(one.source.close)
+            for sink in one.sinks:
+                stack.callback(sink.close)
         trace = _trace(options, stack)
         if page is not None and "http" in options.sink:
             print(f"the page is at {page.url}", file=sys.stderr, flush=True)

@@ -78,6 +78,15 @@ def layers(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def engine_name(text: str) -> str:
+    """Read a name for files."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name for an engine, expected letters, digits, - and _"
+        )
+    return text
+
+
 def points(text: str) -> float:
     """Read percentage points as a share."""
     return _up_to(100, text, "number of percentage points, 0 to 100") / 100
