@@ -36,7 +36,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     ):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
-        command.add_argument("--verbose", action="store_true", help="log what happens")
+        told = command.add_mutually_exclusive_group()
+        told.add_argument("--verbose", action="store_true", help="log what happens")
+        told.add_argument("--quiet", action="store_true", help="print nothing but errors")
     options = parser.parse_args(arguments)
     if options.command == "models":
         _check_models(parser, options)

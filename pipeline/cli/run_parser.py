@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.values import (
-    add_engine,
     add_hint,
     amount,
     count,
@@ -35,7 +34,17 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
         help="segment videos, pictures, cameras or the synthetic drive",
         epilog=_SEVERAL,
     )
-    add_engine(parser)
+    parser.add_argument(
+        "engine",
+        metavar="ENGINE|NETWORK",
+        help="engine file or its manifest; or a network, see 'models', whose engine is built or, "
+        "where it is current, used again",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8"),
+        help="of a NETWORK; default: the fastest one whose accuracy is known",
+    )
     _sources(parser)
     _sinks(parser)
     parser.add_argument(

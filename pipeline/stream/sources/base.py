@@ -81,6 +81,7 @@ class Source(AbstractContextManager["Source"]):
     Attributes:
         name: what the user called it.
         live: the newest frame counts (a camera); otherwise every frame does (a file).
+        endless: not live, and without an end of its own (the drawn drive).
         fps: frames per second as the source states it, None where it does not.
         promised: frames that the container or directory promises, None where it does not say.
         skipped: frames that were there but could not be read.
@@ -89,6 +90,7 @@ class Source(AbstractContextManager["Source"]):
     """
 
     live = False
+    endless = False
 
     def __init__(self, name: str) -> None:
         self.name = name
