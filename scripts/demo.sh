@@ -40,4 +40,4 @@ if [[ " $* " != *" --sink"* ]]; then
     mkdir -p "${out%/*}"
     options+=(--sink "$out")
 fi
-exec "$root/.venv/bin/python" -m pipeline run "$network" "${options[@]}"
+exec "$root/.venv/bin/roadseg" run "$network" "${options[@]}"

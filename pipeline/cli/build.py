@@ -149,7 +149,7 @@ def _bundle_alone(bundle: Path, options: argparse.Namespace, seconds: float) -> 
 def _about(bundle: Path) -> str:
     return (
         f"{bundle}  {bundle.stat().st_size / 1e6:.1f} MB; on the other machine: "
-        f"python -m pipeline build {bundle.name}"
+        f"roadseg build {bundle.name}"
     )
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import __version__
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
+from pipeline.cli.completion import PrintCompletion
+from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.values import add_engine, positive, rate, share, size
 
@@ -18,9 +21,29 @@ if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at r
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line; wrong usage exits with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline",
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.command == "models":
+        _check_models(parser, options)
+    elif options.command == "build":
+        check_build(parser, options)
+    elif options.command == "run":
+        check_run(parser, options)
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; ``docs/cli.md`` is made from it."""
+    parser: argparse.ArgumentParser = OneLineParser(
+        prog="roadseg",
         description="Build, check and run segmentation engines for road scenes.",
+    )
+    parser.add_argument("--version", action="version", version=f"roadseg {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        metavar="SHELL",
+        help="print what makes bash, zsh or tcsh complete this command",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
@@ -39,14 +62,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         told = command.add_mutually_exclusive_group()
         told.add_argument("--verbose", action="store_true", help="log what happens")
         told.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    options = parser.parse_args(arguments)
-    if options.command == "models":
-        _check_models(parser, options)
-    elif options.command == "build":
-        check_build(parser, options)
-    elif options.command == "run":
-        check_run(parser, options)
-    return options
+    return parser
 
 
 def _models(commands: _Commands) -> argparse.ArgumentParser:

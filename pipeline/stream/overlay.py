@@ -112,7 +112,7 @@ class Overlay:
             image: (H, W, 3) uint8 BGR; left as it is.
             classes: (h, w) uint8 class indices, of any size.
             shares: (classes,) share per class, 0..1.
-            status: text for the top left corner, in ASCII.
+            status: text for the top left corner, in ASCII; empty for none.
 
         Returns:
             A new (H, W, 3) uint8 BGR picture.
@@ -216,6 +216,8 @@ class _Legend:
 
 def _draw_status(image: Image, status: str) -> None:
     """Draw one line of text on a dark strip in the top left corner, where the frame has room."""
+    if not status:
+        return
     height, width = image.shape[:2]
     scale = _text_scale(width, height)
     unit = max(2, round(8 * scale))

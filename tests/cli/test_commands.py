@@ -251,7 +251,10 @@ def test_wrong_usage_is_status_2(capsys: Captured, arguments: tuple[str, ...]) -
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert "--help' lists the usage" in errors
 
 
 def test_the_module_runs_from_a_shell(tmp_path: Path) -> None:
