@@ -18,19 +18,14 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "scripts" / "packaging"))
 from renaming import PACKAGES, renamed  # noqa: E402
 
-#: Tools for the checkout, of no use without it.
-LEFT_OUT = ("pipeline/gate",)
-
 
 def contents() -> Iterator[tuple[Path, Path]]:
     """Files of the wheel: where they lie here, and where in it."""
     yield ROOT / "roadseg.py", Path("roadseg/__init__.py")
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*")):
-            place = path.relative_to(ROOT)
-            left_out = place.as_posix().startswith(LEFT_OUT) or "__pycache__" in place.parts
-            if path.is_file() and not left_out:
-                yield path, "roadseg" / place
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path, "roadseg" / path.relative_to(ROOT)
 
 
 class BuildWheel(build_py):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.build.bundle import bundle_of
 from pipeline.build.current import build_engine
@@ -17,6 +17,9 @@ from pipeline.progress import Progress
 from pipeline.quantization.accuracy_gate import Budget
 from pipeline.runtimes.compiler import TIMING_CACHE, BuilderSettings
 from pipeline.runtimes.registry import can_build, require_builder
+
+if TYPE_CHECKING:
+    from pipeline.graph.onnx_import import ForeignOptions
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -66,24 +69,9 @@ def _settings(options: argparse.Namespace) -> BuilderSettings:
 
 
 def _build(options: argparse.Namespace) -> Engine | Path:
-    foreign = None
-    if options.onnx is not None:
-        from pipeline.graph.onnx_import import ForeignOptions
-
-        foreign = ForeignOptions(
-            options.onnx,
-            options.classes,
-            options.mean,
-            options.std,
-            options.order,
-            options.layout,
-            options.output_name,
-            options.threshold,
-        )
-
     asked = BuildOptions(
         model=options.model or "",
-        foreign=foreign,
+        foreign=_foreign(options),
         runtime=options.runtime or "openvino",
         precision=options.precision,
         size=options.size,
@@ -116,6 +104,23 @@ def _build(options: argparse.Namespace) -> Engine | Path:
         with hooks.progress() as progress:
             return build_fastest(asked, progress)
     return build_engine(asked, hooks)
+
+
+def _foreign(options: argparse.Namespace) -> ForeignOptions | None:
+    if options.onnx is None:
+        return None
+    from pipeline.graph.onnx_import import ForeignOptions
+
+    return ForeignOptions(
+        options.onnx,
+        options.classes,
+        options.mean,
+        options.std,
+        options.order,
+        options.layout,
+        options.output_name,
+        options.threshold,
+    )
 
 
 def _rebuild(options: argparse.Namespace, progress: Progress) -> Engine:

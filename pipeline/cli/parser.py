@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from pipeline import __version__
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.completion import PrintCompletion
+from pipeline.cli.config import document_of, with_config
 from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.values import add_engine, positive, rate, share, size
@@ -22,7 +24,14 @@ if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at r
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line; wrong usage exits with status 2, as argparse does."""
     parser = make_parser()
-    options = parser.parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        run = command_parser(parser, "run")
+        words = with_config(words, run)
+    options = parser.parse_args(words)
+    if options.command == "run" and options.print_config:
+        print(document_of(words, run))
+        parser.exit()
     if options.command == "models":
         _check_models(parser, options)
     elif options.command == "build":
@@ -30,6 +39,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     elif options.command == "run":
         check_run(parser, options)
     return options
+
+
+def command_parser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    [commands] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -17,13 +17,14 @@ from pipeline.cli.outcome import Outcome, hooks_of, is_quiet, step_bar
 from pipeline.cli.signals import StopEvent, stop_on_signal
 from pipeline.engine.manifest import Engine, Manifest, load_engine
 from pipeline.errors import EngineError, IncompatibleEngineError
-from pipeline.evaluation.profile.machine import cores
 from pipeline.runtimes.cache import cache_folder
+from pipeline.runtimes.openvino.instructions import cores
 from pipeline.runtimes.registry import open_engine, open_session
 from pipeline.runtimes.reload import WatchedSession
 from pipeline.runtimes.session import Session
 from pipeline.stream import StreamInput, StreamOptions, StreamReport, run_inputs
 from pipeline.stream.overlay import OverlayOptions
+from pipeline.stream.palettes import drawn_classes, hidden_classes
 from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
 from pipeline.stream.sinks.base import MARK, OutputFile
 from pipeline.stream.sources import Source, SourceOptions, open_source
@@ -40,6 +41,13 @@ def run(options: argparse.Namespace) -> Outcome:
         path = _engine_path(options)
         manifest, session = _open_engine(options, path)
         classes = manifest.classes
+        drawn = drawn_classes(classes, options.palette)
+        look = OverlayOptions(
+            opacity=options.opacity,
+            legend=not options.no_legend,
+            fine_edges=options.fine_edges,
+            hidden=hidden_classes(classes, options.show),
+        )
         stack.enter_context(session)
         stop = stack.enter_context(stop_on_signal())
         page = _page(options, stack)
@@ -49,6 +57,7 @@ def run(options: argparse.Namespace) -> Outcome:
             page=page.sink if page is not None else None,
             segment=options.segment,
             keep=options.keep,
+            drawn=drawn,
         )
         trace = _trace(options, stack)
         inputs = _open_inputs(options, shared)
@@ -58,13 +67,13 @@ def run(options: argparse.Namespace) -> Outcome:
             session,
             inputs,
             StreamOptions(
-                classes=classes,
+                classes=drawn,
                 frames=options.frames,
                 stop=stop,
                 progress=sys.stderr.isatty() and not is_quiet(options),
                 trace=trace,
                 smooth=options.smooth,
-                overlay=OverlayOptions(fine_edges=options.fine_edges),
+                overlay=look,
             ),
         )
         device = _device(session)
@@ -202,6 +211,9 @@ def _source_options(options: argparse.Namespace) -> SourceOptions:
         realtime=options.realtime,
         retries=options.retries,
         camera=CameraOptions(options.camera_size, options.camera_fps, options.camera_format),
+        start=options.start,
+        every=options.every,
+        loop=options.loop,
     )
 
 

@@ -78,6 +78,14 @@ def layers(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Read names with commas between them, written as they are."""
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing, expected such as Car,Pedestrian")
+    return found
+
+
 def points(text: str) -> float:
     """Read percentage points as a share."""
     return _up_to(100, text, "number of percentage points, 0 to 100") / 100

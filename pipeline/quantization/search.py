@@ -15,7 +15,6 @@ from calibration.quantizer.placement import Placement
 from calibration.table import CalibrationTable
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import has_labels, open_pictures, spread
-from pipeline.evaluation.profile.machine import cores
 from pipeline.frame import Frame, Image
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.qdq import QDQGraph
@@ -26,6 +25,7 @@ from pipeline.quantization.sensitivity import Sensitivity, rank_layers
 from pipeline.quantization.tables import open_table
 from pipeline.runtimes.compile import assemble
 from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.openvino.instructions import cores
 from pipeline.runtimes.registry import open_compiler, session_class
 from pipeline.runtimes.session import Session
 

@@ -1,7 +1,8 @@
-"""Instruction sets of this processor that decide the speed of FP32, BF16, FP16 and INT8."""
+"""This processor: its cores, and the instruction sets that decide the speed of each precision."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def instructions() -> list[str]:
         return []
     flags = set(re.findall(r"[a-z0-9_]+", text))
     return [name for name in _TELLING if name in flags]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def why_int8_does_not_pay() -> str | None:

@@ -65,6 +65,9 @@ class SourceOptions:
         camera: asked of cameras of this machine.
         hardware: decode network streams in hardware where OpenCV finds some. Files are always
             decoded by the processor, so that they give the same frames on every machine.
+        start: seconds of a file that are left out at its beginning.
+        every: deliver one frame of so many of a file.
+        loop: begin a file again at its end, for ever.
     """
 
     realtime: bool = False
@@ -73,6 +76,9 @@ class SourceOptions:
     retries: int | None = None
     camera: CameraOptions = field(default_factory=CameraOptions)
     hardware: bool = True
+    start: float = 0.0
+    every: int = 1
+    loop: bool = False
 
 
 class Source(AbstractContextManager["Source"]):
