@@ -40,9 +40,9 @@ __all__ = [
 _ELSEWHERE = {"Receiver": "roadseg.pipeline.receiver", "__version__": "roadseg.pipeline"}
 
 if "__path__" not in globals():  # a checkout; in the wheel this file is roadseg/__init__.py
-    from pathlib import Path
+    import os
 
-    __path__ = [str(Path(__file__).resolve().parent)]
+    __path__ = [os.path.dirname(os.path.realpath(__file__))]
     import_module("roadseg.scripts.packaging.checkout").install()
 
 

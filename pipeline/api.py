@@ -20,7 +20,8 @@ import numpy as np
 from models.classes import ClassSet
 from models.errors import RoadsegError
 from models.registry import MODELS
-from pipeline.build.current import Hooks, build_engine, engine_of, needs_torch
+from pipeline.build.current import build_engine, engine_of, needs_torch
+from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import BuildError, EngineError

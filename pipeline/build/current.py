@@ -8,9 +8,8 @@ torch unless something has to be built.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,32 +20,17 @@ from models.registry import model_spec
 from models.weights import registered_table, registered_weights
 from pipeline import __version__
 from pipeline.build.default_precision import choose_precision
+from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, Manifest, load_engine
 from pipeline.errors import AccuracyError, EngineError, RuntimeMissingError
 from pipeline.graph.frame_sizes import USUAL_SIZES
-from pipeline.progress import Progress
 from pipeline.runtimes.cache import cache_folder
 
 log = logging.getLogger(__name__)
 
 #: Where ``build`` leaves engines unless it is told otherwise.
 ENGINES = Path("engines")
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a build tells to whoever waits for it.
-
-    Attributes:
-        say: told single lines.
-        progress: opens what shows how far the build is.
-        before: called when it is clear that something has to be built.
-    """
-
-    say: Callable[[str], None]
-    progress: Callable[[], AbstractContextManager[Progress]]
-    before: Callable[[], None] = lambda: None
 
 
 def engine_of(model: str, precision: str | None, hooks: Hooks) -> Engine:

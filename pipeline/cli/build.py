@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> Outcome:
         "warnings": list(manifest.warnings),
         "seconds": round(seconds, 2),
     }
-    text = _text(built, seconds, options.max_miou_drop)
+    text = _text(built, seconds, options)
     if options.bundle:
         bundle = bundle_of(built)
         document["bundle"] = str(bundle)
@@ -158,9 +158,10 @@ def _about(bundle: Path) -> str:
     )
 
 
-def _text(engine: Engine, seconds: float, max_miou_drop: float | None) -> str:
+def _text(engine: Engine, seconds: float, options: argparse.Namespace) -> str:
     manifest = engine.manifest
-    budget = Budget() if max_miou_drop is None else Budget(max_miou_drop)
+    drop = options.max_miou_drop
+    budget = Budget() if drop is None else Budget(drop)
     size = sum(file.bytes for file in manifest.files) / 1e6
     verb = "run in" if manifest.layers.known else "are planned in"
     counts = manifest.layers.counts().items()
@@ -175,15 +176,28 @@ def _text(engine: Engine, seconds: float, max_miou_drop: float | None) -> str:
         lines.append(f"targets: {', '.join(manifest.targets)}")
     if manifest.high_precision:
         lines.append(f"kept in FP32: {', '.join(manifest.high_precision)}")
+    if options.onnx is not None:
+        lines.append(_input(manifest))
     lines += [*_measurements(manifest), *_int8_figures(engine, budget)]
     lines += [f"warning: {warning}" for warning in manifest.warnings]
     return "\n".join(lines)
 
 
+def _input(manifest: Manifest) -> str:
+    """What was understood of --order, --mean and --std; wrong ones cost accuracy silently."""
+    spec = manifest.input
+    channels = [
+        f"{channel} ({255 * mean:.1f}, {255 * std:.1f})"
+        for channel, mean, std in zip(spec.order.upper(), spec.mean, spec.std, strict=True)
+    ]
+    return f"input: {spec.order.upper()}, (mean, std) in grey levels: {', '.join(channels)}"
+
+
 def _measurements(manifest: Manifest) -> list[str]:
     lines = []
     accuracy = manifest.accuracy or {}
-    if "parity" in accuracy:
+    # Of INT8 other frames decide, which stand below: two figures for one thing would mislead.
+    if "parity" in accuracy and manifest.precision != "int8":
         agreement = accuracy["parity"]["pixel_agreement"]
         lines.append(f"agrees with PyTorch on {100 * agreement:.2f} % of pixels")
     elif "fp16_graph" in accuracy:

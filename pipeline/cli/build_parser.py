@@ -107,8 +107,8 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{name}",
             type=colour,
-            metavar="B,G,R",
-            help="of the input, grey levels 0 to 255; default: ImageNet's",
+            metavar="R,G,B",
+            help="of the input, grey levels 0 to 255, in the order of --order; default: ImageNet's",
         )
     group.add_argument(
         "--order", choices=("rgb", "bgr"), help="channels that the network expects; default: rgb"

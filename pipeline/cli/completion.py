@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.registry import MODELS
-
 #: Arguments that take the name of a network.
 _OF_A_NETWORK = ("model", "network", "engine")
 _SHELLS = ("bash", "zsh", "tcsh")
@@ -28,18 +26,20 @@ class PrintCompletion(argparse.Action):
             parser.error(f"--print-completion {values} was given, expected {', '.join(_SHELLS)}")
         import shtab  # only for this
 
-        _tell_values(parser, shtab.FILE)
+        from models.registry import MODELS
+
+        _tell_values(parser, shtab.FILE, list(MODELS))
         print(shtab.complete(parser, shell=str(values)))
         parser.exit()
 
 
-def _tell_values(parser: argparse.ArgumentParser, files: Any) -> None:
+def _tell_values(parser: argparse.ArgumentParser, files: Any, networks: list[str]) -> None:
     """Say of each argument what a shell may offer for it."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                _tell_values(command, files)
+                _tell_values(command, files, networks)
         elif not action.option_strings and action.dest in _OF_A_NETWORK:
-            action.choices = list(MODELS)
+            action.choices = networks
         elif action.type is Path or action.dest in {"source", "sink", "weights"}:
             action.complete = files  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.build.current import Hooks
+from pipeline.build.hooks import Hooks
 
 T = TypeVar("T")
 

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.weights import licence_of_weights
-from pipeline.build.current import engine_of
 from pipeline.cli.outcome import Outcome, hooks_of, is_quiet, step_bar
 from pipeline.cli.signals import StopEvent, stop_on_signal
 from pipeline.engine.manifest import Engine, Manifest, load_engine
@@ -84,6 +82,8 @@ def _outcome(report: StreamReport, device: str, manifest: Manifest, stop: StopEv
     """The outputs are finished; what was lost on the way is still an error."""
     rate = "" if report.fps is None else f", {report.fps:.1f} fps"
     lines = [f"{device}, {manifest.precision.upper()}{rate}", *report.lines()]
+    from models.weights import licence_of_weights  # at the end, when nobody waits
+
     terms = licence_of_weights(manifest.model, manifest.weights["sha256"])
     if terms is not None:
         lines.append(f"weights of {manifest.model}: {terms}")
@@ -120,6 +120,9 @@ def _engine_path(options: argparse.Namespace) -> Path:
                 "drop it, or give the name of a network (see 'roadseg models')"
             )
         return path
+    # Not waited for by those who name an engine.
+    from pipeline.build.current import engine_of
+
     # A minute of building ends in vain where a source or a sink is not what it seems.
     engine = engine_of(
         options.engine, options.precision, hooks_of(options, partial(_check_names, options))

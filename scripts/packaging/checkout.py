@@ -7,13 +7,14 @@ has other imports where it is read as ``models``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roadseg.scripts.packaging.renaming import PACKAGES, renamed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PREFIXES = tuple(f"roadseg.{name}" for name in PACKAGES)
 
@@ -33,8 +34,11 @@ class _Loader(SourceFileLoader):
         super().set_data(_own(str(path)), data, _mode=_mode)  # type: ignore[call-arg]
 
 
-class _Finder(MetaPathFinder):
-    """Finds the three packages below ``roadseg``, and nothing else."""
+class _Finder:
+    """Finds the three packages below ``roadseg``, and nothing else.
+
+    It has what the import system asks of a finder; its base class would import much for nothing.
+    """
 
     def find_spec(
         self,

@@ -8,15 +8,12 @@ an editable installation is read that way (``checkout``). Lines keep their numbe
 
 from __future__ import annotations
 
-import ast
-import re
-
 PACKAGES = ("models", "calibration", "pipeline")
 
 _NAMES = "|".join(PACKAGES)
-_STATEMENT = re.compile(rf"^(\s*from\s+)({_NAMES})(?=[.\s])")
+_STATEMENT = rf"^(\s*from\s+)({_NAMES})(?=[.\s])"
 #: A module's name in a table, or that of a logger: text that begins with a package and a dot.
-_TEXT = re.compile(rf"""(?<=["'])({_NAMES})(?=\.[a-z_]+[.\w:]*["'])""")
+_TEXT = rf"""(?<=["'])({_NAMES})(?=\.[a-z_]+[.\w:]*["'])"""
 
 
 def renamed(source: str) -> str:
@@ -25,6 +22,9 @@ def renamed(source: str) -> str:
     Raises:
         ValueError: it imports one of the packages by ``import NAME``, which binds the short name.
     """
+    import ast  # what is compiled already, as nearly always, needs neither
+    import re
+
     lines = source.splitlines(keepends=True)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -33,5 +33,5 @@ def renamed(source: str) -> str:
                 raise ValueError(f"line {node.lineno}: write 'from ... import' for {short[0]}")
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             place = node.lineno - 1
-            lines[place] = _STATEMENT.sub(r"\1roadseg.\2", lines[place])
-    return "".join(_TEXT.sub(r"roadseg.\1", line) for line in lines)
+            lines[place] = re.sub(_STATEMENT, r"\1roadseg.\2", lines[place])
+    return "".join(re.sub(_TEXT, r"roadseg.\1", line) for line in lines)

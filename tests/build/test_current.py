@@ -12,7 +12,8 @@ from quiet_progress import quietly
 from models.registry import model_spec
 from models.weights import registered_table
 from pipeline.build import current
-from pipeline.build.current import Hooks, engine_of, why_not_current
+from pipeline.build.current import engine_of, why_not_current
+from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, Manifest, write_manifest
 

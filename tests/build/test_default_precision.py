@@ -12,8 +12,9 @@ from quiet_progress import quietly
 from models.registry import MODELS
 from models.weights import registered_table, registered_weights
 from pipeline.build import default_precision
-from pipeline.build.current import Hooks, build_engine
+from pipeline.build.current import build_engine
 from pipeline.build.default_precision import choose_precision
+from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine
 from pipeline.errors import AccuracyError, RuntimeMissingError
