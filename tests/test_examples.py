@@ -82,3 +82,21 @@ def test_own_classes(run: Run, street: Path, tmp_path: Path) -> None:
     save_weights(weights, spec, build_model(spec).state_dict())
     assert run("own_classes.py", weights, street) == ["knows lane, kerb"]
     assert cv2.imread("overlay.png") is not None
+
+
+def test_the_example_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_engine: Engine
+) -> None:
+    """With an engine that is there, and without the last line, which builds for minutes."""
+    text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    code, build = block.rstrip().rsplit("\n", 1)
+    assert build == 'roadseg.build("segnet", precision="int8")'
+    assert '"segnet_lite"' in code
+    monkeypatch.chdir(tmp_path)
+    drive = cv2.VideoWriter("drive.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 10, (128, 96))
+    drive.write(np.zeros((96, 128, 3), np.uint8))
+    drive.release()
+    seen: dict[str, object] = {"frame": np.zeros((90, 120, 3), np.uint8)}
+    exec(code.replace("segnet_lite", str(small_engine.path)), seen)
+    assert seen["result"].index == 0  # type: ignore[attr-defined]
