@@ -52,6 +52,9 @@ STAGES = (
 )
 
 
+#: How many of them the compared networks keep: the last two hold four fifths of the weights.
+CUT_STAGES = 5
+
 #: Of :data:`STAGES`, those whose maps are handed on: the last of each stride, and the last kept.
 _HANDED_ON = (0, 1, 2, 4, -1)
 

@@ -199,7 +199,7 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
     if reason is not None:
         warning = f"built without running it ({reason}): its latency was not measured"
         return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
-    with open_session(engine) as session:
+    with open_session(engine, measuring=True) as session:
         progress("measuring latency", 0.9)
         size = (built.input.width, built.input.height)
         image, _ = SyntheticDrive(max(size[0], 64), max(size[1], 64)).frame(0)

@@ -178,8 +178,8 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--version-compatible",
         action="store_true",
-        help="the engine also runs on later versions of TensorRT; larger, and some fusions are "
-        "lost",
+        help="the engine also runs on later versions of TensorRT; larger, some fusions are lost, "
+        "and it brings code that whoever loads it runs (docs/tensorrt.md)",
     )
     group.add_argument(
         "--ampere-plus",

@@ -22,6 +22,7 @@ from pipeline.runtimes.reload import WatchedSession
 from pipeline.runtimes.session import Session
 from pipeline.stream import StreamInput, StreamOptions, StreamReport, run_inputs
 from pipeline.stream.overlay import OverlayOptions
+from pipeline.stream.own_files import check_outputs
 from pipeline.stream.palettes import drawn_classes, hidden_classes
 from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
 from pipeline.stream.sinks.base import MARK, OutputFile
@@ -57,8 +58,12 @@ def run(options: argparse.Namespace) -> Outcome:
             keep=options.keep,
             drawn=drawn,
         )
-        trace = _trace(options, stack)
         inputs = _open_inputs(options, shared)
+        for one in inputs:  # closed by the stream, unless it does not come to that
+            stack.callback(one.source.close)
+            for sink in one.sinks:
+                stack.callback(sink.close)
+        trace = _trace(options, stack)
         if page is not None and "http" in options.sink and not options.quiet:
             print(f"the page is at {page.url}", file=sys.stderr, flush=True)
         report = run_inputs(
@@ -195,10 +200,14 @@ def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[Strea
     texts = options.sink or ["none"]
     with ExitStack() as opened:
         inputs: list[StreamInput] = []
+        sources: list[Source] = []
         for number, text in enumerate(options.source, start=1):
             source = opened.enter_context(open_source(text, wanted))
-            if source.name in {stream_input.source.name for stream_input in inputs}:
+            if source.name in {one.name for one in sources}:
                 source.name = f"{source.name} ({number})"
+            sources.append(source)
+        check_outputs(sources, texts, [] if options.trace is None else [options.trace])
+        for number, source in enumerate(sources, start=1):
             several = len(options.source) > 1
             names = [numbered(text, number) for text in texts] if several else texts
             sinks = open_sinks(names, _for_source(shared, source))

@@ -34,6 +34,7 @@ class Excerpt(Source):
         self._inner = reopen()
         super().__init__(self._inner.name)
         self.fps = self._inner.fps
+        self.files, self.pictures = self._inner.files, self._inner.pictures
         self._every = every
         self._loop = loop
         self._start = start
@@ -47,6 +48,8 @@ class Excerpt(Source):
         self._base = 0
         self._round = 0
         self._last = -1
+        self._zero: float | None = None
+        self._shift = self._latest = 0.0
         self.endless = loop or self._inner.endless
         self.promised = self._expected()
         self._next: Frame | None = self._first()
@@ -75,7 +78,13 @@ class Excerpt(Source):
         index = self._base + frame.index - self._skipped
         self._last = index
         name = frame.name if not self._round else f"{frame.name}-{self._round + 1}"
-        return replace(frame, index=index, name=name, captured=time.monotonic())
+        seconds = None
+        if frame.seconds is not None:
+            if self._zero is None:
+                self._zero = frame.seconds
+            seconds = self._shift + frame.seconds - self._zero
+            self._latest = seconds
+        return replace(frame, index=index, name=name, captured=time.monotonic(), seconds=seconds)
 
     def _pending(self) -> Frame | None:
         frame = self._next
@@ -91,6 +100,8 @@ class Excerpt(Source):
             self._inner = self._reopen()
             self._round += 1
             self._base = self._last + self._every
+            self._zero = None
+            self._shift = self._latest + (self._every / self.fps if self.fps else 0.0)
             frame = self._first()
         return frame
 
