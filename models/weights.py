@@ -58,6 +58,21 @@ def weights_card(model: str) -> dict[str, Any] | None:
     return card
 
 
+def licence_of_weights(model: str, sha256: str | None) -> str | None:
+    """Return the terms of registered weights in a few words; None for any other weights.
+
+    Args:
+        model: registry name.
+        sha256: of the weight file.
+    """
+    card = weights_card(model)
+    if card is None or sha256 is None or card["sha256"] != sha256:
+        return None
+    if "CC BY-NC 4.0" in card["licence"]:
+        return "CC BY-NC 4.0, for research only (the code is Apache-2.0)"
+    return str(card["licence"])
+
+
 def encode(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Code a state dict as described above; inverse of :func:`decode` up to rounding."""
     import torch

@@ -3,7 +3,7 @@
 An engine is tied to a TensorRT version, a GPU and an operating system. A bundle is not: it is one
 zip file, ``NAME.bundle.zip``, with the ONNX file that the compiler reads (Q/DQ pairs in it where it
 is INT8), the manifest as far as it is known before an engine is built, and the calibration table.
-``python -m pipeline build NAME.bundle.zip`` makes the engine.
+``roadseg build NAME.bundle.zip`` makes the engine.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def load_engine(path: Path) -> Engine:
     if not path.exists() and not manifest_path.exists():
         raise EngineError(
             f"engine {path} not found, expected a file that 'build' wrote; run "
-            "scripts/build_engine.sh MODEL or check the path"
+            "'roadseg build MODEL' or check the path"
         )
     if not manifest_path.exists():
         raise EngineError(

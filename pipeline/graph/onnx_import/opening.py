@@ -157,8 +157,8 @@ def _input_spec(
     order = options.order or usual.order
     if (options.mean is None) != (options.std is None):
         raise BuildError(
-            "only one of --mean and --std was given, expected both; give --mean B,G,R and "
-            "--std B,G,R in grey levels (0,0,0 and 255,255,255 scale to 0..1)"
+            f"only one of --mean and --std was given, expected both; give --mean and --std in grey "
+            f"levels in the order {order.upper()} (0,0,0 and 255,255,255 scale to 0..1)"
         )
     if picture.kind == "uint8":
         if options.mean is not None:
@@ -173,7 +173,7 @@ def _input_spec(
                 f"--std {','.join(map(str, options.std))} was given, expected numbers above 0; a "
                 "network that gets grey levels as they are has --std 1,1,1"
             )
-        mean, std = (_scaled(values, order) for values in (options.mean, options.std))
+        mean, std = (_scaled(values) for values in (options.mean, options.std))
         return replace(usual, mean=mean, std=std, order=order), ()
     own = normalised_by(file, picture)
     if own:
@@ -190,10 +190,10 @@ def _input_spec(
     )
 
 
-def _scaled(values: Triple, order: str) -> Triple:
-    """Turn grey levels in the order blue, green, red into 0..1 in the network's order."""
-    blue, green, red = (value / 255 for value in values)
-    return (red, green, blue) if order == "rgb" else (blue, green, red)
+def _scaled(values: Triple) -> Triple:
+    """Turn grey levels into 0..1; both are in the order of the network's channels."""
+    first, second, third = (value / 255 for value in values)
+    return first, second, third
 
 
 def _name(file: ForeignFile) -> str:
