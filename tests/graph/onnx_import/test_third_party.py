@@ -1,4 +1,4 @@
-"""Architectures of segmentation-models-pytorch and torchvision, as their two exporters write them."""
+"""Architectures of segmentation-models-pytorch and torchvision, as both exporters write them."""
 
 from __future__ import annotations
 
