@@ -23,10 +23,10 @@ from pipeline.engine.manifest import (
     Engine,
     LayerPrecisions,
     Manifest,
-    Origin,
     describe_file,
     read_verified,
 )
+from pipeline.engine.replacing import Origin
 from pipeline.errors import EngineError, OutputError
 from pipeline.runtimes.compiler import Compiled
 

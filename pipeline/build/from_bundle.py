@@ -18,12 +18,11 @@ from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import (
     Engine,
     Manifest,
-    Origin,
-    check_replaceable,
     describe_file,
     read_manifest,
 )
 from pipeline.engine.publish import publish, writable
+from pipeline.engine.replacing import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes

@@ -13,12 +13,11 @@ from models.spec import InputSpec
 from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
-    Origin,
-    check_replaceable,
     describe_file,
     load_engine,
     write_manifest,
 )
+from pipeline.engine.replacing import Origin, check_replaceable
 from pipeline.errors import EngineError, OutputError
 
 
