@@ -72,8 +72,9 @@ def _half(port: int, kept: list[socket.socket]) -> None:
 
 def _unread(port: int, kept: list[socket.socket]) -> None:
     kept.append(_connect(port, _asked(f"/stream/1.mjpg?token={_TOKEN}")))
-    del kept[:-16]
-    time.sleep(0.05)
+    if len(kept) > 8:  # of each of four; in turn, slower than the page's rate limit
+        kept.pop(0).close()
+        time.sleep(1)
 
 
 def _garbage(port: int, _kept: list[socket.socket]) -> None:

@@ -32,8 +32,11 @@ _FAREWELL = 0.1
 _LONGEST_ANSWER = 64
 #: Bytes of a request's head: a host's other services may have set many cookies.
 _LONGEST_HEAD = 64 * 1024
-#: Connections that are taken before the first of them is counted; they cost file descriptors.
-_ACCEPTED_AT_ONCE = 32
+#: Connections that are accepted before the event loop looks at what the others sent. In a flood,
+#: somebody who asks at once is then read before so many came that the place is another's.
+_ACCEPTED_AT_ONCE = 4
+#: Connections that the system holds until they are accepted.
+_BACKLOG = 128
 #: Loggers that say what visitors do.
 _LOGGERS = ("uvicorn.error", "pipeline.stream.web.protocols", __name__)
 
@@ -143,6 +146,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio has one number for both
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(_say)
         self.listening.set()
