@@ -38,6 +38,7 @@ __all__ = [
     "WeightsError",
     "in_words",
     "log_failure",
+    "printable",
 ]
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,19 @@ class OutputError(RoadsegError):
 
 class TrainingError(RoadsegError):
     """A training run cannot go on, or would replace another; its checkpoint is as it was."""
+
+
+def printable(text: str) -> str:
+    """Return text in which nothing moves a terminal's cursor, colours it or turns its direction.
+
+    Names of files, classes and tensors are other people's; what is no printable character, line
+    ends and tabs apart, stands in it as Python would write it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text
+    )
 
 
 def in_words(error: BaseException) -> str:

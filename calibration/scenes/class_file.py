@@ -19,12 +19,17 @@ import re
 from pathlib import Path
 
 from calibration.errors import DataError
+from models.bounded import read_text
 from models.classes import RGB, ClassSet
 
 VOID = "void"
 
 #: Class maps and labels are bytes, and 255 stays free for void.
 _MOST_CLASSES = 255
+
+#: A name is drawn into legends and stands in every manifest; 255 lines of these fit into the file.
+_LONGEST_LINE = 200
+_MOST_BYTES = 1 << 18
 
 _LINE = re.compile(r"(?P<name>.*?)(?:\s+\[?(?P<colour>\d+\s*,\s*\d+\s*,\s*\d+)\]?)?")
 
@@ -34,11 +39,11 @@ def read_classes(path: Path | str) -> ClassSet:
 
     Raises:
         DataError: a file that cannot be read, has fewer than two classes or more than 255, a name
-            twice, or a colour that is none.
+            twice or one of more than 200 characters, or a colour that is none.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"class file {path} cannot be read ({error}); expected UTF-8 text with a line "
@@ -49,6 +54,11 @@ def read_classes(path: Path | str) -> ClassSet:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        if len(line.strip()) > _LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number}: {len(line.strip())} characters, expected 'NAME [R,G,B]' "
+                f"of at most {_LONGEST_LINE}; shorten the name"
+            )
         name, colour = _parse(line.strip(), len(names), f"{path}, line {number}")
         if name in names:
             raise DataError(

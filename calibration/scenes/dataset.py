@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import DataError
+from models.bounded import read_bytes, too_many_pixels
 from models.classes import ClassSet
 
 #: Suffixes of still pictures that OpenCV's usual builds decode.
@@ -23,6 +24,8 @@ PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".pnm",
      ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
 )  # fmt: skip
+#: Bytes of a picture's file.
+_MOST_BYTES = 1 << 29
 #: How many names an error lists before it only counts.
 _NAMED = 3
 
@@ -173,7 +176,7 @@ def read_label(path: Path | str, classes: ClassSet) -> NDArray[np.uint8]:
 def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     """Read and decode a file, in two steps: so a missing file and a broken one differ."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _MOST_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be read ({reason}); give a readable picture") from error
@@ -182,7 +185,8 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
-        raise DataError(f"{path}: {_BROKEN}") from error
+        reason = too_many_pixels() if "MAX_IMAGE_PIXELS" in str(error) else _BROKEN
+        raise DataError(f"{path}: {reason}") from error
     if picture is None:
         raise DataError(f"{path}: {_BROKEN}")
     # A label may have another type than uint8; read_label says so to the user.

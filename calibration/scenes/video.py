@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
+from calibration.scenes.containers import expect_file
 from calibration.selection import Descriptor, describe
 
 #: Grabs after one that failed, before a file that owes frames is given up. Behind a damaged place
@@ -104,6 +105,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         _quiet_opencv()
         has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+        expect_file()
         # FFmpeg is not fooled into seeing a series of pictures in a name.
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY)
         if not self._capture.isOpened():

@@ -12,19 +12,21 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from models.bounded import limit_pictures
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
 from pipeline.cli.tables import attempts_table
-from pipeline.errors import AccuracyError
+from pipeline.errors import AccuracyError, in_words, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     options = parse_arguments(arguments)
+    limit_pictures()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        level=logging.DEBUG if options.verbose else logging.WARNING, handlers=[handler]
     )
     if not options.verbose:  # importing torchao warns of its CUDA parts and of its own types
         for name in ("torchao", "torch.utils._pytree"):
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
         outcome = import_module(f"pipeline.cli.{options.command}").run(options)
     except RoadsegError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {printable(in_words(error))}", file=sys.stderr)
         if isinstance(error, AccuracyError):
             print(attempts_table(error.attempts), file=sys.stderr)
         return 1
@@ -44,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     for problem in outcome.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    print(json.dumps(outcome.document) if options.json else outcome.text)
+        print(f"error: {printable(problem)}", file=sys.stderr)
+    print(json.dumps(outcome.document) if options.json else printable(outcome.text))
     return 1 if outcome.problems else 0
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Lets no name of a file or a class move the terminal's cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

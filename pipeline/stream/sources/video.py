@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from calibration.scenes.containers import expect_file
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Image
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
@@ -46,6 +47,7 @@ class VideoSource(Source):
                 "a camera number such as 0, or synthetic"
             )
         quiet_opencv()
+        expect_file()
         self._capture = cv2.VideoCapture(str(path), _backend())
         self._delivered = 0
         self._last_ms = 0.0
