@@ -12,7 +12,13 @@ import numpy as np
 
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
-from pipeline.engine.manifest import Engine, Manifest, check_replaceable, describe_file
+from pipeline.engine.manifest import (
+    Engine,
+    Manifest,
+    check_name,
+    check_replaceable,
+    describe_file,
+)
 from pipeline.engine.publish import publish, writable
 from pipeline.errors import EngineError
 from pipeline.evaluation.latency import measure_latency
@@ -57,6 +63,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         runtime = options.runtime or manifest.runtime
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
+        check_name(name, path)
         targets = compiler.check_targets(options.targets)
         with writable(options.output):
             check_replaceable(options.output, name, compiler.suffixes, options.force)
