@@ -39,9 +39,13 @@ __all__ = [
     "in_words",
     "log_failure",
     "printable",
+    "reason_of",
 ]
 
 log = logging.getLogger(__name__)
+
+#: Characters of a library's reason in a line of ours.
+_LONGEST_REASON = 200
 
 
 class BenchmarkError(RoadsegError):
@@ -98,15 +102,20 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text
-    )
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def in_words(error: BaseException) -> str:
     """Describe an error in one line, with its kind where it is not one of ours."""
     text = " ".join(str(error).split())
     return text if isinstance(error, RoadsegError) else f"{type(error).__name__}: {text}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what a library said, with its kind: short enough for one of ours."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 def log_failure(error: BaseException) -> None:

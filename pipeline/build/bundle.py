@@ -9,7 +9,6 @@ is INT8), the manifest as far as it is known before an engine is built, and the 
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -18,15 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.atomic import atomic_path
+from models.bounded import in_words
 from pipeline.engine.manifest import (
     BUNDLE,
+    MOST_BYTES,
     Engine,
     LayerPrecisions,
     Manifest,
     describe_file,
+    read_manifest,
     read_verified,
 )
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, RoadsegError, reason_of
 from pipeline.runtimes.compiler import Compiled
 
 SUFFIX = ".bundle.zip"
@@ -138,8 +140,12 @@ def _unpack(path: Path, folder: Path) -> None:
                     "'build --bundle' wrote; make it again"
                 )
             _take(archive, _MANIFEST, folder, MOST_BYTES)
-            (onnx,) = read_manifest(folder / _MANIFEST, BUNDLE).files
-            _take(archive, _ONNX, folder, onnx.bytes)
+            files = read_manifest(folder / _MANIFEST, BUNDLE).files
+            if [file.name for file in files] != [_ONNX]:
+                raise EngineError(
+                    f"the manifest of bundle {path} names other files than {_ONNX}; make it again"
+                )
+            _take(archive, _ONNX, folder, files[0].bytes)
             if _TABLE in present:
                 _take(archive, _TABLE, folder, _LARGEST_TABLE)
     except RoadsegError:

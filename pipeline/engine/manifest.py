@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path, sha256_of
+from models.bounded import read_bytes
 from models.classes import ClassSet
 from models.file_names import PLAIN_NAME, is_plain_name
 from models.spec import InputSpec
+from models.typed import convert, parse_json
+from pipeline.engine.values import check_values
 from pipeline.errors import EngineError, OutputError
 
 #: Raised when a key changes its meaning; engines of another format are refused.
 FORMAT_VERSION = 1
 
 _KIND = "roadseg-engine"
+#: Bytes of a manifest; one with thousands of layers has half a megabyte.
+MOST_BYTES = 16 << 20
 #: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.build.bundle``).
 BUNDLE = "roadseg-bundle"
 
@@ -162,7 +167,7 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
     Raises:
         EngineError: damaged, or of another kind or format; the field or the file is named.
     """
-    manifest = _parse(_read_document(manifest_path), manifest_path, kind)
+    manifest = read_manifest(manifest_path, kind)
     for file in manifest.files:
         _verify(manifest_path.parent / file.name, file)
     return Engine(manifest, manifest_path.parent)
@@ -191,9 +196,39 @@ def check_replaceable(folder: Path, name: str, suffixes: tuple[str, ...], force:
     )
 
 
+def read_manifest(path: Path, kind: str) -> Manifest:
+    """Read and check a manifest of ``kind``, not the files that it names.
+
+    Raises:
+        EngineError: damaged, or of another kind or format; the field is named.
+    """
+    document = _read_document(path)
+    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
+        raise EngineError(
+            f"manifest {path} is {_short(document.get('kind'))} format "
+            f"{_short(document.get('format_version'))}, "
+            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
+        )
+    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
+    try:
+        strange = sorted(fields.keys() - Manifest.__dataclass_fields__.keys())
+        if strange:
+            raise ValueError(f"no field is called {_short(strange[0])}")
+        manifest = convert(fields, Manifest)
+        check_values(manifest)
+    except (TypeError, ValueError) as error:
+        raise EngineError(
+            f"manifest {path} misses or misstates a field ({error}); it is damaged, build the "
+            "engine again"
+        ) from error
+    for name in (manifest.name, *(file.name for file in manifest.files)):
+        check_name(name, path)
+    return manifest
+
+
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_bytes(path, MOST_BYTES))
     except (OSError, ValueError) as error:
         raise EngineError(
             f"manifest {path} cannot be read ({error}); it is damaged, build the engine again"
@@ -206,33 +241,9 @@ def _read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
-    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
-        raise EngineError(
-            f"manifest {path} is {document.get('kind')!r} format {document.get('format_version')}, "
-            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
-        )
-    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
-    try:
-        classes, layers, given = fields["classes"], fields["layers"], fields["input"]
-        fields["classes"] = ClassSet(
-            tuple(classes["names"]), tuple(map(tuple, classes["palette"])), classes["void"]
-        )
-        fields["layers"] = LayerPrecisions(layers["source"], layers["convolutions"])
-        fields["input"] = InputSpec(
-            **{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])}
-        )
-        fields["files"] = tuple(EngineFile(**file) for file in fields["files"])
-        fields["targets"], fields["warnings"] = tuple(fields["targets"]), tuple(fields["warnings"])
-        manifest = Manifest(**fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EngineError(
-            f"manifest {path} misses or misstates a field ({type(error).__name__}: {error}); it is "
-            "damaged, build the engine again"
-        ) from error
-    for name in (manifest.name, *(file.name for file in manifest.files)):
-        check_name(name, path)
-    return manifest
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_name(name: str, path: Path) -> None:
@@ -249,7 +260,7 @@ def check_name(name: str, path: Path) -> None:
 
 
 def _verify(path: Path, file: EngineFile) -> None:
-    if not path.exists():
+    if not path.is_file():
         raise EngineError(
             f"engine file {path} is missing, the manifest names it; build the engine again"
         )
