@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 #: OpenCV's own limit of a picture's pixels, as users may set it; it reads this when it is loaded.
@@ -37,6 +38,21 @@ def read_text(path: Path, most: int) -> str:
         UnicodeDecodeError: it is no text.
     """
     return read_bytes(path, most).decode("utf-8")
+
+
+def check_not_packed(path: Path) -> None:
+    """Refuse a zip file that is larger unpacked; PyTorch stores its tensors as they are.
+
+    Raises:
+        TooLargeError: it would take more memory than it has bytes.
+        OSError: it cannot be read.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > path.stat().st_size + (1 << 20):
+        raise TooLargeError(f"it unpacks to {in_words(unpacked)}")
 
 
 def in_words(size: int) -> str:

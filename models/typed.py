@@ -33,8 +33,15 @@ def convert(document: object, kind: type[T]) -> T:
     import msgspec  # only where a file is read
 
     try:
-        return msgspec.convert(document, type=kind)
+        return msgspec.convert(document, type=kind, dec_hook=_as_it_is)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (msgspec.ValidationError, OverflowError) as error:
         raise ValueError(str(error)) from None
+
+
+def _as_it_is(kind: type, value: object) -> object:
+    """Take what is of its type already, such as a tensor."""
+    if not isinstance(value, kind):
+        raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    return value

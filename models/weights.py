@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atomic import atomic_path, sha256_of
-from models.classes import ClassSet
-from models.errors import WeightsError
+from models.classes import ClassSet, check_classes
+from models.errors import RoadsegError, WeightsError
 from models.registry import MODELS
 from models.spec import ModelSpec
+from models.typed import convert, parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -116,11 +117,8 @@ def with_classes_of(spec: ModelSpec, source: str | None) -> ModelSpec:
             classes = (file.metadata() or {}).get("classes")
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
-    if classes is None:  # the first files did not record them
-        return spec
-    found = json.loads(classes)
-    palette = tuple(tuple(colour) for colour in found["palette"])
-    return replace(spec, classes=ClassSet(tuple(found["names"]), palette, found["void"]))
+    # The first files did not record them.
+    return spec if classes is None else replace(spec, classes=_classes_of(path, classes))
 
 
 def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> LoadedWeights:
@@ -174,7 +172,7 @@ def _find(spec: ModelSpec, source: str | None) -> Path:
 
 
 def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
@@ -187,12 +185,26 @@ def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
                 )
             _check_classes(path, spec, metadata.get("classes"))
             return decode({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except RoadsegError:
+        raise
+    except Exception as error:  # of safetensors, or of PyTorch about scales that fit no kernel
         raise _unreadable(path, error) from error
 
 
+def _classes_of(path: Path, recorded: str) -> ClassSet:
+    try:
+        classes = convert(parse_json(recorded), ClassSet)
+        check_classes(classes)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"weights {path} state no class set ({error}); the file is damaged, fetch or train it "
+            "again"
+        ) from error
+    return classes
+
+
 def _check_classes(path: Path, spec: ModelSpec, recorded: str | None) -> None:
-    names = spec.classes.names if recorded is None else tuple(json.loads(recorded)["names"])
+    names = spec.classes.names if recorded is None else _classes_of(path, recorded).names
     if names != spec.classes.names:
         raise WeightsError(
             f"weights {path.name} tell {len(names)} classes apart ({', '.join(names[:3])}, ...), "

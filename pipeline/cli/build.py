@@ -77,6 +77,8 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
             options.order,
             options.layout,
             options.output_name,
+            options.import_memory,
+            options.import_seconds,
         )
 
     asked = BuildOptions(

@@ -120,6 +120,20 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         metavar="TENSOR",
         help="logits, any tensor of the file; default: found from its outputs",
     )
+    group.add_argument(
+        "--import-memory",
+        type=amount,
+        default=4 << 30,
+        metavar="SIZE",
+        help="what reading the file may take; default: 4GB",
+    )
+    group.add_argument(
+        "--import-seconds",
+        type=positive,
+        default=120,
+        metavar="N",
+        help="of a processor's time, likewise; default: %(default)s",
+    )
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What the values of a manifest may be, beyond their types: whoever uses them need not ask again."""
+"""What the values of a manifest may be, beyond their types; who uses them need not ask again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from models.classes import ClassSet
+from models.classes import ClassSet, check_classes
 from models.spec import LARGEST_SIZE, InputSpec
 from models.typed import convert
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST_CLASSES = 256
 _LARGEST_BATCH = 1024
 _Side = tuple[int, int]
 
@@ -44,10 +43,6 @@ class Stated(Protocol):
     @property
     def calibration(self) -> Mapping[str, Any] | None:
         """Of INT8."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Of the build."""
 
     @property
     def files(self) -> Iterable[Any]:
@@ -94,7 +89,7 @@ def check_values(manifest: Stated) -> None:
     Raises:
         ValueError: a value that no engine can have; it is named.
     """
-    _check_classes(manifest.classes)
+    check_classes(manifest.classes)
     _check_input(manifest.input)
     _check_frames(convert(dict(manifest.frames), _Frames))
     convert(dict(manifest.weights), _Weights)
@@ -105,14 +100,6 @@ def check_values(manifest: Stated) -> None:
     for file in manifest.files:
         if file.bytes < 0 or not _SHA256.fullmatch(file.sha256):
             raise ValueError(f"the size or the SHA-256 of {file.name!r} is none")
-
-
-def _check_classes(classes: ClassSet) -> None:
-    if not 1 <= len(classes) <= _MOST_CLASSES:
-        raise ValueError(f"{len(classes)} classes, at most {_MOST_CLASSES} fit into a byte")
-    values = [value for colour in classes.palette for value in colour]
-    if min(values) < 0 or max(values) > 255 or not 0 <= classes.void <= 255:
-        raise ValueError("a colour or void is no byte")
 
 
 def _check_input(given: InputSpec) -> None:

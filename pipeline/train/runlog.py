@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
+from models.typed import convert, parse_json
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Row:
+    step: int
+    loss: float = 0.0
+    miou: float = 0.0
 
 
 class RunLog:
@@ -33,9 +42,11 @@ class RunLog:
         rows = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                rows.append(json.loads(line))
+                row = convert(parse_json(line), dict[str, Any])
+                convert(row, _Row)
             except ValueError:
                 continue
+            rows.append(row)
         return rows
 
     def cut(self, step: int) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from calibration.metrics.miou import ConfusionMatrix
 from calibration.scenes.dataset import Sample
 from models.spec import ModelSpec
-from pipeline.errors import TrainingError, WeightsError
+from pipeline.errors import TrainingError, WeightsError, reason_of
 from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.auxiliary import deep_supervision
@@ -138,14 +138,14 @@ class Trainer:
                 group["peak"] = peak  # the recipe's of today, which is the one that is recorded
             self.step, self.best = state["step"], state["best"]
             self.seconds = state["seconds"]
-        except (KeyError, RuntimeError, ValueError) as error:
+            if "random" in state:
+                set_random_state(state["random"])
+        except Exception as error:  # PyTorch's, about sizes, or keys of an optimizer's state
             raise WeightsError(
                 f"checkpoint {path} does not fit {self.spec.name} as it is now "
-                f"({str(error).splitlines()[0]}); train again in another --folder"
+                f"({reason_of(error)}); train again in another --folder"
             ) from error
         self.validated, self.stale = state.get("validated", self.step), state.get("stale", 0)
-        if "random" in state:
-            set_random_state(state["random"])
         self.log.cut(self.step)
 
     def save(self, name: str = "checkpoint.pt") -> None:
