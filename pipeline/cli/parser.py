@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, positive, rate, share, size
+from pipeline.cli.values import add_engine, count, positive, rate, share, size, wrong_path
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -38,6 +38,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("--json", action="store_true", help="end with one JSON object")
         command.add_argument("--verbose", action="store_true", help="log what happens")
     options = parser.parse_args(arguments)
+    for name, value in vars(options).items():
+        for one in value if isinstance(value, list) else [value]:
+            if (reason := wrong_path(one)) is not None:
+                parser.error(f"{options.command}: {name.replace('_', '-')} is {reason}")
     if options.command == "models":
         _check_models(parser, options)
     elif options.command == "build":
@@ -152,7 +156,7 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "values; one named void is never scored",
     )
     _recipe(parser)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads; default: all")
     _card(parser)
     return parser

@@ -39,22 +39,21 @@ def try_out(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
     """
     # The child finds the code where we did, wherever it is started.
     path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
-    )
-    try:
-        told, _ = child.communicate(
-            pickle.dumps((options, size, batch)), timeout=options.seconds * _PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        told = b""
-    finally:  # at Ctrl-C as well
-        child.kill()
-        child.wait()
+    ) as child:
+        try:
+            told, _ = child.communicate(
+                pickle.dumps((options, size, batch)), timeout=options.seconds * _PATIENCE
+            )
+        except subprocess.TimeoutExpired:
+            told = b""
+        finally:  # at Ctrl-C as well
+            child.kill()
     if child.returncode == 0:
         return
     if child.returncode == 1 and told:

@@ -68,7 +68,7 @@ def options_for(bomb: onnx.ModelProto, folder: Path) -> ForeignOptions:
     path, classes = folder / "bomb.onnx", folder / "classes.txt"
     path.write_bytes(bomb.SerializeToString())
     classes.write_text("road\ncar\nsky\n")
-    return ForeignOptions(path, classes, memory=1 << 30, seconds=5)
+    return ForeignOptions(path, classes, (0,) * 3, (1,) * 3, memory=1 << 30, seconds=5)
 
 
 @pytest.mark.slow
