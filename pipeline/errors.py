@@ -20,7 +20,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.errors import ModelError, RoadsegError, SizeError, WeightsError
+from models.errors import (
+    ModelError,
+    RoadsegError,
+    SizeError,
+    WeightsError,
+    reason_of,
+    translated,
+)
 
 __all__ = [
     "AccuracyError",
@@ -40,12 +47,10 @@ __all__ = [
     "log_failure",
     "printable",
     "reason_of",
+    "translated",
 ]
 
 log = logging.getLogger(__name__)
-
-#: Characters of a library's reason in a line of ours.
-_LONGEST_REASON = 200
 
 
 class BenchmarkError(RoadsegError):
@@ -109,13 +114,6 @@ def in_words(error: BaseException) -> str:
     """Describe an error in one line, with its kind where it is not one of ours."""
     text = " ".join(str(error).split())
     return text if isinstance(error, RoadsegError) else f"{type(error).__name__}: {text}"
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the first line of what a library said, with its kind: short enough for one of ours."""
-    lines = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
-    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 def log_failure(error: BaseException) -> None:

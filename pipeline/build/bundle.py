@@ -28,7 +28,7 @@ from pipeline.engine.manifest import (
     read_manifest,
     read_verified,
 )
-from pipeline.errors import EngineError, RoadsegError, reason_of
+from pipeline.errors import EngineError, translated
 from pipeline.runtimes.compiler import Compiled
 
 SUFFIX = ".bundle.zip"
@@ -131,7 +131,9 @@ def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
 
 def _unpack(path: Path, folder: Path) -> None:
     """Take the known members out; sizes in the archive are not trusted, and ours are kept to."""
-    try:
+    # zipfile, its decompressors and struct each have errors of their own.
+    remedy = "it is damaged or cut, copy it again"
+    with translated(EngineError, f"bundle {path} cannot be unpacked", remedy):
         with zipfile.ZipFile(path) as archive:
             present = set(archive.namelist())
             if not {_ONNX, _MANIFEST} <= present:
@@ -148,13 +150,6 @@ def _unpack(path: Path, folder: Path) -> None:
             _take(archive, _ONNX, folder, files[0].bytes)
             if _TABLE in present:
                 _take(archive, _TABLE, folder, _LARGEST_TABLE)
-    except RoadsegError:
-        raise
-    except Exception as error:  # zipfile's, its decompressors' and struct's, each of another kind
-        raise EngineError(
-            f"bundle {path} cannot be unpacked ({reason_of(error)}); it is damaged or cut, copy it "
-            "again"
-        ) from error
 
 
 def _take(archive: zipfile.ZipFile, name: str, folder: Path, most: int) -> None:

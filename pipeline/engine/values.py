@@ -51,9 +51,9 @@ class Stated(Protocol):
 
 @dataclass(frozen=True)
 class _Frames:
-    batch: int = 1
-    smallest: int = 1
-    largest: int = LARGEST_SIZE
+    batch: int
+    smallest: int
+    largest: int
     batch_range: tuple[int, int, int] = (1, 1, 1)
     sizes: tuple[_Side, _Side, _Side] = ((1, 1), (1, 1), (1, 1))
 

@@ -40,7 +40,7 @@ class RunLog:
         if not self.path.exists():
             return []
         rows = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():
             try:
                 row = convert(parse_json(line), dict[str, Any])
                 convert(row, _Row)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from calibration.metrics.miou import ConfusionMatrix
 from calibration.scenes.dataset import Sample
 from models.spec import ModelSpec
-from pipeline.errors import TrainingError, WeightsError, reason_of
+from pipeline.errors import TrainingError, WeightsError, translated
 from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.auxiliary import deep_supervision
@@ -127,7 +127,9 @@ class Trainer:
         path = self.settings.folder / "checkpoint.pt"
         state = load_checkpoint(path, self.spec.name, self.spec.classes)
         check_same_run(path, state, self.settings.seed, self.recipe.qat)
-        try:
+        # PyTorch's errors, about sizes, or keys of an optimizer's state.
+        problem = f"checkpoint {path} does not fit {self.spec.name} as it is now"
+        with translated(WeightsError, problem, "train again in another --folder"):
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             if self.auxiliary is not None:
@@ -140,11 +142,6 @@ class Trainer:
             self.seconds = state["seconds"]
             if "random" in state:
                 set_random_state(state["random"])
-        except Exception as error:  # PyTorch's, about sizes, or keys of an optimizer's state
-            raise WeightsError(
-                f"checkpoint {path} does not fit {self.spec.name} as it is now "
-                f"({reason_of(error)}); train again in another --folder"
-            ) from error
         self.validated, self.stale = state.get("validated", self.step), state.get("stale", 0)
         self.log.cut(self.step)
 
