@@ -133,23 +133,23 @@ def _unpack(path: Path, folder: Path) -> None:
     """Take the known members out; sizes in the archive are not trusted, and ours are kept to."""
     # zipfile, its decompressors and struct each have errors of their own.
     remedy = "it is damaged or cut, copy it again"
-    with translated(EngineError, f"bundle {path} cannot be unpacked", remedy):
-        with zipfile.ZipFile(path) as archive:
-            present = set(archive.namelist())
-            if not {_ONNX, _MANIFEST} <= present:
-                raise EngineError(
-                    f"{path} is a zip file without {_ONNX} and {_MANIFEST}, expected one that "
-                    "'build --bundle' wrote; make it again"
-                )
-            _take(archive, _MANIFEST, folder, MOST_BYTES)
-            files = read_manifest(folder / _MANIFEST, BUNDLE).files
-            if [file.name for file in files] != [_ONNX]:
-                raise EngineError(
-                    f"the manifest of bundle {path} names other files than {_ONNX}; make it again"
-                )
-            _take(archive, _ONNX, folder, files[0].bytes)
-            if _TABLE in present:
-                _take(archive, _TABLE, folder, _LARGEST_TABLE)
+    problem = f"bundle {path} cannot be unpacked"
+    with translated(EngineError, problem, remedy), zipfile.ZipFile(path) as archive:
+        present = set(archive.namelist())
+        if not {_ONNX, _MANIFEST} <= present:
+            raise EngineError(
+                f"{path} is a zip file without {_ONNX} and {_MANIFEST}, expected one that "
+                "'build --bundle' wrote; make it again"
+            )
+        _take(archive, _MANIFEST, folder, MOST_BYTES)
+        files = read_manifest(folder / _MANIFEST, BUNDLE).files
+        if [file.name for file in files] != [_ONNX]:
+            raise EngineError(
+                f"the manifest of bundle {path} names other files than {_ONNX}; make it again"
+            )
+        _take(archive, _ONNX, folder, files[0].bytes)
+        if _TABLE in present:
+            _take(archive, _TABLE, folder, _LARGEST_TABLE)
 
 
 def _take(archive: zipfile.ZipFile, name: str, folder: Path, most: int) -> None:

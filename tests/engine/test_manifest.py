@@ -30,7 +30,7 @@ def write_engine(folder: Path) -> Path:
         weights={"name": "none", "sha256": None},
         classes=CAMVID,
         input=InputSpec(),
-        frames={"batch": 1},
+        frames={"batch": 1, "smallest": 64, "largest": 3840},
         precision="fp32",
         layers=LayerPrecisions("engine", {"a": "fp32", "b": "int8", "c": "bf16"}),
         runtime="openvino",

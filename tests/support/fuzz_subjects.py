@@ -262,14 +262,15 @@ _OPTIONS: tuple[Sequence[str], ...] = (
     ("build", "segnet", "--size", "VALUE", "--batch", "VALUE", "--frame-sizes", "VALUE"),
     ("build", "--onnx", "VALUE", "--classes", "VALUE", "--mean", "VALUE", "--std", "VALUE"),
     ("build", "segnet", "--target", "VALUE", "--max-miou-drop", "VALUE", "--weights", "VALUE"),
-    ("train", "segnet", "--data", "VALUE", "--rate", "VALUE", "--steps", "VALUE", "--crop", "VALUE"),
-    ("train", "segnet", "--data", "x", "--seed", "VALUE", "--threads", "VALUE", "--patience", "VALUE"),
+    ("train", "segnet", "--data", "VALUE", "--rate", "VALUE", "--steps", "VALUE"),
+    ("train", "segnet", "--data", "VALUE", "--crop", "VALUE", "--synthetic", "VALUE"),
+    ("train", "segnet", "--data", "x", "--seed", "VALUE", "--threads", "VALUE"),
 )  # fmt: skip
 _GIVEN = (
     "", " ", "0", "-1", "1", "9" * 30, "9" * 5000, "1e999", "nan", "inf", "0x10", "²", "٣", "1x1",
     "0x0", "-5x7", "9999999999x1", "x", "1:2:3", "3:2:1", "1:1:1000000000", "a" * 300, "a/" * 3000,
-    "../..", "\x1b[31m", "é", "\udcff", "10m", "1h", "9" * 400 + "h", "50GB", "9" * 400 + "TB", "%s",
-    "64x64:64x64:64x64", "0,0,0", "nan,nan,nan", "1,2", "sm86,", "\u202e", "-", "--", "MJPG",
+    "../..", "\x1b[31m", "é", "\udcff", "10m", "1h", "9" * 400 + "h", "50GB", "9" * 400 + "TB",
+    "64x64:64x64:64x64", "0,0,0", "nan,nan,nan", "1,2", "sm86,", "\u202e", "-", "--", "MJPG", "%s",
 )  # fmt: skip
 
 
