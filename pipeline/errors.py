@@ -5,6 +5,7 @@
     RoadsegError
     ├── BenchmarkError        figures that cannot be measured, read or compared
     ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
+    │   └── IncompatibleEngineError   not for this machine: building it again here helps
     ├── BuildError            a network that a compiler could not turn into an engine
     │   └── AccuracyError     an INT8 engine that would lose more than it may
     ├── RuntimeMissingError   a runtime or package that this machine does not have
@@ -34,6 +35,7 @@ __all__ = [
     "BenchmarkError",
     "BuildError",
     "EngineError",
+    "IncompatibleEngineError",
     "ModelError",
     "OutputError",
     "RoadsegError",
@@ -59,6 +61,10 @@ class BenchmarkError(RoadsegError):
 
 class EngineError(RoadsegError):
     """An engine or its manifest is missing, damaged, or was built for something else."""
+
+
+class IncompatibleEngineError(EngineError):
+    """An engine was built for another machine; building it again on this one helps."""
 
 
 class BuildError(RoadsegError):

@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# Measures how fast everything is, and fails where it became slower than what was recorded.
+# Fails where this commit is slower, larger or less accurate than the base commit.
 set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/check_fps.sh [--precision none|int8|fp32|fp16|bf16] [--runtime NAME] [--runs N]
-       scripts/check_fps.sh --update --reason TEXT [--busy] [--precision ...] [--runtime NAME]
+usage: scripts/check_fps.sh [--only NAME] [--base REV] [--runtime NAME] [OPTION ...]
+       scripts/check_fps.sh --accept --reason TEXT
        scripts/check_fps.sh --history HTML
 
-Measure engines, from a file to an overlay video, and the stages around the engine, each in turn
-with a reference load, and compare with benchmarks/baselines. A loss beyond the limit fails when it
-is there in two measurements; so does a figure that one side does not have. mIoU needs ROADSEG_DATA.
+Measure this tree and the base commit of benchmarks/BASE in turns, each with engines and code of its
+own: engines, from a file to an overlay video, the stages around the engine, the start, bytes, mIoU
+(with ROADSEG_DATA) and what the compilers made of the networks. A loss of time fails when it is seen
+twice; any other loss fails at once; so does a figure that the base has and this tree lacks.
 
-  --precision  engines of this one, or none, what stands around them; default: none and int8
-  --runtime    openvino (the default), tensorrt or tensorrt-rtx; the last two need a GPU
-  --runs N     check N times; all have to pass
-  --update     record what is measured (five times, for the spread), with the reason
-  --busy       with --update: leave out, by name, what only a quiet machine can measure
-  --history    draw what was recorded, commit by commit, and measure nothing
+  --only NAME   only what has NAME in its name, such as 'segnet_lite int8'; may be repeated
+  --base REV    compare with another commit; 'none' measures this tree alone
+  --runtime     openvino (the default), tensorrt or tensorrt-rtx; the last two need a GPU
+  --accept      make the commit that is checked out the base, with the reason
+  --history     draw what pytest-benchmark stored (--benchmark-autosave), and measure nothing
+  OPTION        of pytest and pytest-benchmark, such as --benchmark-autosave or -x
 
-Exit status: 0 as fast as recorded, 1 slower, 2 wrong usage, 3 no baseline of this processor model, so
-nothing was judged.
+Exit status: 0 nothing lost, 1 something is, 2 wrong usage, 3 the base is not in this clone, so nothing
+was judged.
 TEXT
     exit 0
 fi
@@ -28,4 +29,8 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh"
 cd "$root"
-exec .venv/bin/python -m pipeline.gate "$@"
+case ${1:-} in
+--accept) exec .venv/bin/python -m benchmarks.regression.accept "${@:2}" ;;
+--history) exec .venv/bin/python -m benchmarks.regression.history "${@:2}" ;;
+esac
+exec .venv/bin/python -m pytest benchmarks/test_regression.py -q -p no:xdist -p no:cacheprovider "$@"

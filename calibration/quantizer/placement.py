@@ -104,6 +104,11 @@ class Placement:
         return {node: theirs[node] for node in names}
 
     @property
+    def depthwise(self) -> tuple[str, ...]:
+        """Names of the INT8 convolutions that have a group for each input channel."""
+        return tuple(name for name, node in self.nodes.items() if _groups(node) == _channels(node))
+
+    @property
     def int8(self) -> tuple[str, ...]:
         """Names of the convolutions that are to run in INT8."""
         return tuple(convolution.name for convolution in self.convolutions if convolution.int8)
@@ -165,6 +170,18 @@ def convolution_name(node: Node) -> str | None:
         weight = weight.all_input_nodes[0]
     assert isinstance(weight, Node)
     return str(weight.target).removeprefix("network.").removesuffix(".weight")
+
+
+def _groups(node: Node) -> object:
+    """Return the groups of a convolution, whose arguments end with them where they are given."""
+    return node.args[6] if len(node.args) > 6 else 1
+
+
+def _channels(node: Node) -> int:
+    """Return the channels that a convolution reads; 0 for one, which is depthwise in name only."""
+    value = node.args[0]
+    count = int(value.meta["val"].shape[1]) if isinstance(value, Node) else 0
+    return count if count > 1 else 0
 
 
 def _kept(node: Node) -> str:

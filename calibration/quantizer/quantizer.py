@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 
 from calibration.errors import CalibrationError
+from calibration.quantizer.half_scales import HalfPerChannelObserver, in_half
 from calibration.quantizer.placement import RESIZES, Placement
 from calibration.quantizer.signs import never_negative
 from calibration.table import Dtype
@@ -38,6 +40,8 @@ WEIGHTS = QuantizationSpec(
     qscheme=torch.per_channel_symmetric,
     ch_axis=0,
 )
+#: The same with scales that FP16 holds.
+HALF_WEIGHTS = replace(WEIGHTS, observer_or_fake_quant_ctr=HalfPerChannelObserver)
 
 
 class RangeObserver(ObserverBase):  # type: ignore[misc]  # torchao carries no types
@@ -66,11 +70,22 @@ class RangeObserver(ObserverBase):  # type: ignore[misc]  # torchao carries no t
         return torch.tensor([self.threshold / self.quant_max]), torch.zeros(1, dtype=torch.int64)
 
 
-def _activations(dtype: torch.dtype) -> QuantizationSpec:
+class HalfRangeObserver(RangeObserver):
+    """The same with a scale that FP16 holds."""
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """Return scale (1,) FP32 and zero point 0."""
+        scale, zero = super().calculate_qparams()
+        return in_half(scale), zero
+
+
+def _activations(
+    dtype: torch.dtype, observer: type[RangeObserver] = RangeObserver
+) -> QuantizationSpec:
     limits = torch.iinfo(dtype)
     return QuantizationSpec(
         dtype,
-        RangeObserver,
+        observer,
         quant_min=limits.min,
         quant_max=limits.max,
         qscheme=torch.per_tensor_symmetric,
@@ -78,6 +93,7 @@ def _activations(dtype: torch.dtype) -> QuantizationSpec:
 
 
 SIGNED, UNSIGNED = _activations(torch.int8), _activations(torch.uint8)
+HALF_SIGNED = _activations(torch.int8, HalfRangeObserver)
 
 
 class RoadQuantizer(Quantizer):  # type: ignore[misc]
@@ -85,7 +101,8 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
 
     Args:
         placement: made for the graph that is annotated.
-        unsigned: give never negative tensors the range 0..255.
+        unsigned: give never negative tensors the range 0..255, as OpenVINO takes them. Otherwise
+            all are signed, and scales are what FP16 holds, as TensorRT wants it.
     """
 
     def __init__(self, placement: Placement, unsigned: bool) -> None:
@@ -98,7 +115,8 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
         shared = dict(self._before_pooling())
         for node in self._placement.nodes.values():
             x, weight = node.all_input_nodes[:2]
-            _mark(node, {x: shared.get(x) or self._range_of(x), weight: WEIGHTS})
+            weights = WEIGHTS if self._unsigned else HALF_WEIGHTS
+            _mark(node, {x: shared.get(x) or self._range_of(x), weight: weights})
         for addition, skip in self._placement.skips.items():
             _mark(addition, {skip: self._range_of(skip)})
         for concat in self._placement.concats:
@@ -109,7 +127,9 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
         """Nothing to add: the placement was made for this graph."""
 
     def _range_of(self, value: Node) -> QuantizationSpec:
-        return UNSIGNED if self._unsigned and never_negative(value) else SIGNED
+        if not self._unsigned:
+            return HALF_SIGNED
+        return UNSIGNED if never_negative(value) else SIGNED
 
     def _before_pooling(self) -> Iterator[tuple[Node, SharedQuantizationSpec]]:
         """Quantise what is pooled; yield each pooling, and the scale for those who read it."""

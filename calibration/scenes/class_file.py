@@ -11,6 +11,11 @@
 A name may have spaces. Without a colour a class gets one of its own. A line named ``void`` is a
 label value, and a channel, that is never scored; without such a line void is 255. Empty lines and
 lines that start with ``#`` are passed over.
+
+Files of other tools are read too: ``R G B NAME`` (CamVid's ``label_colors.txt``), ``NAME R G B``,
+CSV with or without a heading, ``NAME:R,G,B::`` (CVAT), ``#RRGGBB``, and a number before each name
+where they count from 0. Any other line is refused with its number: read as a name, it would shift
+every class behind it.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import re
 from pathlib import Path
 
 from calibration.errors import DataError
-from models.bounded import read_text
+from models.bounded import read_bytes
 from models.classes import RGB, ClassSet
 
 VOID = "void"
@@ -31,7 +36,22 @@ _MOST_CLASSES = 255
 _LONGEST_LINE = 200
 _MOST_BYTES = 1 << 18
 
-_LINE = re.compile(r"(?P<name>.*?)(?:\s+\[?(?P<colour>\d+\s*,\s*\d+\s*,\s*\d+)\]?)?")
+_NUMBER = r"\d{1,3}(?:\.0*)?"
+_GAP = r"(?:\s*[,;]\s*|\s+)"
+_COLOUR = rf"\[?\(?\s*({_NUMBER}){_GAP}({_NUMBER}){_GAP}({_NUMBER})\s*\)?\]?"
+_HEX = r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})"
+_AFTER = re.compile(rf"(?P<name>.*?)(?:{_GAP}|\s*:\s*)(?:{_COLOUR}|{_HEX})(?:\s*:[^:]*){{0,2}}")
+_BEFORE = re.compile(rf"(?:{_COLOUR}|{_HEX}){_GAP}(?P<name>.*)")
+_COUNTED = re.compile(r"(?P<index>\d+)\s*[:,;.)\t ]\s*(?P<rest>.*)")
+#: Two numbers or more are no name, and no colour either.
+_NUMBERS = re.compile(r"(?:^|\s)\d+\s+\d+(?:\s|$)|^\d+\s")
+_FOUR = re.compile(r"(?:\s\d+){4}\s*$")
+#: Letters, digits and what stands in names; at least one letter.
+_NAME = re.compile(r"(?=.*[^\W\d_])[\w](?:[\w \-./&()'+*]*[\w.)'+*])?")
+_HEADING = frozenset(
+    {"name", "names", "class", "classes", "class_name", "label", "labels", "id", "index", "value"}
+    | {"r", "g", "b", "red", "green", "blue", "color", "colour", "rgb", "class name", "label name"}
+)
 
 
 def read_classes(path: Path | str) -> ClassSet:
@@ -39,30 +59,25 @@ def read_classes(path: Path | str) -> ClassSet:
 
     Raises:
         DataError: a file that cannot be read, has fewer than two classes or more than 255, a name
-            twice or one of more than 200 characters, or a colour that is none.
+            twice, a colour that is none, or a line of no known form.
     """
     path = Path(path)
-    try:
-        text = read_text(path, _MOST_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"class file {path} cannot be read ({error}); expected UTF-8 text with a line "
-            "'NAME [R,G,B]' per class; check --classes"
-        ) from error
     names: list[str] = []
     colours: list[RGB] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if len(line.strip()) > _LONGEST_LINE:
-            raise DataError(
-                f"{path}, line {number}: {len(line.strip())} characters, expected 'NAME [R,G,B]' "
-                f"of at most {_LONGEST_LINE}; shorten the name"
-            )
-        name, colour = _parse(line.strip(), len(names), f"{path}, line {number}")
+    lines = _lines(path)
+    counted = (
+        len(lines) > 1
+        and all(_COUNTED.fullmatch(line) for _, line in lines)
+        and not any(_BEFORE.fullmatch(line) for _, line in lines)
+    )
+    for number, line in lines:
+        place = f"{path}, line {number}"
+        name, colour = _parse(_uncounted(line, len(names), place) if counted else line, place)
+        if colour is None:
+            colour = (0, 0, 0) if name == VOID else _colour(len(names))
         if name in names:
             raise DataError(
-                f"{path}, line {number}: the class {name!r} was named before, expected each name "
+                f"{place}: the class {name!r} was named before, expected each name "
                 "once; rename or remove one"
             )
         names.append(name)
@@ -77,20 +92,78 @@ def read_classes(path: Path | str) -> ClassSet:
     return ClassSet(tuple(names), tuple(colours), void)
 
 
-def _parse(line: str, index: int, place: str) -> tuple[str, RGB]:
-    match = _LINE.fullmatch(line)
-    assert match is not None  # the name alone matches any line
-    name, colour = match["name"], match["colour"]
-    if name.lower() == VOID:
-        name = VOID
-    if colour is None:
-        return name, (0, 0, 0) if name == VOID else _colour(index)
-    red, green, blue = (int(part) for part in colour.split(","))
-    if max(red, green, blue) > 255:
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return lines that say something, with their numbers; comments and a heading do not."""
+    try:
+        content = read_bytes(path, _MOST_BYTES)
+        wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # Notepad's "Unicode"
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{place}: the colour {colour} has a part above 255, expected R,G,B from 0 to 255"
+            f"class file {path} cannot be read ({error}); expected UTF-8 text with a line "
+            "'NAME [R,G,B]' per class; check --classes"
+        ) from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    for number, line in lines:  # before any pattern meets it
+        if len(line) > _LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number}: {len(line)} characters, expected 'NAME [R,G,B]' of at "
+                f"most {_LONGEST_LINE}; shorten the name"
+            )
+    hexadecimal = re.compile(rf"{_HEX}{_GAP}.*")
+    kept = [
+        (number, line)
+        for number, line in lines
+        if line and (not line.startswith("#") or hexadecimal.fullmatch(line))
+    ]
+    if kept:
+        cells = [cell.strip(" \"'").lower() for cell in re.split(r"[,;\t]", kept[0][1])]
+        if len(cells) > 1 and _HEADING.issuperset(cells):
+            kept = kept[1:]
+    return kept
+
+
+def _uncounted(line: str, index: int, place: str) -> str:
+    """Take the number before a name away."""
+    match = _COUNTED.fullmatch(line)
+    assert match is not None
+    if int(match["index"]) != index:
+        raise DataError(
+            f"{place}: {line!r} has the number {match['index']}, expected {index}: label values "
+            "are counted from 0, line by line; give a line for each value, in order"
         )
-    return name, (red, green, blue)
+    return match["rest"]
+
+
+def _parse(line: str, place: str) -> tuple[str, RGB | None]:
+    name, colour = line, None
+    for form in (_BEFORE, _AFTER):
+        match = form.fullmatch(line)
+        if match is not None:
+            name = match["name"]
+            tens, hexes = match.groups()[_first(form) :][:3], match.groups()[_first(form) + 3 :][:3]
+            parts = [int(float(part)) for part in tens if part] or [int(part, 16) for part in hexes]
+            colour = (parts[0], parts[1], parts[2])
+            break
+    if colour is not None and max(colour) > 255:
+        raise DataError(
+            f"{place}: the colour {','.join(map(str, colour))} has a part above 255, expected "
+            "R,G,B from 0 to 255"
+        )
+    name = name.strip().rstrip(",;").strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1].strip()
+    if not _NAME.fullmatch(name) or _NUMBERS.search(name) or _FOUR.search(line):
+        raise DataError(
+            f"{place}: {line!r} is no class, expected NAME, or NAME R,G,B; one line per class in "
+            "the order of the label values, '#' before a comment, and no other line"
+        )
+    return (VOID if name.lower() == VOID else name), colour
+
+
+def _first(form: re.Pattern[str]) -> int:
+    """Return where the groups of the colour begin: the name is a group too."""
+    return 1 if form.groupindex["name"] == 1 else 0
 
 
 def _colour(index: int) -> RGB:

@@ -146,7 +146,9 @@ def _measured(tried: Sequence[Trial], options: BuildOptions, progress: Progress)
     """Run all engines that were built: latency in turn, then accuracy against the first."""
     with ExitStack() as stack:
         sessions = [
-            stack.enter_context(open_session(one.engine)) for one in tried if one.engine is not None
+            stack.enter_context(open_session(one.engine, measuring=True))
+            for one in tried
+            if one.engine is not None
         ]
         engine = tried[0].engine
         assert engine is not None

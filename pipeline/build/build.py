@@ -28,6 +28,7 @@ from pipeline.quantization.report.page import write_report
 from pipeline.quantization.search import Prepared, Request, prepare
 from pipeline.runtimes.compile import assemble, described
 from pipeline.runtimes.compiler import Compiler, Job
+from pipeline.runtimes.high_precision import named_layers
 from pipeline.runtimes.registry import default_front_end, open_compiler
 from pipeline.runtimes.session import Frames
 
@@ -121,7 +122,7 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
     compiler = open_compiler(options.runtime)
     precision = _precision(options.precision, compiler)
     name = engine_name(candidate, options, precision)
-    targets = compiler.check_targets(options.targets)
+    targets = compiler.check_targets(options.targets, precision)
     with writable(options.output):
         check_replaceable(options.output, name, compiler.suffixes, options.force)
         graph = DeploymentGraph(candidate.network, candidate.spec.input)
@@ -146,7 +147,9 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
             )
             prepared = None
             if precision == "int8":
-                target = Target(candidate.spec, candidate.weights, ExportedGraph(graph))
+                exported = ExportedGraph(graph)
+                kept = _kept_out_of_int8(compiler, exported, options)
+                target = Target(candidate.spec, candidate.weights, exported, kept)
                 prepared = prepare(target, request, progress)
                 if compiler.strongly_typed:
                     frames = _road_frames(options, candidate.spec)
@@ -157,6 +160,16 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
                 frames = _road_frames(options, candidate.spec)
                 job = replace(job, graph=to_fp16(ExportedGraph(graph), frames))
             yield _Plan(candidate, compiler, graph, job, prepared, request)
+
+
+def _kept_out_of_int8(
+    compiler: Compiler, exported: ExportedGraph, options: BuildOptions
+) -> dict[str, str]:
+    """Return convolutions that the runtime or the user keeps in floating point -> why."""
+    placement = exported.placement()
+    names = [convolution.name for convolution in placement.convolutions]
+    asked = named_layers(options.high_precision, names)
+    return {**compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, "asked for")}
 
 
 def _exported(plan: _Plan) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -12,21 +12,31 @@ import numpy as np
 
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
+from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import (
     Engine,
     Manifest,
     check_name,
     check_replaceable,
     describe_file,
+    read_manifest,
 )
 from pipeline.engine.publish import publish, writable
-from pipeline.errors import EngineError
+from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes
 from pipeline.progress import Progress
-from pipeline.runtimes.compile import compiled
-from pipeline.runtimes.compiler import DEFAULT_SETTINGS, BuilderSettings, Compiler, Job
+from pipeline.runtimes.compile import compiled, frames_of
+from pipeline.runtimes.compiler import (
+    DEFAULT_SETTINGS,
+    TIMING_CACHE,
+    BuilderSettings,
+    Compiler,
+    Job,
+)
+from pipeline.runtimes.high_precision import named_layers
 from pipeline.runtimes.registry import COMPILERS, missing, open_compiler, open_session
+from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class RebuildOptions:
         output: folder for the engine.
         force: replace files that are not ours.
         builder: what TensorRT's builder may do.
+        high_precision: INT8 convolutions that are computed in floating point all the same.
     """
 
     runtime: str | None = None
@@ -48,6 +59,7 @@ class RebuildOptions:
     output: Path = Path("engines")
     force: bool = False
     builder: BuilderSettings = DEFAULT_SETTINGS
+    high_precision: tuple[str, ...] = ()
 
 
 def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
@@ -64,7 +76,14 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
         check_name(name, path)
-        targets = compiler.check_targets(options.targets)
+        targets = compiler.check_targets(options.targets, manifest.precision)
+        int8 = _int8(manifest)
+        floats = named_layers(options.high_precision, int8)
+        if floats and not compiler.strongly_typed:
+            raise BuildError(
+                f"--high-precision was given with a bundle for {runtime}, which computes a file as "
+                "it is; build the network itself with that option"
+            )
         with writable(options.output):
             check_replaceable(options.output, name, compiler.suffixes, options.force)
             with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
@@ -74,10 +93,11 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                     manifest.precision,
                     targets,
                     Path(scratch),
-                    int8=_int8(manifest),
+                    int8=tuple(name for name in int8 if name not in floats),
                     batch=tuple(manifest.frames["batch_range"]),
                     sizes=options.sizes or _sizes(manifest),
                     builder=options.builder,
+                    high_precision=floats,
                 )
                 engine = _built(job, compiler, manifest, progress)
                 if table is not None:
@@ -107,7 +127,48 @@ def rebuild_engine(path: Path, progress: Progress) -> Engine:
         )
     runtime = max((name for name in COMPILERS if f"-{name}-" in path.stem), key=len, default=None)
     options = RebuildOptions(runtime, output=path.parent, force=True)
-    return rebuild(bundle, options, progress)
+    try:
+        old = read_manifest(path.with_suffix(".json"))
+    except EngineError:  # damaged or gone: what was asked for is not known any more
+        return rebuild(bundle, options, progress)
+    return rebuild(bundle, _as_asked(options, old), progress)
+
+
+def _as_asked(options: RebuildOptions, old: Manifest) -> RebuildOptions:
+    """Ask for what the engine was built with: it was chosen for this machine, memory and all."""
+    asked = {
+        field.name: old.settings[field.name]
+        for field in fields(BuilderSettings)
+        if field.name in old.settings
+    }
+    times = options.output / TIMING_CACHE
+    return replace(
+        options,
+        targets=_targets(old),
+        sizes=_sizes(old) if "sizes" in old.frames else None,
+        builder=BuilderSettings(**{**asked, "timing_cache": times}),
+        high_precision=tuple(old.settings.get("high_precision", ())),
+    )
+
+
+def _targets(old: Manifest) -> tuple[str, ...]:
+    """Return the old targets where they hold for the GPU of this machine, else that GPU's."""
+    if old.runtime != "tensorrt-rtx":
+        return ()  # the other runtimes build for what is here
+    here = _architecture()
+    if here is None or architecture_fits(old, here):
+        return old.targets
+    return (here,) if here == "sm75" else ()  # the default is all from Ampere on
+
+
+def _architecture() -> str | None:
+    if why_no_gpu() is not None:
+        return None
+    try:
+        from pipeline.runtimes.tensorrt.cuda.driver import open_gpu
+    except ImportError:
+        return None
+    return open_gpu().info.architecture
 
 
 def _sizes(manifest: Manifest) -> Sizes:
@@ -121,16 +182,18 @@ def _int8(manifest: Manifest) -> tuple[str, ...]:
 
 def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:
     result = compiled(job, compiler, progress)
+    kept = {"high_precision": list(job.high_precision)} if job.high_precision else {}
     built = replace(
         manifest,
         name=job.name,
         runtime=compiler.runtime,
         runtime_version=result.runtime_version,
         targets=job.targets,
+        frames=frames_of(job),
         files=tuple(describe_file(file) for file in result.files),
         layers=result.layers,
         built_on=compiler.machine(),
-        settings={**manifest.settings, **result.settings, "built_from": "a bundle"},
+        settings={**manifest.settings, **result.settings, **kept, "built_from": "a bundle"},
         warnings=result.warnings,
     )
     engine = Engine(built, job.folder)
@@ -138,7 +201,7 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
     if reason is not None:
         warning = f"built without running it ({reason}): its latency was not measured"
         return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
-    with open_session(engine) as session:
+    with open_session(engine, measuring=True) as session:
         progress("measuring latency", 0.9)
         size = (built.input.width, built.input.height)
         image, _ = SyntheticDrive(max(size[0], 64), max(size[1], 64)).frame(0)

@@ -34,6 +34,8 @@ class BuildOptions:
         calibration: for ``int8``: table, folder of pictures or video; None for the registered
             table.
         max_miou_drop: for ``int8``: largest loss of mIoU on ``data``, 0 to 1; None for the default.
+        high_precision: for ``int8``: convolutions, or beginnings of their names, that stay in
+            floating point.
         front_end: how TensorRT gets the network; None for torch-tensorrt where it is installed,
             else ONNX.
         builder: what TensorRT's builder may do.
@@ -56,6 +58,7 @@ class BuildOptions:
     data: Path | None = None
     calibration: Path | None = None
     max_miou_drop: float | None = None
+    high_precision: tuple[str, ...] = ()
     front_end: str | None = None
     builder: BuilderSettings = DEFAULT_SETTINGS
     bundle: bool = False

@@ -35,7 +35,7 @@ def measured(
     reason = missing(manifest.runtime)
     if reason is not None:
         return replace(manifest, warnings=(*manifest.warnings, _NOT_RUN.format(reason)))
-    with open_session(engine) as session:
+    with open_session(engine, measuring=True) as session:
         progress("comparing with PyTorch", 0.0)
         accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
         progress("measuring latency", 0.5)

@@ -6,6 +6,7 @@ a user can cause; 2 wrong usage.
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -13,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TextIO
 
 from models.bounded import limit_pictures
 from models.errors import RoadsegError
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 #: Begins the line about an error that nobody expected.
 UNEXPECTED = "a mistake of roadseg's own"
+
+#: Arguments whose paths go to libraries that know UTF-8 alone.
+_FOR_LIBRARIES = ("engine", "engines", "output", "onnx", "model", "weights", "trace", "folder")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("torchao", "torch.utils._pytree"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
+        _check_names(options)
         # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
-        outcome = import_module(f"pipeline.cli.{options.command}").run(options)
+        module = options.command.replace("-", "_")
+        outcome = import_module(f"pipeline.cli.{module}").run(options)
     except RoadsegError as error:
         _complain(in_words(error))
         if isinstance(error, AccuracyError):
@@ -51,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        _leave(sys.stdout)
+        _give_up_on_stdout()
         return 1
     except Exception as error:  # a mistake of ours: everything a user can cause is caught before
         log.debug("a mistake of roadseg's own", exc_info=error)
@@ -59,35 +64,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for problem in outcome.problems:
         _complain(problem)
-    status = _tell(json.dumps(outcome.document) if options.json else printable(outcome.text))
-    return 1 if outcome.problems else status
+    told = _tell(json.dumps(outcome.document) if options.json else printable(outcome.text))
+    return 1 if outcome.problems or not told else 0
 
 
 def _complain(text: str) -> None:
     print(f"error: {printable(text)}", file=sys.stderr)
 
 
-def _tell(text: str) -> int:
-    """Print a command's result, all of it; 1 where it cannot be written."""
+def _tell(text: str) -> bool:
+    """Print a command's result, whatever characters file names brought into it; True if done."""
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(text, flush=True)
-    except BrokenPipeError:  # as `| head` does
-        _leave(sys.stdout)
-        return 1
-    except OSError as error:  # as `> /dev/full` does
-        _leave(sys.stdout)
-        reason = error.strerror or str(error)
-        _complain(f"the result cannot be written to standard output ({reason}); free some space")
-        return 1
-    return 0
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        _give_up_on_stdout()
+        return False
+    except OSError as error:
+        _complain(
+            f"the result cannot be written to standard output ({error.strerror}), the command "
+            "itself is done; send it elsewhere"
+        )
+        _give_up_on_stdout()
+        return False
+    return True
 
 
-def _leave(stream: TextIO) -> None:
-    """Let what is still held for a closed stream go nowhere when the interpreter ends."""
+def _give_up_on_stdout() -> None:
+    """Let nothing more be written to it: at its end Python would try once more, and trace."""
     with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Refuse paths that runtimes would be given and that are no UTF-8.
+
+    Raises:
+        RoadsegError: such a path.
+    """
+    for name in _FOR_LIBRARIES:
+        given = getattr(options, name, None)
+        for path in given if isinstance(given, list) else [given]:
+            try:
+                str(path).encode()
+            except UnicodeEncodeError:
+                shown = str(path).encode(errors="surrogateescape").decode(errors="replace")
+                raise RoadsegError(
+                    f"the path {shown} is no UTF-8, expected one for {name}; rename it"
+                ) from None
 
 
 class _PrintableFormatter(logging.Formatter):

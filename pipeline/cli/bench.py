@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> Outcome:
         layers=options.layers or chart is not None,
         limit=not options.no_limit,
     )
-    engine, session = open_engine(options.engine, options.hint)
+    engine, session = open_engine(options.engine, options.hint, measuring=True)
     with session, step_bar(options.json) as progress:
         report = bench(engine, session, wanted, progress)
     lines = report.lines()

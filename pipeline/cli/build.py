@@ -12,7 +12,7 @@ from pipeline.cli.outcome import Outcome, percent, step_bar
 from pipeline.engine.manifest import Engine, Manifest
 from pipeline.graph.frame_sizes import USUAL_SIZES
 from pipeline.progress import Progress
-from pipeline.runtimes.compiler import BuilderSettings
+from pipeline.runtimes.compiler import TIMING_CACHE, BuilderSettings
 from pipeline.runtimes.registry import can_build
 
 
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> Outcome:
         "precision": manifest.precision,
         "layers": manifest.layers.counts(),
         "layers_source": manifest.layers.source,
+        "kernels": manifest.layers.kernels,
         "targets": list(manifest.targets),
         "accuracy": manifest.accuracy,
         "latency_ms": manifest.latency_ms,
@@ -56,7 +57,7 @@ def _settings(options: argparse.Namespace) -> BuilderSettings:
         workspace=options.workspace,
         version_compatible=options.version_compatible,
         hardware_compatible=options.ampere_plus,
-        timing_cache=options.output / "tensorrt-times.cache",
+        timing_cache=options.output / TIMING_CACHE,
     )
 
 
@@ -77,6 +78,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
             options.order,
             options.layout,
             options.output_name,
+            options.threshold,
             options.import_memory,
             options.import_seconds,
         )
@@ -97,6 +99,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Engine | Path:
         data=options.data,
         calibration=options.calibration,
         max_miou_drop=options.max_miou_drop,
+        high_precision=options.high_precision,
         front_end=options.front_end,
         builder=_settings(options),
         bundle=options.bundle,
@@ -116,6 +119,7 @@ def _rebuild(options: argparse.Namespace, progress: Progress) -> Engine:
         options.output,
         options.force,
         _settings(options),
+        options.high_precision,
     )
     return rebuild(Path(options.model), asked, progress)
 
@@ -143,13 +147,15 @@ def _about(bundle: Path) -> str:
 def _text(engine: Engine, seconds: float) -> str:
     manifest = engine.manifest
     size = sum(file.bytes for file in manifest.files) / 1e6
-    verb = "run in" if manifest.layers.source == "engine" else "are planned in"
+    verb = "run in" if manifest.layers.known else "are planned in"
     counts = manifest.layers.counts().items()
     shares = ", ".join(f"{count} {name.upper()}" for name, count in counts if count)
     lines = [
         f"{engine.path}  {size:.1f} MB, built in {seconds:.0f} s",
         f"convolutions {verb}: {shares}",
     ]
+    if manifest.layers.kernels is not None:
+        lines[-1] += f"; {manifest.layers.kernels} kernels"
     if manifest.targets:
         lines.append(f"targets: {', '.join(manifest.targets)}")
     if manifest.high_precision:

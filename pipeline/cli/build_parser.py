@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, colour, names, points, positive, size, sizes
+from pipeline.cli.values import amount, batch, colour, layers, names, points, positive, size, sizes
 from pipeline.runtimes.registry import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -22,7 +22,7 @@ _OF_A_NETWORK = (
     "front_end",
 )
 #: Options of networks in ONNX files, and those that only our own have.
-_OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name")
+_OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name", "threshold")
 _OF_OURS = ("output_stride", "weights")
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
@@ -121,6 +121,13 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         help="logits, any tensor of the file; default: found from its outputs",
     )
     group.add_argument(
+        "--threshold",
+        type=float,
+        metavar="VALUE",
+        help="of an output with one channel: above it the second class is meant, such as 0.5 for a "
+        "probability; default: read from the file",
+    )
+    group.add_argument(
         "--import-memory",
         type=amount,
         default=4 << 30,
@@ -152,6 +159,13 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="what INT8 may lose on --data, in percentage points; default: 0.5",
     )
+    parser.add_argument(
+        "--high-precision",
+        type=layers,
+        default=(),
+        metavar="LAYER,LAYER",
+        help="convolutions, or beginnings of their names, that stay out of INT8",
+    )
 
 
 def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +175,7 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
         type=names,
         default=(),
         metavar="sm86,sm89",
-        help="GPU architectures to build for; default: all that the runtime knows",
+        help="GPU architectures to build for; default: Ampere and later; sm75 (Turing) only alone",
     )
     group.add_argument(
         "--front-end",
@@ -177,8 +191,8 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--version-compatible",
         action="store_true",
-        help="the engine also runs on later versions of TensorRT; larger, and some fusions are "
-        "lost",
+        help="the engine also runs on later versions of TensorRT; larger, some fusions are lost, "
+        "and it brings code that whoever loads it runs (docs/tensorrt.md)",
     )
     group.add_argument(
         "--ampere-plus",
@@ -191,6 +205,8 @@ def check_build(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
     """Refuse options of one kind of network, or of a bundle, where another is built."""
     _check_foreign(parser, options)
     model = options.model or ""
+    if options.high_precision and options.precision in {"fp32", "fp16", "bf16"}:
+        parser.error("build: --high-precision is an option of --precision int8")
     options.from_bundle = model.endswith(".zip") or "/" in model
     if options.from_bundle:
         given = [name for name in _OF_A_NETWORK if getattr(options, name) is not None]

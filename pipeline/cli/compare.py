@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 def _open(engine: Engine) -> Session:
     try:
-        return open_session(engine)
+        return open_session(engine, measuring=True)
     except RuntimeMissingError as error:  # of two engines, say which
         raise RuntimeMissingError(f"{engine.path}: {error}") from error
 

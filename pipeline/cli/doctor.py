@@ -77,7 +77,7 @@ def examine() -> Report:
     packages = {name: _version(name) for name in PACKAGES}
     runtimes = [_runtime(name) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
     video = _video()
-    advice = [*_advice(runtimes, gpus), *_camera_advice(video["cameras"])]
+    advice = [*_advice(runtimes, gpus), *gpu_install(gpus), *_camera_advice(video["cameras"])]
     return Report(_system(), gpus, packages, video, runtimes, advice)
 
 
@@ -193,6 +193,31 @@ def _advice(runtimes: list[RuntimeReport], gpus: list[dict[str, str]]) -> list[s
             "still be built here for another machine (--runtime tensorrt-rtx --target sm89)"
         )
     return advice
+
+
+#: Extra of setup.cfg that has TensorRT for a GPU -> compute capabilities that it knows. Classic
+#: TensorRT knows those of desktop GPUs as well; the one for them needs no download from NVIDIA.
+_EXTRAS = {"rtx": ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"), "tensorrt": ("9.0", "10.0", "10.3")}
+
+
+def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
+    """Return the command that installs TensorRT for the GPU of this machine, in one line; or none.
+
+    Args:
+        gpus: as ``nvidia-smi`` or the device tree tells them.
+    """
+    if not gpus:
+        return []
+    name, capability = gpus[0]["name"], gpus[0].get("compute_capability", "")
+    if "jetson" in name.lower():
+        return [f"{name}: scripts/jetson/setup.sh installs what runs engines here"]
+    extra = next((key for key, known in _EXTRAS.items() if capability in known), "tensorrt")
+    if extra == "rtx" and re.search(r"\b(A100|A30|A800|L4|L40S?|T4)\b", name):
+        extra = "tensorrt"  # data-centre cards of those architectures
+    return [
+        f"{name}: scripts/install_pycuda.sh && .venv/bin/pip install -c constraints.txt -e "
+        f"'.[{extra}]' installs what runs engines here (docs/tensorrt.md)"
+    ]
 
 
 def _camera_advice(found: list[Camera]) -> list[str]:

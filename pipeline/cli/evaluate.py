@@ -66,6 +66,8 @@ def _lines(scores: Scores, detail: Detail | None) -> list[str]:
     mean = "" if detail is None else f"  {percent(detail.boundary.mean):>11}"
     lines.append(f"{'mean':<14}{percent(scores.miou)}{mean}   over {scores.frames} frames")
     lines.append(f"{'pixel accuracy':<14}{percent(scores.pixel_accuracy)}")
+    if scores.unlabelled:
+        lines.append(f"warning: no labelled pixel of {', '.join(scores.unlabelled)}")
     if detail is not None:
         lines += _detail_lines(detail)
     return lines

@@ -23,7 +23,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
     usual = [(frames["smallest"],) * 2, (frames["largest"],) * 2]
     sizes = frames.get("sizes", usual)  # the first engines did not tell them
     counts = ", ".join(f"{n} {name}" for name, n in manifest.layers.counts().items() if n)
-    executed = "executed" if manifest.layers.source == "engine" else "planned"
+    executed = "executed" if manifest.layers.known else "planned"
     sha256 = (manifest.weights["sha256"] or "")[:12]
     return {
         "engine": ", ".join(f"{file.name} ({file.bytes / 1e6:.1f} MB)" for file in manifest.files),

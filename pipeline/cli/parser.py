@@ -32,6 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         _compare,
         _inspect,
         _train,
+        _convert_labels,
         _doctor,
     ):
         command = add(commands)
@@ -219,6 +220,35 @@ def _fine_tuning(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|VIDEO|TABLE.json",
         help="with --qat, their INT8 ranges; default: the registered table",
     )
+
+
+def _convert_labels(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "convert-labels", help="labels of CamVid, Cityscapes, BDD100K, VOC in the layout of --data"
+    )
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of label PNGs")
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        choices=("camvid", "cityscapes", "bdd100k", "voc", "binary"),
+        help="what they are: CamVid's 32 colours, Cityscapes' ids or colours, train ids (BDD100K), "
+        "VOC's palette, 0 and 255; default: found out",
+    )
+    parser.add_argument(
+        "--classes", type=Path, metavar="FILE", help="labels in the colours of this class file"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="their pictures, copied to images/"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets labels/NAME.png and classes.txt",
+    )
+    parser.add_argument("--force", action="store_true", help="replace labels of the same names")
+    return parser
 
 
 def _doctor(commands: _Commands) -> argparse.ArgumentParser:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from models.classes import ClassSet
 from pipeline.cli.outcome import Outcome, step_bar
 from pipeline.cli.signals import stop_on_signal
-from pipeline.engine.manifest import Engine
-from pipeline.errors import EngineError
+from pipeline.engine.manifest import Engine, load_engine
+from pipeline.errors import EngineError, IncompatibleEngineError
 from pipeline.runtimes.cache import cache_folder
-from pipeline.runtimes.registry import open_engine
+from pipeline.runtimes.registry import open_engine, open_session
 from pipeline.runtimes.reload import WatchedSession
 from pipeline.runtimes.session import Session
 from pipeline.stream import StreamInput, StreamOptions, run_inputs
 from pipeline.stream.overlay import OverlayOptions
+from pipeline.stream.own_files import check_outputs
 from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
 from pipeline.stream.sinks.base import MARK, OutputFile
 from pipeline.stream.sources import Source, SourceOptions, open_source
@@ -45,8 +46,11 @@ def run(options: argparse.Namespace) -> Outcome:
             segment=options.segment,
             keep=options.keep,
         )
-        trace = _trace(options, stack)
         inputs = _open_inputs(options, shared)
+        for one in inputs:  # closed by the stream, unless it does not come to that
+            for opened in (one.source, *one.sinks):
+                stack.callback(opened.close)
+        trace = _trace(options, stack)
         if page is not None and "http" in options.sink:
             print(f"the page is at {page.url}", file=sys.stderr, flush=True)
         report = run_inputs(
@@ -76,18 +80,25 @@ def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
 
 
 def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, Session]:
+    refused: EngineError
     try:
-        return open_engine(path, options.hint, cache_folder())
-    except EngineError as error:
-        if not options.rebuild:
-            raise
-        # Rarely needed, and a camera should not wait for it.
-        from pipeline.build.from_bundle import rebuild_engine
+        engine = load_engine(path)
+    except EngineError as error:  # missing or damaged
+        refused = error
+    else:
+        try:
+            return engine, open_session(engine, options.hint, cache_folder())
+        except IncompatibleEngineError as error:  # of other failures building is no cure
+            refused = error
+    if not options.rebuild:
+        raise refused
+    # Rarely needed, and a camera should not wait for it.
+    from pipeline.build.from_bundle import rebuild_engine
 
-        print(f"building the engine again: {error}", file=sys.stderr, flush=True)
-        with step_bar(quiet=options.json) as progress:
-            rebuild_engine(path, progress)
-        return open_engine(path, options.hint, cache_folder())
+    print(f"building the engine again: {refused}", file=sys.stderr, flush=True)
+    with step_bar(quiet=options.json) as progress:
+        rebuild_engine(path, progress)
+    return open_engine(path, options.hint, cache_folder())
 
 
 def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:
@@ -120,10 +131,14 @@ def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[Strea
     texts = options.sink or ["none"]
     with ExitStack() as opened:
         inputs: list[StreamInput] = []
+        sources: list[Source] = []
         for number, text in enumerate(options.source, start=1):
             source = opened.enter_context(open_source(text, wanted))
-            if source.name in {stream_input.source.name for stream_input in inputs}:
+            if source.name in {one.name for one in sources}:
                 source.name = f"{source.name} ({number})"
+            sources.append(source)
+        check_outputs(sources, texts, [] if options.trace is None else [options.trace])
+        for number, source in enumerate(sources, start=1):
             several = len(options.source) > 1
             names = [numbered(text, number) for text in texts] if several else texts
             sinks = open_sinks(names, _for_source(shared, source))

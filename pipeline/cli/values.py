@@ -104,6 +104,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def layers(text: str) -> tuple[str, ...]:
+    """Read names of a network's layers, which may have capitals, with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def points(text: str) -> float:
     """Read percentage points as a share."""
     return _up_to(100, text, "number of percentage points, 0 to 100") / 100

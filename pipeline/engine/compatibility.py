@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.engine.manifest import Engine, Manifest
-from pipeline.errors import EngineError
+from pipeline.errors import IncompatibleEngineError
+
+#: Target of TensorRT for RTX where none was named: Ampere and what came and comes after it.
+AMPERE_AND_LATER = "sm80+"
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,11 @@ def check_compatible(engine: Engine, here: Machine) -> None:
     """Compare an engine with this machine.
 
     Raises:
-        EngineError: all that does not fit, each with both values, and what to do.
+        IncompatibleEngineError: all that does not fit, each with both values, and what to do.
     """
     found = list(mismatches(engine.manifest, here))
     if found:
-        raise EngineError(
+        raise IncompatibleEngineError(
             f"engine {engine.path} does not run here: {'; '.join(found)}; run with --rebuild where "
             "its bundle lies beside it, or build it again for this machine"
         )
@@ -74,7 +77,7 @@ def mismatches(manifest: Manifest, here: Machine) -> Iterator[str]:
             f"it was built with TensorRT {manifest.runtime_version}, here is TensorRT "
             f"{here.version}"
         )
-    if not _architecture_fits(manifest, here.gpu.architecture):
+    if not architecture_fits(manifest, here.gpu.architecture):
         yield (
             f"it was built for {', '.join(manifest.targets)}, here is {here.gpu.name} "
             f"({here.gpu.architecture})"
@@ -100,10 +103,12 @@ def _version_fits(manifest: Manifest, version: str) -> bool:
     return built[:3] == here[:3]
 
 
-def _architecture_fits(manifest: Manifest, architecture: str) -> bool:
+def architecture_fits(manifest: Manifest, architecture: str) -> bool:
+    """Whether an engine was built for a GPU of ``architecture``, such as ``sm89``."""
     if not manifest.targets or architecture in manifest.targets:
         return True
-    return bool(manifest.settings.get("hardware_compatible")) and _numbers(architecture) >= (80,)
+    later = AMPERE_AND_LATER in manifest.targets or manifest.settings.get("hardware_compatible")
+    return bool(later) and _numbers(architecture) >= (80,)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

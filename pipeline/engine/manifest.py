@@ -37,13 +37,21 @@ class LayerPrecisions:
     """Precision of every convolution, as read back from what was built.
 
     Attributes:
-        source: ``engine`` when the finished engine was asked (what is executed), ``network`` when
-            only the network before serialisation could be (what is planned).
+        source: ``engine`` when the finished engine was asked (what is executed), ``builder`` when
+            the builder listed what it made (as good), ``network`` when only the network before
+            serialisation could be asked (what is planned).
         convolutions: layer name -> ``int8``, ``fp16``, ``bf16`` or ``fp32``.
+        kernels: that one run launches, where the builder listed them.
     """
 
     source: str
     convolutions: Mapping[str, str]
+    kernels: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether they are what is executed, not only what was planned."""
+        return self.source in {"engine", "builder"}
 
     def counts(self) -> dict[str, int]:
         """Convolutions per precision; the three that users ask for are always present."""
@@ -77,7 +85,8 @@ class Manifest:
         layers: precision of each convolution, read back after the build.
         runtime, runtime_version: who built it and runs it.
         built_on: ``os``, ``machine``, and where a GPU took part ``gpu`` and ``driver``.
-        targets: GPU architectures such as ``sm86``; empty on a CPU.
+        targets: GPU architectures such as ``sm86``, or ``sm80+`` for that one and all later ones;
+            empty on a CPU.
         files: of the engine, in loading order.
         calibration: fingerprint of INT8 calibration, None without.
         accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
@@ -112,6 +121,8 @@ class Manifest:
         """Return the manifest as plain JSON values, ``layers`` with its counts."""
         document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
         document["layers"]["counts"] = self.layers.counts()
+        if self.layers.kernels is None:
+            del document["layers"]["kernels"]
         return document
 
 
@@ -196,8 +207,8 @@ def check_replaceable(folder: Path, name: str, suffixes: tuple[str, ...], force:
     )
 
 
-def read_manifest(path: Path, kind: str) -> Manifest:
-    """Read and check a manifest of ``kind``, not the files that it names.
+def read_manifest(path: Path, kind: str = _KIND) -> Manifest:
+    """Read and check a manifest of ``kind``; the files that it names may be gone.
 
     Raises:
         EngineError: damaged, or of another kind or format; the field is named.

@@ -9,6 +9,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+from calibration.quantizer.half_scales import too_fine
 from calibration.quantizer.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, place
 from calibration.quantizer.quantizer import RoadQuantizer, observe_weights, set_ranges
 from calibration.quantizer.signs import wrong_without_amx
@@ -29,7 +30,8 @@ class QDQGraph:
     Args:
         exported: the graph in floating point.
         thresholds: ranges of its quantised tensors.
-        high_precision: convolutions that stay in floating point beside those of the rules.
+        high_precision: convolutions that stay in floating point beside those of the rules, each
+            with the reason where it is known.
         unsigned: use 0..255 for tensors that are never negative; TensorRT takes signed bytes only.
     """
 
@@ -41,9 +43,13 @@ class QDQGraph:
         unsigned: bool,
     ) -> None:
         self.exported = exported
-        self.high_precision = dict.fromkeys(high_precision, "asked for")
+        given = high_precision if isinstance(high_precision, Mapping) else {}
+        self.high_precision = dict.fromkeys(high_precision, "asked for") | dict(given)
+        placement = exported.placement(high_precision)
         if unsigned:  # OpenVINO's form
-            self.high_precision |= wrong_without_amx(exported.placement(high_precision))
+            self.high_precision |= wrong_without_amx(placement)
+        else:
+            self.high_precision |= too_fine(exported.module, placement, thresholds)
         self.placement = exported.placement(self.high_precision)
         self._thresholds = thresholds
         self._unsigned = unsigned
@@ -51,7 +57,10 @@ class QDQGraph:
         self.fp32: Mapping[str, str] = {}
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
-        """Return the graph for export, what is not INT8 in ``dtype``; scales are FP32."""
+        """Return the graph for export, what is not INT8 in ``dtype``.
+
+        Scales are in FP32; those of signed graphs are numbers that FP16 holds.
+        """
         module = self.exported.with_dtype(dtype, free_batch)
         placement = place(module, self.high_precision)
         names = {node.name: name for node, name in placement.sites.items()}

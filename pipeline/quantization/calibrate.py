@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,11 +33,13 @@ class Target:
         spec: of the network, as built.
         weights: that were loaded.
         exported: its deployment graph in FP32.
+        kept: convolutions that stay in floating point whatever a table says -> why.
     """
 
     spec: ModelSpec
     weights: LoadedWeights
     exported: ExportedGraph
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """Return what ranges depend on, beside the frames; a table of another is refused."""
@@ -59,7 +61,8 @@ class Target:
         self, table: CalibrationTable, unsigned: bool, high_precision: Iterable[str] | None = None
     ) -> QDQGraph:
         """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
-        kept = table.high_precision if high_precision is None else tuple(high_precision)
+        chosen = table.high_precision if high_precision is None else tuple(high_precision)
+        kept = {**dict.fromkeys(chosen, "asked for"), **self.kept}
         return QDQGraph(self.exported, table.threshold_of, kept, unsigned)
 
 

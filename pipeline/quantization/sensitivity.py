@@ -41,7 +41,7 @@ def rank_layers(
     """
     if not frames:
         return []
-    placed = target.exported.placement(table.high_precision)
+    placed = target.exported.placement((*table.high_precision, *target.kept))
     truth = class_maps(target.exported.module, frames)
     everything = target.quantised(table, unsigned=False).with_dtype(torch.float32)
     start = agreement_of(truth, class_maps(everything, frames))

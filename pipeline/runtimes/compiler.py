@@ -14,12 +14,17 @@ from pipeline.graph.frame_sizes import USUAL_SIZES, Sizes
 from pipeline.progress import Progress
 
 if TYPE_CHECKING:
+    from calibration.quantizer.placement import Placement
     from pipeline.graph.deployment import DeploymentGraph
     from pipeline.graph.fp16 import FP16Graph
     from pipeline.graph.qdq import QDQGraph
 
 #: Names of the engine's two ends, in ONNX files and in engines.
 INPUT, OUTPUT = "frames", "classes"
+
+
+#: File in the engines' folder with the times of kernels, where a GPU builds.
+TIMING_CACHE = "tensorrt-times.cache"
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Job:
         sizes: width and height of the smallest, usual and largest frame.
         front_end: how TensorRT gets the network: ``onnx`` or ``torch-tensorrt``.
         builder: what TensorRT's builder may do.
+        high_precision: INT8 convolutions of an ONNX file that are not to be.
+        keep_fp32: what is not INT8 computes in FP32, not in FP16; for ``int8``.
     """
 
     graph: DeploymentGraph | FP16Graph | QDQGraph | Path
@@ -73,6 +80,13 @@ class Job:
     sizes: Sizes = USUAL_SIZES
     front_end: str = "onnx"
     builder: BuilderSettings = DEFAULT_SETTINGS
+    high_precision: tuple[str, ...] = ()
+    keep_fp32: bool = False
+
+    @property
+    def floats(self) -> str:
+        """Type of what is not quantised in a strongly typed network, ``fp16`` or ``fp32``."""
+        return "fp32" if self.keep_fp32 or self.precision == "fp32" else "fp16"
 
     @property
     def free_batch(self) -> bool:
@@ -132,12 +146,16 @@ class Compiler(ABC):
         return self.precisions
 
     @abstractmethod
-    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the targets to build for, defaults filled in.
+    def check_targets(self, targets: tuple[str, ...], precision: str) -> tuple[str, ...]:
+        """Return the targets to build for in ``precision``, defaults filled in.
 
         Raises:
-            BuildError: a target that this compiler does not know.
+            BuildError: a target that this compiler does not know, or that spoils the others.
         """
+
+    def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
+        """Return convolutions that this runtime does worse in INT8 than in FP16 -> why."""
+        return {}
 
     @abstractmethod
     def export(self, job: Job, path: Path) -> None:

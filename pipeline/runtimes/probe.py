@@ -87,7 +87,7 @@ class Load(AbstractContextManager["Load"]):
 
 
 class Probe(ABC):
-    """Asked by ``bench`` and by the FPS gate; nothing that streams needs it."""
+    """Asked by ``bench``; nothing that streams needs it."""
 
     #: Class of the hardware that computes, where it is no processor core; None for the processor.
     accelerator: str | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +102,7 @@ def session_class(runtime: str) -> Callable[..., Session]:
 
 
 def open_engine(
-    path: Path, hint: str = "latency", cache: Path | None = None
+    path: Path, hint: str = "latency", cache: Path | None = None, measuring: bool = False
 ) -> tuple[Engine, Session]:
     """Verify the engine at ``path`` and load it; the rest is as for :func:`open_session`.
 
@@ -112,11 +111,15 @@ def open_engine(
         RuntimeMissingError: this machine cannot run it.
     """
     engine = load_engine(path)
-    return engine, open_session(engine, hint, cache)
+    return engine, open_session(engine, hint, cache, measuring=measuring)
 
 
 def open_session(
-    engine: Engine, hint: str = "latency", cache: Path | None = None, threads: int = 0
+    engine: Engine,
+    hint: str = "latency",
+    cache: Path | None = None,
+    threads: int = 0,
+    measuring: bool = False,
 ) -> Session:
     """Load ``engine`` with the runtime that its manifest names.
 
@@ -126,21 +129,27 @@ def open_session(
             where the runtime can.
         cache: folder for what the runtime compiles of it, to start faster the next time.
         threads: of a runtime that computes on the processor, 0 for its choice.
+        measuring: times are taken: nothing may be compiled beside the runs.
     """
     kind = session_class(engine.manifest.runtime)
     if engine.manifest.runtime in COMPILED_AT_START:
         return kind(engine, threads, hint=hint, cache=cache)
-    return kind(engine)
+    return kind(engine, eager=measuring)
 
 
 def missing(runtime: str) -> str | None:
     """Why engines of ``runtime`` cannot run here, None where they can; nothing is loaded for it."""
     if runtime not in SESSIONS:
         return f"this version runs engines of {', '.join(SESSIONS)}"
-    needed = [runtime.replace("-", "_")]
+    needed = {runtime.replace("-", "_"): runtime.replace("-", "_")}
     if runtime.startswith("tensorrt"):
         if reason := why_no_gpu():
             return reason
-        needed.append("pycuda")
-    absent = [package for package in needed if find_spec(package) is None]
-    return f"the package {' and '.join(absent)} is not installed" if absent else None
+        needed["pipeline.runtimes.tensorrt.cuda.driver"] = "pycuda"
+    for module, package in needed.items():
+        # Imported, not looked for: what is there may still lack a library of the system.
+        try:
+            import_module(module)
+        except (ImportError, OSError) as error:
+            return f"the package {package} cannot be imported ({' '.join(str(error).split())})"
+    return None

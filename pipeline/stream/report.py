@@ -12,12 +12,13 @@ from pipeline.stream.timing import Rate, StageTimes, Summary, Times
 
 @dataclass(frozen=True)
 class SinkReport:
-    """One sink: its kind, where it wrote (None: nowhere), frames it took, frames it dropped."""
+    """One sink: its kind, where it wrote (None: nowhere), frames it took and dropped, its end."""
 
     sink: str
     output: str | None
     frames: int
     dropped: int
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ class StreamReport(Figures):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Paths that hold at least one result."""
-        return tuple(sink.output for sink in self.sinks if sink.output and sink.frames)
+        """Paths that hold at least one result, of sinks that finished them."""
+        finished = (sink for sink in self.sinks if not sink.failed and sink.frames)
+        return tuple(sink.output for sink in finished if sink.output)
 
     def to_json(self) -> dict[str, Any]:
         """All fields and ``outputs``, ready for ``json.dumps``."""

@@ -97,7 +97,8 @@ class SinkWorker:
     def report(self) -> SinkReport:
         """What it did, in numbers."""
         output = str(self.sink.output) if self.sink.output else None
-        return SinkReport(self.stage, output, self.sink.written, self.dropped)
+        failed = self.error is not None
+        return SinkReport(self.stage, output, self.sink.written, self.dropped, failed)
 
     def _write(self, result: Result, counter: FrameCounter) -> None:
         with self._lock:

@@ -88,6 +88,7 @@ def publish(
         "val": {"miou": after.miou, "pixel_accuracy": after.pixel_accuracy, "iou": after.iou},
         "val_detail": detail.to_json(),
         "val_miou_before_coding": before.miou,
+        "validations": [[row["step"], row["miou"]] for row in rows if "miou" in row],
         "curves": curves.name,
         "data": provenance.data,
         "pretrained": provenance.pretrained,

@@ -97,7 +97,14 @@ _LITE_DENSE = replace(
 _COMPARED = replace(_LITE, steps=5000, batch=4, encoder_rate=0.4, validate_every=500)
 
 RECIPES = {
+    "fcn8s_lite": _COMPARED,
+    "unet_lite": _COMPARED,
+    "deeplab_v1_lite": _COMPARED,
+    "dilatednet_lite": _COMPARED,
     "deeplab_v2_lite": _COMPARED,
+    "pspnet_cut5": _COMPARED,
+    "deeplab_v3_cut5": _COMPARED,
+    "deconvnet_lite": _COMPARED,  # from the encoder of segnet_lite, a quarter of VGG16 too
     "deeplab_v3_lite": _LITE_DENSE,
     # 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
     # pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
@@ -109,6 +116,19 @@ RECIPES = {
         scale=(0.75, 1.75),
         encoder_rate=0.4,
         validate_every=600,
+    ),
+    # From the release's Cityscapes weights, which are good from the start.
+    "ddrnet23_slim": replace(_COMPARED, crop=(360, 480)),
+    # From random weights, as in the paper: its pictures per step, its crops and its rate. Dropout
+    # and few weights let it run long; on a CPU what a step costs bounds it.
+    "fc_densenet56": Recipe(
+        steps=5000,
+        batch=3,
+        crop=(224, 224),
+        rate=1e-3,
+        class_power=0.5,
+        ema=0.99,
+        validate_every=500,
     ),
     "pspnet_lite": _LITE_DENSE,
     "pspnet_resnet50": _PSPNET,

@@ -14,7 +14,6 @@ from pipeline.cli import main
 from pipeline.engine.manifest import Engine
 from pipeline.evaluation.layer_times import flame_chart, table
 from pipeline.evaluation.profile.limit import limit_of
-from pipeline.evaluation.profile.machine import class_of, gpu_class, machine_class, processor_model
 from pipeline.evaluation.profile.memory import peak_resident
 from pipeline.evaluation.profile.power import PowerMeter, watts_of
 from pipeline.evaluation.profile.stages import WAITING, stage_table
@@ -103,38 +102,6 @@ def test_without_tegrastats_there_is_no_power() -> None:
     with PowerMeter(command="no-such-program") as meter:
         pass
     assert meter.watts is None
-
-
-@pytest.mark.parametrize(
-    ("architecture", "flags", "count", "expected"),
-    [
-        ("x86_64", {"avx2", "avx512f", "avx512_vnni"}, 2, "x86_64-avx512_vnni-2"),
-        ("x86_64", {"avx2", "avx512f", "avx512_vnni", "amx_int8"}, 2, "x86_64-amx_int8-2"),
-        ("aarch64", {"asimd", "asimddp"}, 6, "aarch64-asimddp-6"),
-        ("riscv64", set(), 4, "riscv64-plain-4"),
-    ],
-)
-def test_a_machine_class_is_architecture_instruction_set_and_cores(
-    architecture: str, flags: set[str], count: int, expected: str
-) -> None:
-    assert class_of(architecture, flags, count) == expected
-    assert machine_class().count("-") == 2
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "expected"),
-    [
-        ("cpu family\t: 6\nmodel\t\t: 143\nmodel name\t: Intel(R) Xeon(R)\n", "6.143"),
-        ("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd42\n", "0x41.0xd42"),
-        ("processor\t: 0\nhart\t\t: 1\n", "any"),
-    ],
-)
-def test_a_processor_model_is_what_the_kernel_says(cpuinfo: str, expected: str) -> None:
-    assert processor_model(cpuinfo) == expected
-
-
-def test_a_gpu_is_its_own_class() -> None:
-    assert gpu_class("NVIDIA GeForce RTX 4090") == "nvidia_geforce_rtx_4090"
 
 
 LAYERS = (

@@ -51,10 +51,11 @@ def test_the_package_fills_efficientnet_lite0_strictly(lite0: dict[str, Tensor])
             load_encoder(network, spec, changed)
 
 
+@pytest.mark.parametrize("name", ["deeplab_v2_lite", "deeplab_v3_cut5", "pspnet_cut5"])
 def test_a_cut_encoder_leaves_out_the_weights_of_the_stages_that_it_lacks(
-    lite0: dict[str, Tensor],
+    name: str, lite0: dict[str, Tensor]
 ) -> None:
-    spec = model_spec("deeplab_v2_lite")
+    spec = model_spec(name)
     network = build_model(spec)
     load_encoder(network, spec, lite0)
     last = network.encoder.stages[4][2].project.conv.weight

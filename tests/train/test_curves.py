@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.train.curves import draw_curves, write_curves
+from pipeline.train.curves import draw_comparison, draw_curves, write_curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROWS: list[dict[str, Any]] = [
@@ -89,3 +89,19 @@ def test_the_picture_replaces_the_one_before(tmp_path: Path) -> None:
         write_curves(path, "a run", rows)
     assert path.read_text() == draw_curves("a run", ROWS)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_runs_that_are_compared_share_one_scale_and_are_named_in_their_colours() -> None:
+    svg = draw_comparison("two", {"a": [(100, 40.0), (50, 20.0)], "b": [(50, 40.0)], "none": []})
+    (start, end), (other,) = lines(svg)
+    assert start[0] == other[0] < end[0]
+    assert other[1] == end[1] < start[1]
+    strokes = [line.attrib["stroke"] for line in ElementTree.fromstring(svg).iter(f"{SVG}polyline")]
+    texts = ElementTree.fromstring(svg).iter(f"{SVG}text")
+    named = {text.text: text.attrib["fill"] for text in texts if text.text in ("a", "b", "none")}
+    assert named == dict(zip(("a", "b"), strokes, strict=True))
+    assert len(set(strokes)) == 2
+
+
+def test_a_comparison_of_nothing_is_an_empty_page() -> None:
+    assert lines(draw_comparison("nothing", {})) == []

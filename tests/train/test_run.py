@@ -169,6 +169,13 @@ def test_no_recipe_of_the_table_ends_early_by_accident() -> None:
         assert recipe.steps > recipe.validate_every
 
 
+def test_what_is_compared_is_trained_alike() -> None:
+    compared = ["fcn8s", "unet", "deeplab_v1", "dilatednet", "deeplab_v2", "deconvnet"]
+    names = [*(f"{name}_lite" for name in compared), "pspnet_cut5", "deeplab_v3_cut5"]
+    assert {RECIPES[name] for name in names} == {RECIPES["fcn8s_lite"]}
+    assert RECIPES["fcn8s_lite"].teacher is None
+
+
 def test_a_new_run_takes_nothing_over_from_an_old_one(
     tmp_path: Path, samples: list[Sample], batches: Batches
 ) -> None:

@@ -48,16 +48,16 @@ def check_import(
     Raises:
         BuildError: they differ; the first node that does is named. Or the reference fails.
     """
-    fed = _as_file_wants(picture, pictures)
+    fed = as_file_wants(picture, pictures)
     tolerance = _ALLOWED.get(picture.kind, TOLERANCES["fp32"].logits)
     decides = any(node.target in _DECISIONS for node in module.graph.nodes)
     found = _Traced(module).tensors(pictures)
-    truth = _reference(file, picture, fed, [raw])
+    truth = reference(file, picture, fed, [raw])
     if _difference(found[raw], truth[0], _TURNED if decides else 0.0) <= tolerance:
         return
     makers = makers_of(file.graph)
     wanted = [name for name in found if name in makers]
-    truth = _reference(file, picture, fed, wanted)
+    truth = reference(file, picture, fed, wanted)
     for name, expected in zip(wanted, truth, strict=True):
         difference = _difference(found[name], expected, _TURNED if decides else 0.0)
         if not difference <= tolerance:
@@ -91,7 +91,8 @@ class _Traced(Interpreter):
         return result
 
 
-def _as_file_wants(picture: Picture, pictures: Tensor) -> Array:
+def as_file_wants(picture: Picture, pictures: Tensor) -> Array:
+    """Return (1, 3, h, w) pictures in the layout and type of the file's input."""
     array = pictures.numpy()
     array = array if picture.layout == "nchw" else array.transpose(0, 2, 3, 1)
     return np.ascontiguousarray(array).astype(picture.kind)
@@ -113,9 +114,7 @@ def _difference(found: Tensor, expected: Array, left_out: float) -> float:
     return float(np.quantile(differences, 1 - left_out)) / scale
 
 
-def _reference(
-    file: ForeignFile, picture: Picture, fed: Array, names: Sequence[str]
-) -> list[Array]:
+def reference(file: ForeignFile, picture: Picture, fed: Array, names: Sequence[str]) -> list[Array]:
     """Compute tensors of the file with another implementation than ours."""
     model = _with_outputs(file.model, picture, names)
     feeds = {picture.name: fed}

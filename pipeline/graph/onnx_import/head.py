@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from onnx import NodeProto, numpy_helper
+from onnx import NodeProto
+from torch import Tensor
 
 from pipeline.errors import BuildError
-from pipeline.graph.onnx_import.call import title
+from pipeline.graph.onnx_import.call import Call
+from pipeline.graph.onnx_import.cut import Cut, cut_before_decision
 from pipeline.graph.onnx_import.file import ForeignFile, Picture
-from pipeline.graph.onnx_import.importer import Importer, makers_of
+from pipeline.graph.onnx_import.importer import Importer, compute
+from pipeline.graph.onnx_import.midpoint import Middle, Midpoints
 from pipeline.graph.onnx_import.operators.shapes import reshape, transpose
-from pipeline.graph.onnx_import.recorder import TENSOR, Value
+from pipeline.graph.onnx_import.recorder import TENSOR, Recorder, Value
 
-#: What a class map may pass on its way from the arg-max to the output.
-_CARRIERS = frozenset(
-    {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Transpose", "Resize"}
-)
-#: What leaves the order of a pixel's values as it is.
-_MONOTONE = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "Identity", "Dropout"})
 #: Smallest part of the input's size that flattened outputs are looked for at.
 _STRIDES = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A tensor that classes are decided from.
+class Asked:
+    """What the user says about the output.
 
     Attributes:
-        output: of the file, that it was found from.
-        tensor: name.
-        axis: of the classes where an arg-max says so; None where the sizes must tell.
-        threshold: of one channel, for two classes: above it the second is meant.
+        output: tensor to decide from, any of the file; None to find it.
+        threshold: of one channel: above it the second class is meant; None to find it.
     """
 
-    output: str
-    tensor: str
-    axis: int | None = None
-    threshold: float = 0.0
+    output: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads the graph of one file.
+
+    Attributes:
+        importer: computes or records its tensors.
+        midpoints: says where one channel means the second class.
+        recorder: that both write to.
+        opset: of the file.
+    """
+
+    importer: Importer
+    midpoints: Midpoints
+    recorder: Recorder
+    opset: int
+
+    @classmethod
+    def of(cls, file: ForeignFile, recorder: Recorder, given: Mapping[str, Any]) -> Reader:
+        """Make one that starts from the values of the graph's inputs."""
+        importer = Importer(file.graph, file.opset, recorder, given)
+        midpoints = Midpoints(file.graph, importer, recorder, file.opset)
+        return cls(importer, midpoints, recorder, file.opset)
 
 
 @dataclass(frozen=True)
@@ -51,56 +69,32 @@ class Head:
         cut: where they were found.
         logits: (1, classes, h, w) at the network's input size, on record.
         raw: the tensor itself, in the file's layout, on record.
+        threshold: of the file's output, where one channel means two classes; else None.
         note: what is not as in the file; empty where all is.
     """
 
     cut: Cut
     logits: Value
     raw: Value
+    threshold: float | None = None
     note: str = ""
 
 
-def cut_before_decision(file: ForeignFile, output: str) -> Cut:
-    """Go back from an output to before its arg-max, soft-max or threshold."""
-    makers = makers_of(file.graph)
-    node = makers.get(output)
-    while node is not None and node.op_type in _CARRIERS:
-        node = makers.get(node.input[0])
-    axis, tensor, threshold = None, output, 0.0
-    if node is not None and node.op_type == "ArgMax":
-        axis, tensor = _attribute(node, "axis", 0), node.input[0]
-    elif node is not None and node.op_type == "TopK" and _one_of(file, node):
-        axis, tensor = _attribute(node, "axis", -1), node.input[0]
-    elif node is not None and node.op_type in {"Greater", "GreaterOrEqual"}:
-        number = _scalar(file, node.input[1])
-        if number is None:
-            return Cut(output, output)
-        return Cut(output, node.input[0], None, number)
-    while (above := makers.get(tensor)) is not None:
-        if above.op_type == "Transpose" and axis is not None:
-            order = next((one.ints for one in above.attribute if one.name == "perm"), ())
-            axis = order[axis] if order else axis
-        elif above.op_type not in _MONOTONE:
-            break
-        tensor = above.input[0]
-    return Cut(output, tensor, axis, threshold)
-
-
 def find_head(
-    file: ForeignFile, importer: Importer, picture: Picture, classes: int, asked: str | None
+    file: ForeignFile, reader: Reader, picture: Picture, classes: int, asked: Asked
 ) -> Head:
-    """Find the logits among the outputs, or take the tensor that was ``asked`` for.
+    """Find the logits among the outputs, or take the tensor that was asked for.
 
     Raises:
         BuildError: none, or several; or a node on the way cannot be imported.
     """
     outputs = [one.name for one in file.graph.output]
-    if asked is not None or len(outputs) == 1:
-        return _head(importer, cut_before_decision(file, asked or outputs[0]), picture, classes)
+    if asked.output is not None or len(outputs) == 1:
+        return _head(reader, _cut(file, asked.output or outputs[0], asked), picture, classes)
     found, errors = [], []
     for output in outputs:
         try:
-            found.append(_head(importer, cut_before_decision(file, output), picture, classes))
+            found.append(_head(reader, _cut(file, output, asked), picture, classes))
         except BuildError as error:
             errors.append(error)
     tensors = {head.cut.tensor for head in found}
@@ -115,7 +109,17 @@ def find_head(
     )
 
 
-def _head(importer: Importer, cut: Cut, picture: Picture, classes: int) -> Head:
+def _cut(file: ForeignFile, output: str, asked: Asked) -> Cut:
+    """A threshold that was given is the output's own, so nothing before it is taken."""
+    if asked.threshold is not None:
+        return Cut(output, output, None, asked.threshold)
+    return cut_before_decision(file, output)
+
+
+def _head(reader: Reader, cut: Cut, picture: Picture, classes: int) -> Head:
+    importer = reader.importer
+    # First: on the way whole numbers and truth values are recorded as floats.
+    middle = reader.midpoints.of(cut.output) if classes == 2 else None
     raw = importer.tensor(cut.tensor)
     if not isinstance(raw, Value):
         raise BuildError(
@@ -123,12 +127,31 @@ def _head(importer: Importer, cut: Cut, picture: Picture, classes: int) -> Head:
             "another with --output-name"
         )
     if not raw.dtype.is_floating_point:
-        raise BuildError(
-            f"the tensor {cut.tensor} holds whole numbers that no ArgMax made, expected logits; "
-            "name the tensor that the classes are decided from with --output-name"
-        )
+        if cut.threshold is None:
+            raise BuildError(
+                f"the tensor {cut.tensor} holds whole numbers that no ArgMax made, expected "
+                "logits; name the tensor that the classes are decided from with --output-name"
+            )
+        raw = torch.mul(raw, torch.ones(()))  # type: ignore[arg-type]
     raw.node.meta[TENSOR] = cut.tensor  # it may have got another name before, from an identity
-    logits = _channels_first(raw, cut, picture, classes)
+    logits = channels(raw, cut, picture, classes)
+    threshold = None
+    if logits is None and classes == 2 and cut.axis is None:
+        channel = one_channel(raw, picture)
+        if channel is not None:
+            inner = cut.threshold
+            if inner is None:
+                inner = _parted_at(reader.midpoints.of(cut.tensor), cut)
+            threshold = inner if cut.tensor == cut.output else _parted_at(middle, cut)
+            logits = _two_of_one(channel, inner)
+    if logits is None:
+        raise BuildError(
+            f"the tensor {cut.tensor} has the sizes {tuple(raw.shape)}, expected a channel for "
+            f"each of the {classes} classes of --classes; give one line per channel (void for one "
+            "that means nothing), or name another tensor with --output-name"
+        )
+    if cut.resize is not None:
+        logits = _resized_alike(reader, cut.resize, logits)
     note = ""
     size = (picture.height, picture.width)
     if logits.shape[2:] != size:
@@ -137,43 +160,63 @@ def _head(importer: Importer, cut: Cut, picture: Picture, classes: int) -> Head:
             f"(bilinear) to {picture.width}x{picture.height}"
         )
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return Head(cut, logits, raw, note)
+    return Head(cut, logits, raw, threshold, note)
 
 
-def _channels_first(raw: Value, cut: Cut, picture: Picture, classes: int) -> Any:
-    """Bring a tensor to (1, classes, h, w)."""
-    shape = raw.shape
+def _parted_at(middle: Middle | None, cut: Cut) -> float:
+    if middle is None:
+        raise BuildError(
+            f"the output {cut.output} has one channel for two classes, and the file does not tell "
+            "above which value the second is meant, expected a sigmoid or logits; give "
+            "--threshold VALUE, such as 0.5 for a probability"
+        )
+    return middle.value
+
+
+def _resized_alike(reader: Reader, node: NodeProto, logits: Any) -> Any:
+    """Resize logits as the file resizes its class map, so that both are the same map."""
+    inputs = [None if not name else reader.importer.tensor(name) for name in node.input]
+    inputs[0] = logits
+    if len(inputs) > 3 and isinstance(inputs[3], Tensor) and inputs[3].numel() == logits.ndim:
+        inputs[3] = torch.cat([torch.tensor(logits.shape[:2]), inputs[3].reshape(-1)[2:]])
+    return compute(Call(node, tuple(inputs), reader.opset, reader.recorder))
+
+
+def channels(raw: Any, cut: Cut, picture: Picture, classes: int) -> Any:
+    """Bring a tensor with a channel per class to (1, classes, h, w); None if it has not."""
     axis = None if cut.axis is None else cut.axis % raw.ndim
-    found = None
     if raw.ndim == 4:
-        found = _of_maps(raw, axis, cut.threshold, classes)
-    elif raw.ndim == 3 and _is_size(shape[1:], picture):
-        if shape[0] == classes and axis in {None, 0}:
-            found = torch.unsqueeze(raw, 0)  # type: ignore[arg-type]
-        elif classes == 2 and axis is None:
-            found = _two_of_one(torch.unsqueeze(raw, 1), cut.threshold)  # type: ignore[arg-type]
-    elif raw.ndim == 3:
-        found = _of_rows(raw, axis, picture, classes)
-    if found is not None:
-        return found
-    raise BuildError(
-        f"the tensor {cut.tensor} has the sizes {tuple(shape)}, expected a channel for each of the "
-        f"{classes} classes of --classes; give one line per channel (void for one that means "
-        "nothing), or name another tensor with --output-name"
-    )
+        return _of_maps(raw, axis, classes)
+    if raw.ndim == 3 and _is_size(raw.shape[1:], picture):
+        whole = raw.shape[0] == classes and axis in {None, 0}
+        return torch.unsqueeze(raw, 0) if whole else None
+    return _of_rows(raw, axis, picture, classes) if raw.ndim == 3 else None
 
 
-def _of_maps(raw: Value, axis: int | None, threshold: float, classes: int) -> Any:
+def one_channel(raw: Any, picture: Picture) -> Any:
+    """Bring a map of one channel, in whatever shape, to (1, 1, h, w); None if it is none."""
+    sides = tuple(side for side in raw.shape if side != 1)
+    if len(sides) == 2 and (raw.ndim == 4 or _is_alike(sides, picture)):
+        return reshape(raw, [1, 1, *sides])
+    size = _flattened(sides[0], picture) if len(sides) == 1 else None
+    return None if size is None else reshape(raw, [1, 1, *size])
+
+
+def _is_alike(sides: tuple[int, ...], picture: Picture) -> bool:
+    """Whether a map has the picture's form, give or take a pixel of a coarse one."""
+    height, width = sides
+    return abs(height * picture.width - width * picture.height) <= picture.width + picture.height
+
+
+def _of_maps(raw: Any, axis: int | None, classes: int) -> Any:
     for channel in (1, 3):
         order = [0, 1, 2, 3] if channel == 1 else [0, 3, 1, 2]
         if raw.shape[channel] == classes and axis in {None, channel}:
             return transpose(raw, order)
-        if raw.shape[channel] == 1 and classes == 2 and axis is None:
-            return _two_of_one(transpose(raw, order), threshold)
     return None
 
 
-def _of_rows(raw: Value, axis: int | None, picture: Picture, classes: int) -> Any:
+def _of_rows(raw: Any, axis: int | None, picture: Picture, classes: int) -> Any:
     for channel in (2, 1):
         size = _flattened(raw.shape[3 - channel], picture)
         if raw.shape[channel] == classes and axis in {None, channel} and size:
@@ -200,38 +243,3 @@ def _flattened(count: int, picture: Picture) -> tuple[int, int] | None:
         if size[0] * size[1] == count:
             return size
     return None
-
-
-def _attribute(node: NodeProto, name: str, default: int) -> int:
-    return next((one.i for one in node.attribute if one.name == name), default)
-
-
-def _one_of(file: ForeignFile, node: NodeProto) -> bool:
-    """Whether a TopK takes the largest alone."""
-    count = _scalar(file, node.input[1]) if len(node.input) > 1 else _attribute(node, "k", 1)
-    return count == 1 and _attribute(node, "largest", 1) == 1
-
-
-def _scalar(file: ForeignFile, name: str) -> float | None:
-    """Return the only value of a constant of the file, else None."""
-    proto = next((one for one in file.graph.initializer if one.name == name), None)
-    maker = makers_of(file.graph).get(name)
-    if proto is None and maker is not None and maker.op_type == "Constant":
-        proto = next((one.t for one in maker.attribute if one.name == "value"), None)
-    if proto is None:
-        return None
-    array = numpy_helper.to_array(proto)
-    return float(array.reshape(-1)[0]) if array.size == 1 else None
-
-
-def normalised_by(file: ForeignFile, picture: Picture) -> str:
-    """Name the node that normalises the picture inside the file, or return an empty text."""
-    reached = {picture.name}
-    for node in file.graph.node:
-        if not reached & set(node.input):
-            continue
-        if node.op_type in {"Transpose", "Cast", "Identity"}:
-            reached |= set(node.output)
-        elif node.op_type in {"Sub", "Add", "Div", "Mul", "BatchNormalization"}:
-            return title(node)
-    return ""

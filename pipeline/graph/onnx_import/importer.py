@@ -55,6 +55,12 @@ class Importer:
             self._run(self._nodes[index])
         return self._value(name)
 
+    def replace(self, name: str, value: Any) -> None:
+        """Have another value stand for a tensor, in all that is imported from now on."""
+        self._values[name] = value
+        if isinstance(value, Value):
+            value.node.meta[TENSOR] = name
+
     def _known(self, name: str) -> bool:
         return name in self._values or name in self._constants
 

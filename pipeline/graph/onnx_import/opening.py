@@ -18,9 +18,10 @@ from models.weights import LoadedWeights
 from pipeline.errors import BuildError, translated
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.onnx_import.check import check_import, takes_several
+from pipeline.graph.onnx_import.check_classes import check_classes
+from pipeline.graph.onnx_import.cut import normalised_by
 from pipeline.graph.onnx_import.file import ForeignFile, Picture, picture_of, read_file
-from pipeline.graph.onnx_import.head import Head, find_head, normalised_by
-from pipeline.graph.onnx_import.importer import Importer
+from pipeline.graph.onnx_import.head import Asked, Head, Reader, find_head
 from pipeline.graph.onnx_import.operators.shapes import transpose
 from pipeline.graph.onnx_import.options import ForeignOptions
 from pipeline.graph.onnx_import.recorder import Recorder
@@ -77,11 +78,13 @@ def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
     fed = recorder.picture((1, 3, picture.height, picture.width))
     if picture.layout == "nhwc":
         fed = transpose(fed, [0, 2, 3, 1])
-    importer = Importer(file.graph, file.opset, recorder, {picture.name: fed})
-    head, classes = _head(file, importer, picture, classes, options.output)
+    reader = Reader.of(file, recorder, {picture.name: fed})
+    asked = Asked(options.output, options.threshold)
+    head, classes = _head(file, reader, picture, classes, asked)
     network = recorder.network(head.logits)
     pictures = drawn_pictures(given, picture)
     check_import(file, picture, recorder.network(head.raw), head.cut.tensor, pictures[:1])
+    check_classes(file, picture, network, head, pictures[:1])
     if batch > 1 and not takes_several(network, pictures):
         raise BuildError(
             f"--batch up to {batch} was given, {file.path.name} was made for one picture at a "
@@ -105,17 +108,17 @@ def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
 
 
 def _head(
-    file: ForeignFile, importer: Importer, picture: Picture, classes: ClassSet, asked: str | None
+    file: ForeignFile, reader: Reader, picture: Picture, classes: ClassSet, asked: Asked
 ) -> tuple[Head, ClassSet]:
     """Find the logits; a last line ``void`` may stand for a channel, or for labels alone."""
     try:
-        return find_head(file, importer, picture, len(classes), asked), classes
+        return find_head(file, reader, picture, len(classes), asked), classes
     except BuildError:
         without = len(classes) - 1
         if classes.void != without:
             raise
         try:
-            head = find_head(file, importer, picture, without, asked)
+            head = find_head(file, reader, picture, without, asked)
         except BuildError:
             pass
         else:

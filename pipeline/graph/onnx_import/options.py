@@ -20,6 +20,8 @@ class ForeignOptions:
         order: channel order that the network expects; None for RGB.
         layout: of the input; None to read it from the file.
         output: tensor with the logits, any of the file; None to find it.
+        threshold: of an output with one channel, for two classes: above it the second is meant;
+            None to find it.
         memory: bytes that trying the file out may take.
         seconds: of a processor's time that it may take.
     """
@@ -31,5 +33,6 @@ class ForeignOptions:
     order: Literal["rgb", "bgr"] | None = None
     layout: Literal["nchw", "nhwc"] | None = None
     output: str | None = None
+    threshold: float | None = None
     memory: int = 4 << 30
     seconds: int = 120

@@ -13,7 +13,9 @@ MINUS = "\N{MINUS SIGN}"
 #: Stays on the line of its number.
 PERCENT = "\N{NO-BREAK SPACE}%"
 ARROW = "\N{RIGHTWARDS ARROW}"
-_VERBS = {"engine": "run", "network": "are planned to run"}
+_VERBS = {"engine": "run", "builder": "run", "network": "are planned to run"}
+
+_READ = {"engine": "read back from the engine", "builder": "read back from the builder"}
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _attempt(number: int) -> str:
 
 def _limits(manifest: Manifest, prepared: Prepared) -> str:
     found = []
-    if manifest.layers.source != "engine":
+    if not manifest.layers.known:
         found.append(
             "Precisions are those of the network before it was serialised: planned, not read back "
             "from an engine that runs."
@@ -196,7 +198,7 @@ def _layer_tile(layers: LayerPrecisions) -> Tile:
     rest = ", ".join(
         f"{count} {name.upper()}" for name, count in counts.items() if count and name != "int8"
     )
-    how = "read back from the engine" if layers.source == "engine" else "planned, not executed"
+    how = _READ.get(layers.source, "planned, not executed")
     return Tile(
         "Convolutions in INT8",
         f"{counts['int8']} of {len(layers.convolutions)}",

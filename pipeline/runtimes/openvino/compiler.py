@@ -28,7 +28,7 @@ class OpenVINOCompiler(Compiler):
     def computed(self) -> tuple[str, ...]:
         return tuple(precision for precision in self.precisions if computes(precision))
 
-    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+    def check_targets(self, targets: tuple[str, ...], precision: str) -> tuple[str, ...]:
         if targets:
             raise BuildError(
                 f"--target {','.join(targets)} was given with --runtime openvino, which builds for "

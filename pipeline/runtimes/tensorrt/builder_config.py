@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from models.atomic import atomic_path
+from pipeline.engine.compatibility import AMPERE_AND_LATER
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import Job
@@ -35,10 +38,12 @@ def serialise(
         BuildError: TensorRT did not build it, or does not know a setting.
     """
     config = filled.builder.create_builder_config()
-    if ahead_of_time:
+    if ahead_of_time and job.targets != (AMPERE_AND_LATER,):
         config.num_compute_capabilities = len(job.targets)
         for index, target in enumerate(job.targets):
             config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
+    # The builder then lists what it made, which is the only word on it where no GPU is.
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = _monitor_class(trt)(progress)
     _apply_settings(trt, config, job)
     _add_profile(filled, config, job)
@@ -48,7 +53,7 @@ def serialise(
     if serialised is None:
         raise BuildError(
             f"{trt.__name__} {trt.__version__} did not build the network "
-            f"({logger.last_error()}); {_remedy(job)}"
+            f"({logger.last_error()}); {_remedy(job, logger.errors)}"
         )
     if times is not None and job.builder.timing_cache is not None:
         with atomic_path(job.builder.timing_cache) as temporary:
@@ -56,9 +61,15 @@ def serialise(
     return memoryview(serialised)
 
 
-def _remedy(job: Job) -> str:
+def _remedy(job: Job, errors: Sequence[str]) -> str:
     if job.builder.version_compatible:
         return "build without --version-compatible, which needs a library of its own"
+    text = "\n".join(errors)
+    named = [name for name in job.int8 if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)]
+    if named:
+        return f"keep it in floating point with --high-precision {','.join(named)}"
+    if job.int8:
+        return "keep the layer that it names in floating point with --high-precision LAYER"
     return "rewrite the layer that it names"
 
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.errors import RuntimeMissingError
+from pipeline.errors import BuildError, RuntimeMissingError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import BuilderSettings, Compiled, Compiler, Job
 from pipeline.runtimes.export import export_job
 from pipeline.runtimes.tensorrt.builder_config import serialise
+from pipeline.runtimes.tensorrt.byte_output import give_bytes_from_floats
+from pipeline.runtimes.tensorrt.layer_list import read_back
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.network import Filled, planned_convolutions
+from pipeline.runtimes.tensorrt.scales import with_matching_scales, without_int8
 
 #: How a network gets into TensorRT -> (module:function, what to do where it cannot be imported).
 FRONT_ENDS = {
     "onnx": ("pipeline.runtimes.tensorrt.network:fill_from_onnx", "install onnx"),
     "torch-tensorrt": (
         "pipeline.runtimes.tensorrt.torch_tensorrt:fill",
-        "run scripts/environment.sh torch-tensorrt and build with that environment",
+        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment",
     ),
 }
 
@@ -76,19 +79,34 @@ class TensorRTCompiler(Compiler):
         return "fp16"  # every GPU that is supported computes it
 
     def export(self, job: Job, path: Path) -> None:
-        export_job(job, "fp32" if job.precision == "fp32" else "fp16", path)
+        export_job(job, job.floats, path)
 
     def compile(self, job: Job, progress: Progress) -> Compiled:
-        logger = collecting_logger(self.trt)
-        filled = open_front_end(job.front_end)(self.trt, job, logger, progress)
-        layers = planned_convolutions(self.trt, filled.network)
+        try:
+            return self._compile(job, progress)
+        except BuildError as refused:
+            if job.precision != "int8" or isinstance(job.graph, Path):
+                raise
+            try:
+                compiled = self._compile(replace(job, keep_fp32=True), progress)
+            except BuildError:
+                raise refused from None  # of two refusals, the one of what was asked for
+            warning = f"FP32 between its INT8 convolutions, since with FP16 there: {refused}"
+            return replace(compiled, warnings=(*compiled.warnings, warning))
+
+    def _compile(self, job: Job, progress: Progress) -> Compiled:
+        trt, logger = self.trt, collecting_logger(self.trt)
+        filled = open_front_end(job.front_end)(trt, job, logger, progress)
+        filled = with_matching_scales(trt, without_int8(trt, filled, job.high_precision))
+        give_bytes_from_floats(trt, filled.network)
+        planned = planned_convolutions(trt, filled.network)
         engine = job.folder / f"{job.name}.engine"
-        engine.write_bytes(serialise(self.trt, filled, job, logger, progress, self.ahead_of_time))
+        engine.write_bytes(serialise(trt, filled, job, logger, progress, self.ahead_of_time))
         progress("compiled", 1.0)
         return Compiled(
             (engine,),
-            layers,
-            str(self.trt.__version__),
+            read_back(logger.layers, planned),
+            str(trt.__version__),
             self.warnings(job),
             {"front_end": job.front_end, **_settings(job.builder)},
         )

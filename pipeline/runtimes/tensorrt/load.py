@@ -13,6 +13,7 @@ from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
 from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
 from pipeline.runtimes.tensorrt.log import collecting_logger
+from pipeline.runtimes.tensorrt.start import start_runtime
 
 #: Precision of a load -> the type that its values have between the convolutions.
 _TYPES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "HALF"}
@@ -41,7 +42,7 @@ class TensorRTLoad(Load):
         with gpu.active(), ExitStack() as stack:
             # TensorRT frees with the last reference: contexts before the runtime.
             stack.callback(self._forget)
-            self._runtime = trt.Runtime(self._logger)
+            self._runtime = start_runtime(trt, self._logger, gpu.info)
             self._stream: Stream = gpu.stream()
             stack.callback(self._stream.release)
             try:
@@ -126,9 +127,10 @@ def build_load(trt: ModuleType, shape: Shape, precision: str, target: str | None
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     constants = _fill(trt, network, shape, precision)
     config = builder.create_builder_config()
-    if target is not None:
+    known = trt.ComputeCapability.__members__ if target else {}
+    if target and target.upper() in known:  # else the builder's own choice: Ampere and later
         config.num_compute_capabilities = 1
-        config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), 0)
+        config.set_compute_capability(known[target.upper()], 0)
     if precision == "fp32":
         config.clear_flag(trt.BuilderFlag.TF32)
     engine = builder.build_serialized_network(network, config)
@@ -152,9 +154,11 @@ def _fill(
     constants: list[np.ndarray[Any, Any]] = []
 
     def constant(values: np.ndarray[Any, Any]) -> Any:
-        constants.append(values)
-        given = network.add_constant(values.shape, trt.Weights(values)).get_output(0)
-        return network.add_cast(given, kind).get_output(0)
+        # NumPy has no BF16. Scales of INT8 are to be constants, not something cast.
+        exact = values if kind == trt.DataType.BF16 else values.astype(trt.nptype(kind))
+        constants.append(exact)
+        given = network.add_constant(exact.shape, trt.Weights(exact)).get_output(0)
+        return given if given.dtype == kind else network.add_cast(given, kind).get_output(0)
 
     def rounded(value: Any, largest: float) -> Any:
         if precision != "int8":

@@ -6,11 +6,14 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pipeline.runtimes.tensorrt.layer_list import BEGINNING
+
 
 def collecting_logger(trt: ModuleType) -> Any:
     """Return a logger that keeps TensorRT's errors for our own message instead of printing them.
 
-    It has ``errors``, a list of lines, and ``last_error()``, the newest in one line.
+    It has ``errors``, a list of lines, ``last_error()``, the newest in one line, and ``layers``,
+    the newest list of layers that a builder told (see ``layer_list``).
     """
     return _logger_class(trt)()
 
@@ -21,11 +24,14 @@ def _logger_class(trt: ModuleType) -> type:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)  # a pybind11 trampoline crashes without
             self.errors: list[str] = []
+            self.layers = ""
 
         def log(self, severity: Any, message: str) -> None:
             """Receive one line from TensorRT."""
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.errors.append(message)
+            elif message.startswith(BEGINNING):
+                self.layers = message
 
         def last_error(self) -> str:
             """Return the newest error in one line."""

@@ -46,7 +46,7 @@ def fill_from_onnx(trt: ModuleType, job: Job, logger: Any, progress: Progress) -
         onnx = job.graph
     else:
         progress("exporting to ONNX", 0.0)
-        export_job(job, "fp32" if job.precision == "fp32" else "fp16", onnx)
+        export_job(job, job.floats, onnx)
     progress("parsing", 0.3)
     builder = trt.Builder(logger)
     return Filled(builder, parse_network(trt, builder, onnx, logger))
@@ -75,6 +75,7 @@ def layers_of(trt: ModuleType, network: Any) -> Iterator[Any]:
     """Go through the layers; Python gets each as ``ILayer``, this gives it its own class."""
     classes = {
         trt.LayerType.CAST: trt.ICastLayer,
+        trt.LayerType.CONSTANT: trt.IConstantLayer,
         trt.LayerType.DEQUANTIZE: trt.IDequantizeLayer,
         trt.LayerType.QUANTIZE: trt.IQuantizeLayer,
     }
@@ -86,10 +87,10 @@ def layers_of(trt: ModuleType, network: Any) -> Iterator[Any]:
 
 
 def _drop_casts_around_int8(trt: ModuleType, network: Any) -> None:
-    """Let Q and DQ take and give FP16 themselves, with their FP32 scales.
+    """Let Q and DQ take and give FP16 themselves; their scales follow in ``scales``.
 
-    ONNX wants one type for tensor and scale, so the file has casts around them; TensorRT does not,
-    and fuses Q and DQ with the layers that they stand next to.
+    ONNX of our operator set knows them in FP32 only, so the file has casts around them. TensorRT
+    fuses Q and DQ with the layers that they stand next to.
     """
     layers = list(layers_of(trt, network))
     maker = {layer.get_output(0).name: layer for layer in layers}

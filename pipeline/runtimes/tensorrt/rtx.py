@@ -1,26 +1,34 @@
-"""TensorRT for RTX engines, built ahead of time for named GPUs.
+"""TensorRT for RTX engines, built ahead of time for GPUs that need not be here.
 
-TensorRT for RTX builds on machines without a GPU when the compute capabilities are named, so one
-engine file can be made in CI for Turing to Blackwell.
+Without a target the builder makes one engine for Ampere and everything later. Named targets make it
+smaller where they are few. Turing spoils an engine for all others: see :meth:`check_targets`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import tensorrt_rtx as trt
 
+from pipeline.engine.compatibility import AMPERE_AND_LATER
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import Compiled, Job
 from pipeline.runtimes.tensorrt.compiler import TensorRTCompiler
 
+if TYPE_CHECKING:
+    from calibration.quantizer.placement import Placement
+
 #: Architectures that this TensorRT for RTX can target, ``sm75`` to ``sm121``.
 TARGETS = tuple(name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM"))
 
-_WEIGHT_ONLY = (
-    "TensorRT for RTX computes Q/DQ convolutions in FP16: its INT8 is for weight-only matrix "
-    "products; expect no speed from INT8 here, it pays on Jetson and on CPUs"
+_TURING = "sm75"
+
+_REQUANTISES = (
+    "TensorRT for RTX requantises between INT8 convolutions in kernels of their own, which FP16 "
+    "has none of: measure before you choose INT8 on a desktop GPU (docs/performance.md)"
 )
 
 
@@ -35,14 +43,44 @@ class TensorRTRTXCompiler(TensorRTCompiler):
         module: ModuleType = trt
         return module
 
-    def check_targets(self, targets: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [target for target in targets if target not in TARGETS]
+    def check_targets(self, targets: tuple[str, ...], precision: str) -> tuple[str, ...]:
+        """Return the targets, ``sm80+`` where none is given.
+
+        One engine for several targets has only what all of them compute. By the builder's list of
+        layers an engine that Turing is among has no convolution in INT8, and those of MobileNet's
+        kind grow 13 times in FP16.
+        """
+        unknown = [target for target in targets if target not in (*TARGETS, AMPERE_AND_LATER)]
         if unknown:
             raise BuildError(
                 f"unknown GPU architecture {unknown[0]!r}; TensorRT for RTX {trt.__version__} "
-                f"builds for {', '.join(TARGETS)}"
+                f"builds for {', '.join(TARGETS)}, and without --target for Ampere and later"
             )
-        return targets or TARGETS
+        if _TURING in targets and precision == "int8":
+            raise BuildError(
+                f"--target {','.join(targets)} was given with INT8, and TensorRT for RTX computes "
+                f"no convolution in INT8 where Turing ({_TURING}) is among the targets; build "
+                f"--precision fp16 for {_TURING}, and INT8 for the others"
+            )
+        for alone in (_TURING, AMPERE_AND_LATER):
+            if alone in targets and len(targets) > 1:
+                rest = ",".join(target for target in targets if target != alone)
+                raise BuildError(
+                    f"--target {','.join(targets)} was given, and {alone} has to be alone: an "
+                    "engine has only what all of its targets compute; build one engine for "
+                    f"{alone} and one for {rest}"
+                )
+        return targets or (AMPERE_AND_LATER,)
+
+    def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
+        """Depthwise convolutions: the builder makes their groups four channels wide.
+
+        By its list of layers it writes an input of four times the channels, three of four zeros,
+        and keeps those zeros, as large as the tensor, in the engine: 37 MB of
+        ``deeplab_v3plus_lite``'s.
+        """
+        why = "depthwise: TensorRT for RTX would read four times its channels, three of them zeros"
+        return dict.fromkeys(placement.depthwise, why)
 
     def compile(self, job: Job, progress: Progress) -> Compiled:
         # Measured: one convolution with INT8 input and weights is enough for it to fail.
@@ -54,4 +92,4 @@ class TensorRTRTXCompiler(TensorRTCompiler):
         return super().compile(job, progress)
 
     def warnings(self, job: Job) -> tuple[str, ...]:
-        return (_WEIGHT_ONLY,) if job.precision == "int8" else ()
+        return (_REQUANTISES,) if job.precision == "int8" else ()

@@ -77,7 +77,7 @@ def fill(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:
 def _exported(job: Job) -> ExportedProgram:
     graph = job.graph
     assert not isinstance(graph, Path)
-    dtype = torch.float32 if job.precision == "fp32" else torch.float16
+    dtype = torch.float32 if job.floats == "fp32" else torch.float16
     source = ExportedGraph(graph) if isinstance(graph, DeploymentGraph) else graph
     module = source.with_dtype(dtype, job.free_batch)
     example, free = example_frames(job.free_batch)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from pipeline.engine.compatibility import AMPERE_AND_LATER
 from pipeline.errors import RuntimeMissingError
 
 #: TensorRT's module -> the distribution of torch-tensorrt that fills its networks. Both install
@@ -42,8 +43,8 @@ def known_version(trt: ModuleType) -> str:
     distribution = DISTRIBUTIONS[trt.__name__]
     known = " or ".join(KNOWN_VERSIONS)
     remedy = (
-        "run scripts/environment.sh torch-tensorrt and build with that environment, or build with "
-        "--front-end onnx"
+        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment, or build "
+        "with --front-end onnx"
     )
     try:
         found = version(distribution)
@@ -71,7 +72,12 @@ def installed_version() -> str | None:
 
 
 def capability(target: str) -> tuple[int, int]:
-    """Return the compute capability of an architecture: ``sm86`` is (8, 6), ``sm120`` (12, 0)."""
+    """Return the compute capability of an architecture: ``sm86`` is (8, 6), ``sm120`` (12, 0).
+
+    For ``sm80+``, all from Ampere on, a usual GPU of Ampere's answers.
+    """
+    if target == AMPERE_AND_LATER:
+        return 8, 6
     digits = re.fullmatch(r"sm(\d+)(\d)", target)
     assert digits  # the compiler has checked it
     return int(digits[1]), int(digits[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from abc import abstractmethod
@@ -55,7 +56,7 @@ class SinkOptions:
 
 
 class MediaTime:
-    """Where frames stand in time: a file by its own rate, a live source by its clock.
+    """Where frames stand in time: in a file at their own times, else by its rate; live by a clock.
 
     Args:
         options: ``fps`` and ``live`` of the source.
@@ -72,7 +73,7 @@ class MediaTime:
     def seconds(self, frame: Frame) -> float:
         """Seconds since the first frame that was asked for (live) or frame 0 (a file)."""
         if not self._live:
-            return frame.index / self.fps
+            return frame.index / self.fps if frame.seconds is None else frame.seconds
         if self._first is None:
             self._first = frame.captured
         return frame.captured - self._first
@@ -168,9 +169,12 @@ class Sink(AbstractContextManager["Sink"]):
 
     def _error(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
+        advice = "make room or choose another place"
+        if error.errno == errno.ENAMETOOLONG:
+            advice = "give a shorter name"
         return SinkError(
             f"{self.output or self.name} cannot be written after {self.written} frames "
-            f"({reason}); make room or choose another place, nothing half-written was left"
+            f"({reason}); {advice}, nothing half-written was left"
         )
 
     @abstractmethod

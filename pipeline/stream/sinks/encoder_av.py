@@ -83,7 +83,8 @@ class AvEncoder(AvVideo, Encoder):
     def __init__(self, path: Path, form: VideoFormat) -> None:
         options = _CONTAINER_OPTIONS[path.suffix.lower()]
         with os_errors():
-            container = av.open(str(path), "w", options=options)
+            # Absolute: FFmpeg takes 10:30.mp4 for an address.
+            container = av.open(str(path.absolute()), "w", options=options)
         container.metadata["comment"] = MARK
         super().__init__(container, form)
 

@@ -19,13 +19,20 @@ _PREFIXES = {"masks:": False, "masks-index:": True}
 #: Marks a directory as ours.
 _MARKER = ".roadseg"
 _MANIFEST = "manifest.csv"
+#: What a mask is called until it is whole; of a fixed length, since frames' names may be long.
+_PARTIAL = ".mask.partial"
 _COLUMNS = ("file", "index", "seconds")
 
 
+def has_prefix(text: str) -> bool:
+    """``masks:DIR`` or ``masks-index:DIR``, whatever the folder's name looks like."""
+    return text.startswith(tuple(_PREFIXES))
+
+
 def matches(text: str) -> bool:
-    """``masks:DIR``, ``masks-index:DIR``, or a path without suffix or of a directory."""
+    """A path without suffix or of a directory."""
     path = Path(text).expanduser()
-    return text.startswith(tuple(_PREFIXES)) or path.is_dir() or not path.suffix
+    return path.is_dir() or not path.suffix
 
 
 def open_masks(text: str, options: SinkOptions) -> Sink:
@@ -65,7 +72,7 @@ class MaskSink(Sink):
         name = f"{result.frame.name}.png"
         encoded = cv2.imencode(".png", picture, _png_settings())[1].tobytes()
         seconds = f"{self._time.seconds(result.frame):.4f}"
-        partial = self._folder / f"{name}.partial"
+        partial = self._folder / _PARTIAL
         try:
             partial.write_bytes(encoded)
             csv.writer(self._manifest).writerow((name, result.frame.index, seconds))
@@ -80,7 +87,9 @@ class MaskSink(Sink):
             (self._folder / name).unlink(missing_ok=True)
         marker = {"comment": MARK, "format": "roadseg-masks", "version": 1}
         (self._folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
-        manifest = (self._folder / _MANIFEST).open("w", encoding="utf-8", buffering=1, newline="")
+        manifest = (self._folder / _MANIFEST).open(
+            "w", encoding="utf-8", errors="surrogateescape", buffering=1, newline=""
+        )
         csv.writer(manifest).writerow(_COLUMNS)
         return manifest
 
@@ -129,6 +138,6 @@ def _listed(manifest: Path) -> list[str]:
     """Names of the masks in a manifest; nothing that would lead out of its directory."""
     if not manifest.is_file():
         return []
-    with manifest.open(encoding="utf-8", newline="") as file:
+    with manifest.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         names = [row["file"] for row in csv.DictReader(file) if row.get("file")]
     return [name for name in names if Path(name).name == name and name.endswith(".png")]

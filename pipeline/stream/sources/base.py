@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 
@@ -86,12 +87,17 @@ class Source(AbstractContextManager["Source"]):
         skipped: frames that were there but could not be read.
         overtaken: frames of a live source that a newer one replaced before anybody read them.
         problems: one line each about frames that were lost so far.
+        files: what is read from disk; nothing may be written over it.
+        pictures: each file is one frame.
     """
 
     live = False
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        # Names of files are bytes; what is no UTF-8 is replaced where people and programs read it.
+        self.name = name.encode(errors="surrogateescape").decode(errors="replace")
+        self.files: tuple[Path, ...] = ()
+        self.pictures = False
         self.fps: float | None = None
         self.promised: int | None = None
         self.skipped = 0

@@ -68,3 +68,71 @@ def test_what_cannot_be_used_is_one_line(
     with pytest.raises(DataError, match=message) as caught:
         read_classes(file)
     assert "\n" not in str(caught.value)
+
+
+NAMES = ("road", "traffic sign", "Café & bar", "void")
+COLOURS = ((128, 64, 128), (0, 0, 7), (255, 255, 255), (0, 0, 0))
+#: How other tools write a class with its colour; {i} is its number.
+FORMS = {
+    "ours": "{n} {r},{g},{b}",
+    "brackets": "{n} [{r}, {g}, {b}]",
+    "spaces": "{n} {r} {g} {b}",
+    "tabs": "{n}\t{r}\t{g}\t{b}",
+    "CamVid": "{r} {g} {b}\t\t{n}",
+    "colour first": "{r},{g},{b} {n}",
+    "CSV": "{n},{r},{g},{b}",
+    "CSV with gaps": "{n}, {r}, {g}, {b}",
+    "CSV with quotes": '"{n}",{r},{g},{b}',
+    "semicolons": "{n};{r};{g};{b}",
+    "colour first CSV": "{r},{g},{b},{n}",
+    "CVAT": "{n}:{r},{g},{b}::",
+    "hexadecimal": "{n} #{r:02x}{g:02X}{b:02x}",
+    "numbered CSV": "{i},{n},{r},{g},{b}",
+    "numbered": "{i}: {n} {r} {g} {b}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_forms_of_other_tools_are_read(file: Path, form: str, encoding: str, end: str) -> None:
+    lines = [
+        FORMS[form].format(i=i, n=name, r=r, g=g, b=b)
+        for i, (name, (r, g, b)) in enumerate(zip(NAMES, COLOURS, strict=True))
+    ]
+    text = end.join(["# our town", "", *lines, ""])
+    file.write_bytes(text.encode(encoding))
+    assert read_classes(file) == ClassSet(NAMES, COLOURS, 3)
+
+
+@pytest.mark.parametrize("heading", ["name,r,g,b", "class_name, red, green, blue"])
+def test_a_heading_is_no_class(file: Path, heading: str) -> None:
+    file.write_text(f"{heading}\nroad,1,2,3\ncar,4,5,6\n")
+    assert read_classes(file).names == ("road", "car")
+
+
+def test_names_may_be_numbered_where_they_count_from_zero(file: Path) -> None:
+    file.write_text("0 road\n1 car\n2 void\n")
+    assert read_classes(file).names == ("road", "car", "void")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "names:", "- road", "  0: road", "nc: 3", "names: [road, car]", "{", '"road": 3,', "[road]",
+        "road, car", "128 64 128", "128,64,128", "road 128 64", "road 128 64 128 255", "road=3",
+        "1 2 road", "12", "--", "<road>", "road; car; tree", "\ufeffroad", "ro\x07ad", "1 road",
+        "road,128,64", "a:b:c:d",
+    ],
+)  # fmt: skip
+def test_any_other_line_is_refused_with_its_number(file: Path, line: str) -> None:
+    file.write_text(f"# classes\nsky\n{line}\ncar\n")
+    with pytest.raises(DataError, match=r"line 3: ") as caught:
+        read_classes(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_do_not_count_from_zero_are_refused(file: Path) -> None:
+    file.write_text("1 road\n2 car\n")
+    with pytest.raises(DataError, match="line 1: '1 road' has the number 1, expected 0"):
+        read_classes(file)

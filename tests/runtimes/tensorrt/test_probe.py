@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,9 +17,6 @@ from torch import nn
 from pipeline.engine.manifest import Engine, LayerPrecisions, describe_file
 from pipeline.errors import EngineError
 from pipeline.evaluation.profile.bench import BenchOptions, bench
-from pipeline.gate.__main__ import main
-from pipeline.gate.measure import PROCESSOR
-from pipeline.gate.suites import engine_suite
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.probe import IN_A_ROW, Shape, probe_for
@@ -120,22 +116,6 @@ def test_bench_shows_the_layers_and_knows_no_limit(
     assert report.limit is None
 
 
-def test_the_gate_measures_engines_on_a_gpu_under_its_name(
-    engine: Engine, platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ROADSEG_DATA", raising=False)
-    monkeypatch.delenv("ROADSEG_REQUIRE_DATA", raising=False)
-    monkeypatch.setattr("pipeline.gate.suites.REFERENCE", (SHAPE,))
-    monkeypatch.setattr("pipeline.gate.suites._SIZE", (120, 90))
-    with engine_suite([engine], "fp16", TensorRTProbe(platform)) as suite:
-        assert suite.subject.file == "the_double-tensorrt-10.3.0-fp16.json"
-        assert not any(name.startswith(PROCESSOR) for name in suite.times)
-        for timed in suite.times.values():
-            assert timed.work() > 0
-        assert suite.reference() == 1
-    assert not platform.gpu.ledger.held  # type: ignore[attr-defined]
-
-
 def test_a_load_runs_each_engine_and_gives_everything_back(gpu: GpuDouble) -> None:
     shapes = (SHAPE, Shape(4, 3, 5))
     trt: Any = TensorRTDouble(gpu)
@@ -197,18 +177,12 @@ def test_the_builder_computes_the_reference_in_the_precision_that_was_asked_for(
     assert len(networks) == 1
 
 
+def test_a_gpu_that_is_no_target_by_name_gets_the_load_of_all_later_ones() -> None:
+    trt: ModuleType = pytest.importorskip("tensorrt_rtx")
+    assert build_load(trt, SHAPE, "fp16", "sm130")
+
+
 def test_a_precision_that_no_reference_is_known_in_is_named() -> None:
     trt: ModuleType = pytest.importorskip("tensorrt_rtx")
     with pytest.raises(EngineError, match="in 'fp8', expected one of fp32, fp16, bf16, int8"):
         build_load(trt, SHAPE, "fp8", "sm86")
-
-
-@pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt-rtx"])
-def test_without_a_gpu_the_gate_says_so_before_it_builds(
-    runtime: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tensorrt_session, "why_no_gpu", lambda: "it was taken out")
-    given = ["--runtime", runtime, "--precision", "fp16", "--engines", str(tmp_path)]
-    assert main(given) == 1
-    assert f"{runtime} engines need an NVIDIA GPU: it was taken out" in caplog.text
-    assert not any(tmp_path.iterdir())

@@ -172,7 +172,7 @@ def test_times_are_kept_between_builds_on_a_gpu(
 
 def test_classic_tensorrt_takes_no_targets() -> None:
     with pytest.raises(BuildError, match="builds for the GPU of this machine"):
-        TensorRTClassicCompiler().check_targets(("sm87",))
+        TensorRTClassicCompiler().check_targets(("sm87",), "fp16")
 
 
 @pytest.mark.skipif(can_build("tensorrt"), reason="classic TensorRT is installed here")

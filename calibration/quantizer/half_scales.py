@@ -1,0 +1,72 @@
+"""Scales of INT8 as FP16 holds them, for runtimes that want a scale in the type of its tensor.
+
+TensorRT documents one type for a quantised tensor and its scale, and for a scale and what it is
+dequantised to (operator pages of Quantize and Dequantize, TensorRT 10). In an FP16 network the
+scales are FP16 then. Below 2^-14, FP16's smallest normal number, they would lose digits, or be
+taken for zero where such numbers are flushed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
+
+from calibration.quantizer.placement import Placement
+from calibration.table import Dtype
+
+#: FP16's smallest normal number.
+SMALLEST = 2.0**-14
+#: Level of the largest magnitude of signed bytes.
+_LEVELS = 127
+#: By so much the rounding error of a convolution's weights may grow when channels with smaller
+#: scales get :data:`SMALLEST`. Channels that training has switched off have scales of almost
+#: nothing, beside others that are thousands of times larger: for them it grows by nothing.
+_MOST_GROWTH = 1.1
+
+
+def in_half(scale: Tensor) -> Tensor:
+    """Round scales (FP32) to what FP16 holds; too small ones are raised."""
+    return scale.clamp(min=SMALLEST).half().float()
+
+
+class HalfPerChannelObserver(PerChannelMinMaxObserver):  # type: ignore[misc]  # torchao, no types
+    """Weights of one scale per output channel, as FP16 holds it."""
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """Return scales and zero points (channels)."""
+        scale, zero = super().calculate_qparams()
+        return in_half(scale), zero
+
+
+def too_fine(
+    module: GraphModule, placement: Placement, threshold_of: Callable[[str, Dtype], float]
+) -> dict[str, str]:
+    """Find INT8 convolutions whose scales FP16 does not hold, each with the reason.
+
+    Args:
+        module: exported graph in FP32 that ``placement`` was made for.
+        placement: of INT8.
+        threshold_of: tensor name and ``int8`` -> largest magnitude kept.
+    """
+    found = {}
+    tensors = placement.tensors
+    for name, node in placement.nodes.items():
+        value, weight = node.all_input_nodes[:2]
+        step = threshold_of(tensors[value], "int8") / _LEVELS
+        if 0 < step < SMALLEST:  # without a range it is refused later
+            found[name] = f"its input has the scale {step:.1e}, FP16 ends at {SMALLEST:.1e}"
+            continue
+        weights = operator.attrgetter(str(weight.target))(module).detach().float()
+        scales = weights.abs().flatten(1).amax(1) / _LEVELS
+        grown = torch.sqrt(in_half(scales).square().sum() / scales.square().sum()).item()
+        if grown > _MOST_GROWTH:
+            small = int((scales < SMALLEST).sum())
+            found[name] = (
+                f"{small} of {len(scales)} weight scales are below {SMALLEST:.1e}, where FP16 ends"
+            )
+    return found

@@ -1,1 +1,0 @@
-"""The gate that no loss of speed gets through: ``scripts/check_fps.sh``."""

@@ -1,0 +1,27 @@
+"""``--high-precision``: convolutions that a user keeps out of INT8, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from pipeline.errors import BuildError
+
+
+def named_layers(asked: Collection[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return the convolutions that ``asked`` names, each by its whole name or the block's.
+
+    Raises:
+        BuildError: a name that is none of ``known``, nor the beginning of one.
+    """
+    found: dict[str, None] = {}
+    for name in asked:
+        matches = [layer for layer in known if layer == name or layer.startswith(f"{name}.")]
+        if not matches:
+            close = get_close_matches(name, known, 3, 0.3) or list(known)[:3]
+            raise BuildError(
+                f"--high-precision {name} was given, and the network has no such convolution; "
+                f"expected a name or the beginning of one, such as {', '.join(close)}"
+            )
+        found |= dict.fromkeys(matches)
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""What TensorRT's builder made of a network: its own list of layers, which needs no GPU.
+
+With ``ProfilingVerbosity.DETAILED`` the builder tells its logger every layer that is left after
+fusion, one a line, with the types that it reads and writes. The network before it says what was
+planned; only this list says what came of it. It is the text of the engine inspector's
+``LayerInformationFormat.ONELINE``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pipeline.engine.manifest import LayerPrecisions, Manifest
+
+#: How the message with the list begins.
+BEGINNING = "Layers:"
+#: Lines of the list that compute nothing: order between streams, and shapes on the processor.
+_NO_KERNELS = frozenset({"signal", "wait", "shape_call"})
+_LINE = re.compile(
+    r"^Name: (?P<name>.+?), LayerType: (?P<kind>\w+), Inputs: (?P<inputs>.*?), "
+    r"Constants: (?P<constants>.*?), Outputs: (?P<outputs>.*?), TacticName: .*?"
+    r"Metadata: (?P<metadata>.*)$",
+    re.MULTILINE,
+)
+_TENSOR = re.compile(r"Dimensions: \[(?P<sizes>[^\]]*)\].*?Datatype: (?P<type>\w+)")
+_ORIGIN = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+#: What the builder appends to names: where it put the kernel.
+_PLACE = re.compile(r"_myl\d+_\d+$")
+#: Kernels that the builder writes itself, for what stands between convolutions.
+_GENERATED = "kgen"
+_PRECISIONS = {"Int8": "int8", "Half": "fp16", "BFloat16": "bf16", "Float": "fp32"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of the list.
+
+    Attributes:
+        name: without the place that the builder appends.
+        kind: ``correlation`` for a convolution, ``kgen`` for a generated kernel, and others.
+        origins: names of the network's layers that went into it, as far as they are told.
+        inputs, outputs: types of tensors, such as ``Int8``.
+        weights: types of constants with four dimensions or more.
+    """
+
+    name: str
+    kind: str
+    origins: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EngineFigures:
+    """What can be compared of two engines without a GPU.
+
+    Attributes:
+        kernels: that one run launches; None where the builder's list was not read.
+        convolutions: how many are computed in each precision.
+        megabytes: of the engine's files.
+    """
+
+    kernels: int | None
+    convolutions: Mapping[str, int]
+    megabytes: float
+
+
+def figures_of(manifest: Manifest) -> EngineFigures:
+    """Return the figures of a built engine, from its manifest alone."""
+    size = sum(file.bytes for file in manifest.files) / 1e6
+    return EngineFigures(manifest.layers.kernels, manifest.layers.counts(), size)
+
+
+def layers_in(text: str) -> Iterator[Layer]:
+    """Read the builder's list; lines of tensors and streams are left out."""
+    for line in _LINE.finditer(text):
+        constants = _TENSOR.finditer(line["constants"])
+        yield Layer(
+            _PLACE.sub("", line["name"]),
+            line["kind"],
+            tuple(_ORIGIN.findall(line["metadata"])),
+            tuple(tensor["type"] for tensor in _TENSOR.finditer(line["inputs"])),
+            tuple(tensor["type"] for tensor in _TENSOR.finditer(line["outputs"])),
+            tuple(c["type"] for c in constants if c["sizes"].count(",") >= 3),
+        )
+
+
+def read_back(text: str, planned: LayerPrecisions) -> LayerPrecisions:
+    """Say in which precision each convolution of a network is computed, by the builder's list.
+
+    Args:
+        text: of the list; empty where this TensorRT tells none.
+        planned: convolutions of the network that was built.
+
+    Returns:
+        As ``planned``, where there is no list. A convolution that the list does not name has gone
+        into something else: it counts as ``unknown`` where INT8 was planned for it, since nobody
+        then knows that it is.
+    """
+    layers = [layer for layer in layers_in(text) if layer.kind not in _NO_KERNELS]
+    if not layers:
+        return planned
+    by_name, by_origin = defaultdict(list), defaultdict(list)
+    for layer in layers:
+        by_name[layer.name].append(layer)
+        for origin in layer.origins:
+            by_origin[origin].append(layer)
+    convolutions = {}
+    for name, plan in planned.convolutions.items():
+        parts = [layer for layer in by_origin[name] if layer.kind != _GENERATED] or by_origin[name]
+        found = [_precision(layer) for layer in by_name[name] or parts]
+        convolutions[name] = next(filter(None, found), "unknown" if plan == "int8" else plan)
+    return LayerPrecisions("builder", convolutions, len(layers))
+
+
+def _precision(layer: Layer) -> str:
+    """INT8 is what reads bytes and multiplies them with bytes; else the type of what is read."""
+    if not layer.inputs:
+        return ""
+    if layer.inputs[0] == "Int8" and "Int8" not in layer.weights:
+        return next((_PRECISIONS[kind] for kind in layer.weights if kind in _PRECISIONS), "")
+    return _PRECISIONS.get(layer.inputs[0], "")

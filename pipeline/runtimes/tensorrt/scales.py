@@ -1,0 +1,93 @@
+"""Q/DQ in a filled TensorRT network: scales in the type of their tensor, INT8 taken back.
+
+The operator pages of TensorRT 10 give Quantize's input and scale one type, and Dequantize's scale
+and output one; a mixture was refused on an Orin (NVIDIA/TensorRT #4832). Networks come in with FP32
+scales, which in FP16 networks are numbers that FP16 holds (``calibration.quantizer.half_scales``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pipeline.runtimes.tensorrt.network import Filled, layers_of
+
+
+def with_matching_scales(trt: ModuleType, filled: Filled) -> Filled:
+    """Give Q and DQ of FP16 tensors their scales in FP16."""
+    network = filled.network
+    layers = list(layers_of(trt, network))
+    makers = {layer.get_output(0).name: layer for layer in layers}
+    made: dict[str, Any] = {}
+    kept: list[np.ndarray[Any, Any]] = []
+    for layer in layers:
+        if layer.type == trt.LayerType.QUANTIZE:
+            kind = layer.get_input(0).dtype
+        elif layer.type == trt.LayerType.DEQUANTIZE:
+            kind = layer.get_output(0).dtype
+        else:
+            continue
+        scale = layer.get_input(1)
+        if kind != trt.DataType.HALF or scale.dtype == kind:
+            continue
+        if scale.name not in made:
+            source = makers[scale.name]
+            if source.type == trt.LayerType.CONSTANT:
+                # A constant, since a scale has to be known to the builder.
+                kept.append(_values(source).astype(np.float16))
+                made[scale.name] = _constant(trt, network, kept[-1], f"{scale.name}_fp16")
+            else:
+                made[scale.name] = network.add_cast(scale, kind).get_output(0)
+        layer.set_input(1, made[scale.name])
+    return replace(filled, keep=(filled.keep, kept))
+
+
+def without_int8(trt: ModuleType, filled: Filled, names: Collection[str]) -> Filled:
+    """Compute the convolutions ``names`` in floating point, with the weights that they had."""
+    network = filled.network
+    layers = list(layers_of(trt, network))
+    makers = {layer.get_output(0).name: layer for layer in layers}
+    kept: list[np.ndarray[Any, Any]] = []
+    for layer in layers:
+        if layer.name not in names or layer.num_inputs < 2 or layer.get_input(1) is None:
+            continue
+        weight = makers[layer.get_input(1).name]
+        if weight.type != trt.LayerType.DEQUANTIZE:
+            continue
+        levels, scale = (_values(makers[weight.get_input(i).name]) for i in (0, 1))
+        dtype = np.float16 if weight.get_output(0).dtype == trt.DataType.HALF else np.float32
+        axes = (-1, *[1] * (levels.ndim - 1))
+        kept.append(
+            (levels.astype(np.float32) * scale.astype(np.float32).reshape(axes)).astype(dtype)
+        )
+        layer.set_input(1, _constant(trt, network, kept[-1], f"{layer.name}.weight_floats"))
+        before = _before_int8(trt, layer.get_input(0), makers)
+        if before is not None:
+            layer.set_input(0, before)
+    return replace(filled, keep=(filled.keep, kept))
+
+
+def _before_int8(trt: ModuleType, tensor: Any, makers: dict[str, Any]) -> Any | None:
+    """Return what was quantised to give ``tensor``, where it is of the same type."""
+    dequantize = makers.get(tensor.name)
+    if dequantize is None or dequantize.type != trt.LayerType.DEQUANTIZE:
+        return None
+    quantize = makers.get(dequantize.get_input(0).name)
+    if quantize is None or quantize.type != trt.LayerType.QUANTIZE:
+        return None
+    before = quantize.get_input(0)
+    return before if before.dtype == tensor.dtype else None
+
+
+def _values(layer: Any) -> np.ndarray[Any, Any]:
+    return np.array(layer.weights).reshape(tuple(layer.get_output(0).shape))
+
+
+def _constant(trt: ModuleType, network: Any, values: np.ndarray[Any, Any], name: str) -> Any:
+    layer = network.add_constant(values.shape, trt.Weights(values))
+    layer.name = name
+    return layer.get_output(0)
