@@ -127,6 +127,10 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         help="of an output with one channel: above it the second class is meant, such as 0.5 for a "
         "probability; default: read from the file",
     )
+    _add_import_limits(group)
+
+
+def _add_import_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--import-memory",
         type=amount,

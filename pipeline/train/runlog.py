@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
 from models.typed import convert, parse_json
+from pipeline.errors import OutputError
 
 Row = dict[str, Any]
 
@@ -18,6 +21,22 @@ class _Row:
     step: int
     loss: float = 0.0
     miou: float = 0.0
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn a failure to write a file of a run, whose folder may be gone by now, into one line.
+
+    Raises:
+        OutputError: such a failure.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); free some space there or choose "
+            "another --folder, and go on from the last checkpoint with --resume"
+        ) from error
 
 
 class RunLog:
@@ -32,7 +51,7 @@ class RunLog:
 
     def append(self, row: Row) -> None:
         """Write one more row."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with writable(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[Row]:
@@ -52,5 +71,5 @@ class RunLog:
     def cut(self, step: int) -> None:
         """Drop what was logged after ``step``: a resumed run does, and logs, it again."""
         kept = [row for row in self.rows() if row["step"] <= step]
-        with atomic_path(self.path) as temporary:
+        with writable(self.path), atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

@@ -38,7 +38,7 @@ from pipeline.train.loss import SegmentationLoss
 from pipeline.train.optimiser import parameter_groups, rate_at
 from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe
-from pipeline.train.runlog import RunLog
+from pipeline.train.runlog import RunLog, writable
 from pipeline.train.validate import predictions
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ class Trainer:
         """
         if self.step == 0:  # what another run left here is not ours
             for name in ("log.jsonl", "best.pt", "curves.svg"):
-                (self.settings.folder / name).unlink(missing_ok=True)
+                with writable(self.settings.folder):
+                    (self.settings.folder / name).unlink(missing_ok=True)
             self.save()
         self.network.train()
         if self.recipe.qat:

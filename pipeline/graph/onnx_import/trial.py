@@ -54,6 +54,7 @@ def try_out(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
             told = b""
         finally:  # at Ctrl-C as well
             child.kill()
+            child.wait()
     if child.returncode == 0:
         return
     if child.returncode == 1 and told:
