@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,15 +15,9 @@ import numpy as np
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
-from pipeline.engine.manifest import (
-    Engine,
-    Manifest,
-    check_name,
-    check_replaceable,
-    describe_file,
-    read_manifest,
-)
+from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
 from pipeline.engine.publish import publish, writable
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes
@@ -85,7 +81,8 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 "it is; build the network itself with that option"
             )
         with writable(options.output):
-            check_replaceable(options.output, name, compiler.suffixes, options.force)
+            origin = Origin.read(manifest.to_json())
+            check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
             with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
                 job = Job(
                     onnx,
@@ -180,6 +177,14 @@ def _int8(manifest: Manifest) -> tuple[str, ...]:
     return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
 
 
+def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Return what is known of INT8, with what this build keeps out of it."""
+    if manifest.calibration is None or not high_precision:
+        return manifest.calibration
+    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
+    return {**manifest.calibration, "kept": kept}
+
+
 def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:
     result = compiled(job, compiler, progress)
     kept = {"high_precision": list(job.high_precision)} if job.high_precision else {}
@@ -195,6 +200,7 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         built_on=compiler.machine(),
         settings={**manifest.settings, **result.settings, **kept, "built_from": "a bundle"},
         warnings=result.warnings,
+        calibration=_calibration(manifest, job.high_precision),
     )
     engine = Engine(built, job.folder)
     reason = missing(compiler.runtime)

@@ -1,7 +1,8 @@
 """The command line: the only place where options become objects and objects meet.
 
-Exit status: 0 done, or stopped cleanly by a signal; 1 with one line ``error: ...`` for everything
-a user can cause; 2 wrong usage.
+Exit status: 0 done, or what has no end was ended by a signal; 1 with one line ``error: ...`` for
+everything a user can cause; 2 wrong usage; 130 or 143 where Ctrl-C or SIGTERM cut a file, a build
+or a training short.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from importlib import import_module
 
 from models.bounded import limit_pictures
 from models.errors import RoadsegError
+from pipeline.cli.outcome import Outcome
 from pipeline.cli.parser import parse_arguments
+from pipeline.cli.signals import Terminated, raise_on_termination
 from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError, in_words, printable, reason_of
 
@@ -30,31 +33,40 @@ UNEXPECTED = "a mistake of roadseg's own"
 _FOR_LIBRARIES = ("engine", "engines", "output", "onnx", "model", "weights", "trace", "folder")
 
 
+def console() -> int:
+    """Run the command line of this process; return its exit status."""
+    raise_on_termination()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        # What is still buffered would raise again when Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:  # while something was imported
+        return 130
+    return status
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     options = parse_arguments(arguments)
     limit_pictures()
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.WARNING, handlers=[handler]
-    )
-    if not options.verbose:  # importing torchao warns of its CUDA parts and of its own types
-        for name in ("torchao", "torch.utils._pytree"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+    _set_up_logging(options.verbose)
     try:
         _check_names(options)
         # Only the chosen command is imported: a camera must not wait for a compiler, or need torch.
-        module = options.command.replace("-", "_")
-        outcome = import_module(f"pipeline.cli.{module}").run(options)
+        command = import_module(f".{options.command.replace('-', '_')}", __package__)
+        outcome: Outcome = command.run(options)
     except RoadsegError as error:
         _complain(in_words(error))
         if isinstance(error, AccuracyError):
             print(attempts_table(error.attempts), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        print("terminated" if terminated else "interrupted", file=sys.stderr)
+        return 143 if terminated else 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         _give_up_on_stdout()
         return 1
@@ -64,8 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for problem in outcome.problems:
         _complain(problem)
-    told = _tell(json.dumps(outcome.document) if options.json else printable(outcome.text))
-    return 1 if outcome.problems or not told else 0
+    told = True
+    if options.json or not options.quiet:
+        told = _tell(json.dumps(outcome.document) if options.json else printable(outcome.text))
+    return 1 if outcome.problems or not told else outcome.status
+
+
+def _set_up_logging(verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, handlers=[handler])
+    if not verbose:  # importing torchao warns of its CUDA parts and of its own types
+        for name in ("torchao", "torch.utils._pytree"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _complain(text: str) -> None:

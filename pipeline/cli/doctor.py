@@ -18,6 +18,7 @@ import cv2
 
 from pipeline.cli.outcome import Outcome
 from pipeline.errors import RuntimeMissingError
+from pipeline.runtimes.openvino.instructions import instructions
 from pipeline.runtimes.registry import COMPILERS, SESSIONS, missing, open_compiler
 from pipeline.stream.sources.devices import Camera, cameras, gstreamer_elements, has_gstreamer
 from pipeline.stream.sources.probe import hardware_decoder
@@ -89,20 +90,13 @@ def _system() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.1f} GiB",
         "python": sys.version.split()[0],
-        "instructions": " ".join(_instructions()) or "unknown",
+        "instructions": " ".join(instructions()) or "unknown",
     }
 
 
 def _cpu_name() -> str:
     match = re.search(r"model name\s*:\s*(.+)", _read("/proc/cpuinfo"))
     return match.group(1).strip() if match else platform.processor() or platform.machine()
-
-
-def _instructions() -> list[str]:
-    """Return those instruction sets that decide the speed of FP32, BF16, FP16 and INT8."""
-    flags = set(re.findall(r"[a-z0-9_]+", _read("/proc/cpuinfo")))
-    telling = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8")
-    return [name for name in (*telling, "amx_bf16", "asimddp", "fphp") if name in flags]
 
 
 def _read(path: str) -> str:

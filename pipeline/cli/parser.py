@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import __version__
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
+from pipeline.cli.completion import PrintCompletion
+from pipeline.cli.config import document_of, with_config
+from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.values import add_engine, count, positive, rate, share, size, wrong_path
 
@@ -18,9 +23,47 @@ if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at r
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line; wrong usage exits with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline",
+    parser = make_parser()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        run = command_parser(parser, "run")
+        words = with_config(words, run)
+    options = parser.parse_args(words)
+    if options.command == "run" and options.print_config:
+        print(document_of(words, run))
+        parser.exit()
+    for name, value in vars(options).items():
+        for one in value if isinstance(value, list) else [value]:
+            if (reason := wrong_path(one)) is not None:
+                parser.error(f"{options.command}: {name.replace('_', '-')} is {reason}")
+    if options.command == "models":
+        _check_models(parser, options)
+    elif options.command == "build":
+        check_build(parser, options)
+    elif options.command == "run":
+        check_run(parser, options)
+    return options
+
+
+def command_parser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    [commands] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; ``docs/cli.md`` is made from it."""
+    parser: argparse.ArgumentParser = OneLineParser(
+        prog="roadseg",
         description="Build, check and run segmentation engines for road scenes.",
+    )
+    parser.add_argument("--version", action="version", version=f"roadseg {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        metavar="SHELL",
+        help="print what makes bash, zsh or tcsh complete this command",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
@@ -37,19 +80,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     ):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
-        command.add_argument("--verbose", action="store_true", help="log what happens")
-    options = parser.parse_args(arguments)
-    for name, value in vars(options).items():
-        for one in value if isinstance(value, list) else [value]:
-            if (reason := wrong_path(one)) is not None:
-                parser.error(f"{options.command}: {name.replace('_', '-')} is {reason}")
-    if options.command == "models":
-        _check_models(parser, options)
-    elif options.command == "build":
-        check_build(parser, options)
-    elif options.command == "run":
-        check_run(parser, options)
-    return options
+        told = command.add_mutually_exclusive_group()
+        told.add_argument("--verbose", action="store_true", help="log what happens")
+        told.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
 
 
 def _models(commands: _Commands) -> argparse.ArgumentParser:

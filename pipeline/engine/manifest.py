@@ -18,14 +18,15 @@ from models.bounded import read_bytes
 from models.classes import ClassSet
 from models.file_names import PLAIN_NAME, is_plain_name
 from models.spec import InputSpec
-from models.typed import convert, parse_json
-from pipeline.engine.values import check_values
-from pipeline.errors import EngineError, OutputError
+from models.typed import parse_json
+from pipeline.engine.values import checked, short
+from pipeline.errors import EngineError
 
 #: Raised when a key changes its meaning; engines of another format are refused.
 FORMAT_VERSION = 1
 
-_KIND = "roadseg-engine"
+#: The kind of a manifest beside an engine.
+ENGINE = "roadseg-engine"
 #: Bytes of a manifest; one with thousands of layers has half a megabyte.
 MOST_BYTES = 16 << 20
 #: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.build.bundle``).
@@ -117,7 +118,7 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def to_json(self, kind: str = _KIND) -> dict[str, Any]:
+    def to_json(self, kind: str = ENGINE) -> dict[str, Any]:
         """Return the manifest as plain JSON values, ``layers`` with its counts."""
         document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
         document["layers"]["counts"] = self.layers.counts()
@@ -162,14 +163,14 @@ def load_engine(path: Path) -> Engine:
     if not path.exists() and not manifest_path.exists():
         raise EngineError(
             f"engine {path} not found, expected a file that 'build' wrote; run "
-            "scripts/build_engine.sh MODEL or check the path"
+            "'roadseg build MODEL' or check the path"
         )
     if not manifest_path.exists():
         raise EngineError(
             f"engine {path} has no manifest {manifest_path.name} beside it; the build did not "
             "finish or the file was moved alone: build it again"
         )
-    return read_verified(manifest_path, _KIND)
+    return read_verified(manifest_path, ENGINE)
 
 
 def read_verified(manifest_path: Path, kind: str) -> Engine:
@@ -184,30 +185,7 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
     return Engine(manifest, manifest_path.parent)
 
 
-def check_replaceable(folder: Path, name: str, suffixes: tuple[str, ...], force: bool) -> None:
-    """Refuse to replace files that no manifest of ours claims, unless ``force``.
-
-    Raises:
-        OutputError: such a file is there.
-    """
-    present = [folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
-    present = [path for path in present if path.exists()]
-    if not present or force:
-        return
-    manifest = folder / f"{name}.json"
-    if manifest.exists():
-        try:
-            if _read_document(manifest).get("kind") == _KIND:
-                return
-        except EngineError:
-            pass  # a damaged or foreign .json: not ours to replace silently
-    raise OutputError(
-        f"{present[0]} is there already and no manifest of this project claims it; "
-        "pass --force to replace it or --output to write elsewhere"
-    )
-
-
-def read_manifest(path: Path, kind: str = _KIND) -> Manifest:
+def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
     """Read and check a manifest of ``kind``; the files that it names may be gone.
 
     Raises:
@@ -216,17 +194,13 @@ def read_manifest(path: Path, kind: str = _KIND) -> Manifest:
     document = _read_document(path)
     if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
         raise EngineError(
-            f"manifest {path} is {_short(document.get('kind'))} format "
-            f"{_short(document.get('format_version'))}, "
+            f"manifest {path} is {short(document.get('kind'))} format "
+            f"{short(document.get('format_version'))}, "
             f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
         )
     fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
     try:
-        strange = sorted(fields.keys() - Manifest.__dataclass_fields__.keys())
-        if strange:
-            raise ValueError(f"no field is called {_short(strange[0])}")
-        manifest = convert(fields, Manifest)
-        check_values(manifest)
+        manifest = checked(fields, Manifest)
     except (TypeError, ValueError) as error:
         raise EngineError(
             f"manifest {path} misses or misstates a field ({error}); it is damaged, build the "
@@ -250,11 +224,6 @@ def _read_document(path: Path) -> dict[str, Any]:
             "build the engine again"
         )
     return document
-
-
-def _short(value: object) -> str:
-    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_name(name: str, path: Path) -> None:

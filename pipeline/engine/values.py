@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import fields as dataclass_fields
+from typing import Any, Protocol, TypeVar
 
 from models.classes import ClassSet, check_classes
 from models.spec import LARGEST_SIZE, InputSpec
@@ -83,12 +84,30 @@ class _Calibration:
     kept: dict[str, str] = field(default_factory=dict)
 
 
-def check_values(manifest: Stated) -> None:
-    """Check what types alone do not say.
+T = TypeVar("T", bound=Stated)
+
+
+def checked(fields: Mapping[str, Any], kind: type[T]) -> T:
+    """Make a manifest of what stands in its file.
 
     Raises:
-        ValueError: a value that no engine can have; it is named.
+        ValueError: a field is missing, unknown, or holds what no engine can have; it is named.
     """
+    strange = sorted(fields.keys() - {one.name for one in dataclass_fields(kind)})  # type: ignore[arg-type]
+    if strange:
+        raise ValueError(f"no field is called {short(strange[0])}")
+    manifest = convert(fields, kind)
+    _check_values(manifest)
+    return manifest
+
+
+def short(value: object) -> str:
+    """Write a value out of a file for an error, where it may be anything."""
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _check_values(manifest: Stated) -> None:
     check_classes(manifest.classes)
     _check_input(manifest.input)
     _check_frames(convert(dict(manifest.frames), _Frames))

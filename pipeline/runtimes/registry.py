@@ -5,8 +5,10 @@ Adding a runtime is one folder with a compiler and a session, and one line in ea
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,22 @@ def open_compiler(runtime: str) -> Compiler:
     return compiler
 
 
+def require_builder(runtime: str) -> None:
+    """Look for the package that builds engines of ``runtime``, before anything slow is imported.
+
+    Raises:
+        RuntimeMissingError: unknown, or it is not installed.
+    """
+    if runtime not in COMPILERS:
+        open_compiler(runtime)
+    module, package = runtime.replace("-", "_"), COMPILERS[runtime][1]
+    if module not in sys.modules and find_spec(module) is None:
+        raise RuntimeMissingError(
+            f"--runtime {runtime} needs the package {package}, which is not installed here; "
+            "install it ('roadseg doctor' says how), or add --bundle to build the engine elsewhere"
+        )
+
+
 def can_build(runtime: str) -> bool:
     """Whether engines of ``runtime`` can be built here; a bundle can be made for all of them."""
     try:
@@ -55,6 +73,18 @@ def can_build(runtime: str) -> bool:
     except RuntimeMissingError:
         return False
     return True
+
+
+#: Runtimes on which INT8 was measured to be faster on some machines, with whether this is one.
+_INT8_PAYS = {"openvino": "pipeline.runtimes.openvino.instructions"}
+
+
+def why_int8_does_not_pay(runtime: str) -> str | None:
+    """Why INT8 is not known to be the fastest precision of ``runtime`` here; None where it is."""
+    if runtime not in _INT8_PAYS:
+        return f"its speed was not measured on {runtime} yet"
+    reason: str | None = import_module(_INT8_PAYS[runtime]).why_int8_does_not_pay()
+    return reason
 
 
 def default_front_end() -> str:

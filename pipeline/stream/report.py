@@ -60,6 +60,7 @@ class SourceReport(Figures):
         source: its name.
         live: the newest frame won; otherwise nothing was lost.
         gaps, reconnects, lost_seconds: as in ``SourceHealth``.
+        cut_short: stopped before its end, or before as many frames as were asked for.
     """
 
     source: str
@@ -67,6 +68,7 @@ class SourceReport(Figures):
     gaps: int
     reconnects: int
     lost_seconds: float
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,9 @@ class Measured:
             "problems": self.problems,
         }
 
-    def report(self, source: str, live: bool, health: SourceHealth) -> SourceReport:
+    def report(
+        self, source: str, live: bool, health: SourceHealth, cut_short: bool
+    ) -> SourceReport:
         """Summarise one source."""
         return SourceReport(
             **self.figures(),
@@ -167,6 +171,7 @@ class Measured:
             gaps=health.gaps,
             reconnects=health.reconnects,
             lost_seconds=round(health.lost_seconds, 3),
+            cut_short=cut_short,
         )
 
 

@@ -19,8 +19,9 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class _Row:
     step: int
+    seconds: float = 0.0
     loss: float = 0.0
-    miou: float = 0.0
+    miou: float | None = None
 
 
 @contextmanager
@@ -34,9 +35,23 @@ def writable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); free some space there or choose "
-            "another --folder, and go on from the last checkpoint with --resume"
+            f"{path} cannot be written ({error.strerror or error}); free some space there or "
+            "choose another --folder, and go on from the last checkpoint with --resume"
         ) from error
+
+
+def in_words(row: Row) -> str:
+    """Write a row for a person who follows the run."""
+    words = [f"step {row['step']}", f"{row['seconds']:.0f} s"]
+    if "loss" in row:
+        words.append(f"loss {row['loss']:.3f}")
+    if row.get("miou") is not None:
+        words.append(f"val mIoU {100 * row['miou']:.1f}")
+    if "pixel_accuracy" in row:
+        words.append(f"pixel accuracy {100 * row['pixel_accuracy']:.1f}")
+    if "rate" in row:
+        words.append(f"rate {row['rate']:.1e}")
+    return ", ".join(words)
 
 
 class RunLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from models.spec import InputSpec
 from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
-    check_replaceable,
     describe_file,
     load_engine,
     write_manifest,
 )
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import EngineError, OutputError
 
 
@@ -94,7 +95,7 @@ def test_an_engine_without_manifest_was_not_finished(tmp_path: Path) -> None:
 
 
 def test_a_path_to_nothing_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"not found.*build_engine\.sh"):
+    with pytest.raises(EngineError, match=r"not found.*roadseg build"):
         load_engine(tmp_path / "net.xml")
 
 
@@ -126,6 +127,21 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 def test_our_own_engine_may_be_replaced(tmp_path: Path) -> None:
     write_engine(tmp_path)
     check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
+
+
+@pytest.mark.parametrize("different", ["weights", "classes"])
+def test_an_engine_of_other_weights_or_classes_needs_force(tmp_path: Path, different: str) -> None:
+    document = json.loads(write_engine(tmp_path).read_text())
+    same = Origin.read(document)
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=same)
+    renamed = replace(same, weights="another name of the same file")
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=renamed)
+    change = {"sha256": "f" * 64} if different == "weights" else {"classes": ("a", "b")}
+    other = replace(same, **change)
+    with pytest.raises(OutputError, match=r"--name.*--force") as caught:
+        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=other)
+    assert "\n" not in str(caught.value)
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=True, origin=other)
 
 
 def test_files_of_somebody_else_need_force(tmp_path: Path) -> None:

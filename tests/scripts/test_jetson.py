@@ -17,9 +17,9 @@ SCRIPTS = ROOT / "scripts" / "jetson"
 
 
 def commands_of(text: str) -> list[str]:
-    """Every ``python -m pipeline ...`` line in a page's code blocks."""
+    """Every ``roadseg ...`` line in a page's code blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return re.findall(r"^(?:\S*/)?python -m pipeline (.+)$", "\n".join(blocks), re.MULTILINE)
+    return re.findall(r"^(?:\S*/)?roadseg (.+)$", "\n".join(blocks), re.MULTILINE)
 
 
 PAGES = ("README.md", "docs/jetson.md", "docs/foreign-networks.md", "docs/performance.md")
@@ -45,14 +45,14 @@ def test_the_unit_starts_a_camera_that_rebuilds_its_engine() -> None:
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(SCRIPTS / "roadseg.service")
     service = unit["Service"]
-    program, dash, module, *arguments = shlex.split(service["ExecStart"])
+    program, *arguments = shlex.split(service["ExecStart"])
     folder = service["WorkingDirectory"]
-    assert (program, dash, module) == (f"{folder}/.venv/bin/python", "-m", "pipeline")
+    assert program == f"{folder}/.venv/bin/roadseg"
     options = parse_arguments(arguments)
     assert options.command == "run"
     assert options.source == ["csi"]
     assert options.rebuild
-    assert f"{folder}/{options.engine.parent}" == service["ReadWritePaths"]
+    assert f"{folder}/{Path(options.engine).parent}" == service["ReadWritePaths"]
     started = service["ExecStartPre"].lstrip("-+")
     assert (ROOT / Path(started).relative_to(folder)).stat().st_mode & 0o100
 

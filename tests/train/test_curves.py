@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.train.curves import draw_comparison, draw_curves, write_curves
-from pipeline.train.runlog import RunLog
+from pipeline.train.runlog import RunLog, in_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROWS: list[dict[str, Any]] = [
@@ -91,6 +91,13 @@ def test_the_picture_replaces_the_one_before(tmp_path: Path) -> None:
         write_curves(path, "a run", rows)
     assert path.read_text() == draw_curves("a run", ROWS)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_row_of_the_log_reads_as_a_sentence() -> None:
+    row = {"step": 20, "seconds": 12.4, "loss": 1.23456, "rate": 3e-4}
+    assert in_words(row) == "step 20, 12 s, loss 1.235, rate 3.0e-04"
+    row = {"step": 40, "seconds": 30.0, "miou": 0.5, "pixel_accuracy": 0.75, "iou": {}, "rate": 0.0}
+    assert in_words(row) == "step 40, 30 s, val mIoU 50.0, pixel accuracy 75.0, rate 0.0e+00"
 
 
 def test_runs_that_are_compared_share_one_scale_and_are_named_in_their_colours() -> None:

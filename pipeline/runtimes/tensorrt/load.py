@@ -96,7 +96,7 @@ class TensorRTLoad(Load):
         if outcome is None or outcome is False:
             raise EngineError(
                 f"TensorRT does not {what} the reference convolution "
-                f"({self._logger.last_error()}); 'python -m pipeline doctor' lists versions"
+                f"({self._logger.last_error()}); 'roadseg doctor' lists versions"
             )
         return outcome
 

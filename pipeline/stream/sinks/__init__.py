@@ -13,6 +13,7 @@ from pipeline.stream.sinks import (
     http,
     masks,
     none,
+    overlays,
     statistics,
     unix_socket,
     video,
@@ -65,6 +66,7 @@ def _folder(text: str, number: int) -> str:
 #: of masks may be called ``drive.mp4``.
 SINKS = (
     SinkKind("masks:DIR or masks-index:DIR", masks.has_prefix, masks.open_masks, _folder),
+    SinkKind("overlays:DIR", overlays.matches_folder, overlays.open_folder, _folder),
     SinkKind("window", window.matches, window.open_window, _shared),
     SinkKind("http", http.matches, http.open_http, _shared),
     SinkKind("none", none.matches, none.open_none, _shared),
@@ -72,6 +74,7 @@ SINKS = (
     SinkKind("socket:PATH", unix_socket.matches, unix_socket.open_unix_socket, _suffixed),
     SinkKind("NAME.mp4 or NAME.mkv", video.matches, video.open_video_sink, _file),
     SinkKind("NAME.jsonl or NAME.json", statistics.matches, statistics.open_statistics, _file),
+    SinkKind("NAME.png or NAME.jpg", overlays.matches_picture, overlays.open_picture, _file),
     SinkKind("DIR", masks.matches, masks.open_masks, _folder),
 )
 
@@ -82,8 +85,9 @@ def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
     Args:
         text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
             ``udp://``); class maps for other processes (``socket:PATH``); a video ``NAME.mp4`` or
-            ``NAME.mkv``; statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in colour
-            (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
+            ``NAME.mkv``; the overlay of one frame (``NAME.png``, ``NAME.jpg``) or of all
+            (``overlays:DIR``); statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in
+            colour (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
         options: what the sink has to know.
 
     Raises:

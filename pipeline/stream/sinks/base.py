@@ -43,6 +43,7 @@ class SinkOptions:
             ``Page.sink`` of ``pipeline.stream.web`` is such. None where there is no page.
         segment: seconds after which a video goes on in a new file; None for one file.
         keep: bytes that all files of a segmented video may take; None for no end.
+        drawn: the same with the colours that are drawn; None for those of ``classes``.
     """
 
     classes: ClassSet = CAMVID
@@ -53,6 +54,7 @@ class SinkOptions:
     page: Callable[[SinkOptions], Sink] | None = None
     segment: float | None = None
     keep: int | None = None
+    drawn: ClassSet | None = None
 
 
 class MediaTime:

@@ -11,7 +11,7 @@ from typing import IO
 import cv2
 
 from pipeline.errors import OutputError
-from pipeline.frame import Result
+from pipeline.frame import Image, Result
 from pipeline.stream.overlay import Palette
 from pipeline.stream.sinks.base import MARK, MediaTime, Sink, SinkOptions
 
@@ -67,10 +67,8 @@ class MaskSink(Sink):
     def _write(self, result: Result) -> None:
         if self._manifest is None:
             self._manifest = self._begin()
-        classes = result.classes_at_frame_size()
-        picture = classes if self._palette is None else self._palette.colours(classes)
         name = f"{result.frame.name}.png"
-        encoded = cv2.imencode(".png", picture, _png_settings())[1].tobytes()
+        encoded = cv2.imencode(".png", self._picture(result), _png_settings())[1].tobytes()
         seconds = f"{self._time.seconds(result.frame):.4f}"
         partial = self._folder / _PARTIAL
         try:
@@ -80,6 +78,11 @@ class MaskSink(Sink):
         except OSError:
             partial.unlink(missing_ok=True)
             raise
+
+    def _picture(self, result: Result) -> Image:
+        """What is written of a frame: (H, W) or (H, W, 3) uint8."""
+        classes = result.classes_at_frame_size()
+        return classes if self._palette is None else self._palette.colours(classes)
 
     def _begin(self) -> IO[str]:
         """Remove what an earlier run left, and start the manifest."""
