@@ -15,7 +15,7 @@ from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
 from pipeline.engine.manifest import Engine
 from pipeline.engine.publish import publish, writable
-from pipeline.engine.replacing import Origin, check_replaceable
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError
 from pipeline.evaluation.pictures import open_pictures
 from pipeline.graph.deployment import DeploymentGraph

@@ -1,13 +1,13 @@
-"""What a new engine may take the place of: an older build of the same weights and classes."""
+"""Which files a new engine may take the place of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.manifest import KIND, read_document
+from pipeline.engine.manifest import read_manifest
 from pipeline.errors import EngineError, OutputError
 
 
@@ -60,11 +60,11 @@ def check_replaceable(
     manifest = folder / f"{name}.json"
     if manifest.exists():
         try:
-            document = read_document(manifest)
+            old = read_manifest(manifest)
         except EngineError:
-            document = {}  # a damaged or foreign .json: not ours to replace silently
-        if document.get("kind") == KIND:
-            _check_origin(manifest, Origin.read(document), origin)
+            pass  # a damaged or foreign .json: not ours to replace silently
+        else:
+            _check_origin(manifest, Origin.read(asdict(old)), origin)
             return
     raise OutputError(
         f"{present[0]} is there already and no manifest of this project claims it; "
