@@ -138,4 +138,15 @@ SMALL = (
         input=_EFFICIENTNET_INPUT,
         encoder="efficientnet_lite0",
     ),
+    ModelSpec(
+        name="deeplab_v3plus_lite2",
+        builder="models.deeplab_v3:build_deeplab_v3plus_lite",
+        paper=papers.DEEPLAB_V3PLUS,
+        output_stride=16,
+        minimum_size=16,
+        figures=Figures(6_010_563, 6.0, 1771, global_context=True),
+        variant={"lite": 2},
+        input=_EFFICIENTNET_INPUT,
+        encoder="efficientnet_lite2",
+    ),
 )

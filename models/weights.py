@@ -165,8 +165,24 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
             f"weights {path.name} do not fit {spec.name}: {len(wrong)} of {len(wanted)} tensors "
             f"differ, the first is {wrong[0]}; pass weights that were trained for {spec.name}"
         )
+    check_finite(path.name, state)
     network.load_state_dict(state)
     return LoadedWeights(path.stem if source is None else source, sha256_of(path))
+
+
+def check_finite(name: str, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        WeightsError: some are NaN or infinite; the first tensor is named.
+    """
+    for tensor, values in state.items():
+        wrong = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
+        if wrong:
+            raise WeightsError(
+                f"{name} holds {wrong} values that are no finite numbers in {tensor}, expected "
+                "none; the training diverged or the file is damaged: take an earlier checkpoint"
+            )
 
 
 def _find(spec: ModelSpec, source: str | None) -> Path:

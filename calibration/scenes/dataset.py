@@ -7,6 +7,7 @@ format that OpenCV reads.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import DataError
+from calibration.scenes.deep_pictures import decode_deep, is_deep
 from calibration.scenes.natural_order import natural
 from calibration.scenes.png import stored_values
 from models.classes import ClassSet
 
+log = logging.getLogger(__name__)
+
 #: Suffixes of still pictures that OpenCV's usual builds decode.
 PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".dib", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".pnm",
-     ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm",
+     ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
+)  # fmt: skip
+#: Suffixes of pictures that are not decoded here: they are said to be left out of a folder.
+_OTHER_PICTURES = frozenset(
+    {".heic", ".heif", ".jxl", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".svg",
+     ".exr", ".hdr", ".j2k", ".jpf", ".apng", ".ico"}
 )  # fmt: skip
 #: How many names an error lists before it only counts.
 _NAMED = 3
@@ -135,6 +144,15 @@ def list_pictures(directory: Path | str) -> list[Path]:
             and file.is_file()
         ]
         pictures = sorted(found, key=natural)
+        others = [file.name for file in folder.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
+        if others:
+            log.warning(
+                "%s: %d pictures are left out, since their format is not read here: %s; convert "
+                "them to PNG or JPEG",
+                folder,
+                len(others),
+                _names(sorted(others)),
+            )
         if pictures:
             return pictures
     raise DataError(
@@ -188,6 +206,8 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     """Read and decode a file, in two steps: so a missing file and a broken one differ."""
     content = _content(path)
     try:
+        if is_deep(content) and (deep := decode_deep(content)) is not None:
+            return deep
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise DataError(f"{path}: {_BROKEN}") from error

@@ -30,12 +30,14 @@ class VideoTrack:
     Attributes:
         samples: frames that are stored.
         shown: frames that the edit list shows; ``samples`` where there is none.
+        sizes: width and height of all video tracks.
         matrix: ``a, b, c, d`` of x' = a x + c y, y' = b x + d y; without scale where it only turns.
     """
 
     samples: int
     shown: int
     matrix: Matrix
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def mirrored(self) -> bool:
@@ -103,16 +105,22 @@ def _video_track(moov: bytes) -> VideoTrack | None:
         return None
     movie = next(content for kind, content in top if kind == b"mvhd")
     scale = struct.unpack_from(">I", movie, 20 if movie[0] else 12)[0]
-    for kind, content in top:
-        track = _tree(content) if kind == b"trak" else {}
-        if track.get(b"hdlr", b"")[8:12] == b"vide":
-            return VideoTrack(*_counts(track, scale), _matrix(track[b"tkhd"]))
-    return None
+    tracks = [_tree(content) for kind, content in top if kind == b"trak"]
+    videos = [track for track in tracks if track.get(b"hdlr", b"")[8:12] == b"vide"]
+    if not videos:
+        return None
+    sizes = tuple(_size(track[b"tkhd"]) for track in videos)
+    return VideoTrack(*_counts(videos[0], scale), _matrix(videos[0][b"tkhd"]), sizes)
 
 
 def _matrix(tkhd: bytes) -> Matrix:
     a, b, _, c, d = struct.unpack_from(">5i", tkhd, (32 if tkhd[0] else 20) + 20)
     return a / 65536, b / 65536, c / 65536, d / 65536
+
+
+def _size(tkhd: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">2I", tkhd, (32 if tkhd[0] else 20) + 56)
+    return width >> 16, height >> 16
 
 
 def _runs(box: bytes) -> NDArray[np.int64]:

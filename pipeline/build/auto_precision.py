@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import drawn_frame
-from pipeline.engine.manifest import Engine, check_replaceable
+from pipeline.engine.manifest import Engine, Origin, check_replaceable
 from pipeline.engine.publish import publish, writable
 from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
@@ -94,7 +94,8 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         chosen, why = choose(tried, _budget(options))
         assert chosen.engine is not None
         manifest = chosen.engine.manifest
-        check_replaceable(options.output, manifest.name, compiler.suffixes, options.force)
+        origin = Origin.read(manifest.to_json())
+        check_replaceable(options.output, manifest.name, compiler.suffixes, options.force, origin)
         auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
         manifest = replace(manifest, settings={**manifest.settings, "auto": auto})
         return publish(replace(chosen.engine, manifest=manifest), options.output)

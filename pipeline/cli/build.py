@@ -81,6 +81,7 @@ def _build(options: argparse.Namespace) -> Engine | Path:
         weights=options.weights,
         targets=options.target,
         output=options.output,
+        name=options.name,
         force=options.force,
         data=options.data,
         calibration=options.calibration,
@@ -203,6 +204,9 @@ def _measurements(manifest: Manifest) -> list[str]:
     elif "fp16_graph" in accuracy:
         agreement = accuracy["fp16_graph"]["pixel_agreement"]
         lines.append(f"its FP16 graph agrees with FP32 on {100 * agreement:.2f} % of pixels")
+    if "pixel_agreement" in accuracy and "frames" in accuracy and manifest.precision != "int8":
+        share, frames = accuracy["pixel_agreement"], accuracy["frames"]
+        lines.append(f"on {frames} pictures of --data: {100 * share:.2f} % of pixels as PyTorch")
     if "miou" in accuracy and manifest.precision != "int8":
         lines.append(f"mIoU {percent(accuracy['miou']).strip()}")
     if manifest.latency_ms is not None:

@@ -78,6 +78,15 @@ def layers(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def engine_name(text: str) -> str:
+    """Read a name for files."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name for an engine, expected letters, digits, - and _"
+        )
+    return text
+
+
 def listed(text: str) -> tuple[str, ...]:
     """Read names with commas between them, written as they are."""
     found = tuple(name.strip() for name in text.split(",") if name.strip())

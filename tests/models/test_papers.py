@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,7 +16,13 @@ from models.classes import CAMVID, ClassSet
 from models.deconvnet import DECODER, DeconvNet
 from models.deeplab_v3 import build_deeplab_v3_resnet
 from models.dilatednet import ContextModule
-from models.efficientnet_lite import EfficientNetLite0, SameConv2d
+from models.efficientnet_lite import (
+    LITE2_STAGES,
+    STAGES,
+    EfficientNetLite0,
+    EfficientNetLite2,
+    SameConv2d,
+)
 from models.fcn import build_fcn, build_fcn8s_lite
 from models.measure import cost_of
 from models.pooling import adaptive_average_pool, ceil_max_pool
@@ -370,6 +377,21 @@ def test_efficientnet_lite0_hands_on_a_map_of_each_stride_and_its_last() -> None
             maps = network(torch.randn(1, 3, 64, 96))
         assert [m.shape[1] for m in maps] == list(network.channels)
         assert [m.shape[-1] for m in maps] == [48, 24, 12, 96 // min(stride, 16), 96 // stride]
+
+
+def test_efficientnet_lite2_is_deeper_and_wider_as_the_scaling_rule_says() -> None:
+    for small, large in zip(STAGES, LITE2_STAGES, strict=True):
+        scaled = 1.1 * small.channels
+        rounded = int(scaled + 4) // 8 * 8  # to eights, down by a tenth at most
+        assert large.channels == (rounded if rounded >= 0.9 * scaled else rounded + 8)
+        fixed = small in (STAGES[0], STAGES[-1])
+        assert large.blocks == (small.blocks if fixed else math.ceil(1.2 * small.blocks))
+        assert large[1:4] == small[1:4]
+    network = EfficientNetLite2(output_stride=16).eval()
+    with torch.no_grad():
+        maps = network(torch.randn(1, 3, 64, 96))
+    assert [m.shape[1] for m in maps] == list(network.channels) == [16, 24, 48, 120, 352]
+    assert [m.shape[-1] for m in maps] == [48, 24, 12, 6, 6]
 
 
 def test_efficientnet_lite0_cut_after_a_stage_computes_what_the_whole_one_has_there() -> None:

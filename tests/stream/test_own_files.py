@@ -129,9 +129,9 @@ def test_names_on_the_way_and_parts_of_a_recording_count_too(tmp_path: Path) -> 
 @pytest.mark.parametrize("text", ["{0}", "masks:{0}", "masks-index:{0}", "masks-index:{0}/../f"])
 def test_a_folder_of_frames_is_never_a_sink(text: str, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "f", "0000.png", "0001.png")
-    for text_of_source in (str(folder), f"{folder}/*.png", f"{folder}/0000.png"):
+    for source_text in (str(folder), f"{folder}/*.png", f"{folder}/0000.png"):
         with (
-            open_source(text_of_source) as source,
+            open_source(source_text) as source,
             pytest.raises(SinkError, match="would write over"),
         ):
             check_outputs([source], [text.format(folder)])

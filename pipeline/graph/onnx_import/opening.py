@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from models.registry import MODELS
 from models.spec import Figures, InputSpec, ModelSpec, Paper, Triple
-from models.weights import LoadedWeights
+from models.weights import LoadedWeights, check_finite
 from pipeline.errors import BuildError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.onnx_import.check import check_import, takes_several
@@ -76,6 +77,7 @@ def open_foreign(
     asked = Asked(options.output, options.threshold)
     head, classes = _head(file, reader, picture, classes, asked)
     network = recorder.network(head.logits)
+    check_finite(file.path.name, {**dict(network.named_parameters()), **dict(_buffers(network))})
     pictures = drawn_pictures(given, picture)
     check_import(file, picture, recorder.network(head.raw), head.cut.tensor, pictures[:1])
     check_classes(file, picture, network, head, pictures[:1])
@@ -99,6 +101,13 @@ def open_foreign(
     )
     weights = LoadedWeights(file.path.name, file.sha256)
     return ForeignNetwork(spec, weights, network, _is_free(file, picture), warnings)
+
+
+def _buffers(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield constants that a network multiplies or adds; limits may well be infinite."""
+    for name, values in network.named_buffers():
+        if values.numel() > 1 and bool(values.isnan().any()):
+            yield name, values
 
 
 def _head(
@@ -188,6 +197,12 @@ def _scaled(values: Triple) -> Triple:
 
 
 def _name(file: ForeignFile) -> str:
-    """Return the file's name as an engine may have it, and not that of one of our networks."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", file.path.stem)
+    """Return the file's name as an engine may have it, and not that of one of our networks.
+
+    Where characters had to be replaced, the file's hash tells it from others that look alike then.
+    """
+    stem = file.path.stem
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    if name != stem:
+        name = f"{name}-{file.sha256[:8]}"
     return f"{name}_onnx" if name in MODELS else name

@@ -140,10 +140,6 @@ class ExecutionContext:
         if eager:
             strategy = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
             config.dynamic_shapes_kernel_specialization_strategy = strategy
-        else:
-            log.info(
-                "general kernels run first; those for each frame size are compiled beside them"
-            )
         return self._loaded.create_execution_context(config)
 
     def _cached(self) -> bytes | None:

@@ -34,6 +34,7 @@ from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
 from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
+from pipeline.runtimes.tensorrt.general_kernels import GeneralKernels
 from pipeline.runtimes.tensorrt.memory_choice import choose_memory
 from pipeline.runtimes.tensorrt.platform import Platform as Platform
 from pipeline.runtimes.tensorrt.platform import open_platform as open_platform
@@ -82,6 +83,9 @@ class TensorRTSession(Session):
         self._failure: EngineError | None = None
         self._closed = False
         self._painter: Painter | None = None
+        # TensorRT for RTX alone compiles where it runs.
+        lazy = hasattr(trt, "IRuntimeCache") and not eager
+        self._general = GeneralKernels() if lazy else None
         with gpu.active(), ExitStack() as stack:
             self._context = ExecutionContext(engine, trt, gpu.info, graphs, eager)
             stack.callback(self._context.release)
@@ -215,6 +219,9 @@ class TensorRTSession(Session):
                 buffers.taken_classes(self._size), buffers.taken_pictures(), buffers.times()
             )
         self._under_way.popleft()
+        if self._general is not None:
+            _, height, width, _ = buffers.shape
+            self._general.add((width, height), segmented.device_ms["execute"])
         return segmented
 
     @contextmanager

@@ -14,6 +14,8 @@ from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
 from pipeline.stream.sources.picture_names import unique_names
 
+#: A single one is a video; in a folder its first frame counts.
+_ANIMATED = {".gif"}
 #: Names of broken pictures that one line of a problem lists before it only counts them.
 _NAMED = 10
 
@@ -22,7 +24,8 @@ def matches(text: str) -> bool:
     """A directory, a file with a picture's suffix, or a pattern that is not itself a file."""
     path = Path(text).expanduser()
     is_pattern = glob.has_magic(text) and not path.exists()
-    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_pattern
+    is_picture = path.suffix.lower() in PICTURE_SUFFIXES - _ANIMATED
+    return path.is_dir() or is_picture or is_pattern
 
 
 def open_pictures(text: str, _options: SourceOptions) -> Source:

@@ -72,6 +72,16 @@ class VideoSource(Source):
         track = self._shape.track
         if track is not None and track.samples == self.promised:
             self.promised = track.shown  # an edit list may leave some out, as a trim does
+            largest = max(track.sizes, key=lambda size: size[0] * size[1])
+            if largest[0] * largest[1] > track.sizes[0][0] * track.sizes[0][1]:
+                log.warning(
+                    "%s holds %d video tracks: the first, of %dx%d, is read, another has %dx%d; "
+                    "put that into a file of its own (ffmpeg -map) to read it",
+                    path,
+                    len(track.sizes),
+                    *track.sizes[0],
+                    *largest,
+                )
         if not self._clock.timed and self.fps is not None:
             log.warning(
                 "%s holds no times: %g frames per second were assumed; put it into a container "

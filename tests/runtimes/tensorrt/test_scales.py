@@ -44,7 +44,8 @@ def scale_types(filled: Filled) -> set[tuple[str, str, str]]:
         if layer.type in {trt.LayerType.QUANTIZE, trt.LayerType.DEQUANTIZE}:
             quantises = layer.type == trt.LayerType.QUANTIZE
             tensor = layer.get_input(0) if quantises else layer.get_output(0)
-            found.add((layer.type.name, tensor.dtype.name, layer.get_input(1).dtype.name))
+            for place in range(1, layer.num_inputs):  # scale and zero point
+                found.add((layer.type.name, tensor.dtype.name, layer.get_input(place).dtype.name))
     return found
 
 
