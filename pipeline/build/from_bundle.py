@@ -15,15 +15,9 @@ import numpy as np
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
-from pipeline.engine.manifest import (
-    Engine,
-    Manifest,
-    Origin,
-    check_replaceable,
-    describe_file,
-    read_manifest,
-)
+from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
 from pipeline.engine.publish import publish, writable
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes
@@ -77,6 +71,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         runtime = options.runtime or manifest.runtime
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
+        check_name(name, path)
         targets = compiler.check_targets(options.targets, manifest.precision)
         int8 = _int8(manifest)
         floats = named_layers(options.high_precision, int8)
