@@ -11,7 +11,8 @@ import os
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FILES = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,vvc,av1,obu,ivf,flv,live_flv,asf,ogg,"
-    "mjpeg,mpjpeg,mxf,nut,dv,rm,wtv,yuv4mpegpipe,gif,apng,3gp,webm,mp4"
+    "mjpeg,mpjpeg,mxf,nut,dv,rm,wtv,yuv4mpegpipe,gif,apng,3gp,webm,mp4,"
+    "bmp_pipe,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
 )
 #: What cameras send besides; playlists lead to the camera's own pieces.
 _STREAMS = f"{_FILES},rtsp,rtp,sdp,hls,rtp_mpegts,sap"

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 143 if terminated else 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         _give_up_on_stdout()
-        return 1
+        return 0
     except Exception as error:  # a mistake of ours: everything a user can cause is caught before
         log.debug("a mistake of roadseg's own", exc_info=error)
         _complain(f"{UNEXPECTED}: {reason_of(error)}; --verbose shows where, please report it")
@@ -101,6 +101,7 @@ def _tell(text: str) -> bool:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:  # the reader has what it wanted, as `| head` does
         _give_up_on_stdout()
+        return True
     except OSError as error:
         _complain(
             f"the result cannot be written to standard output ({error.strerror}), the command "

@@ -28,7 +28,7 @@ def roadseg(line: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     done = roadseg("$R models | true")
-    assert done.returncode in {0, 1}  # 0: it had printed all before the reader left
+    assert done.returncode == 0
     assert done.stderr == ""
 
 
