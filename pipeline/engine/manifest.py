@@ -7,8 +7,9 @@ was never finished, and loading compares what the manifest says with what lies t
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,26 @@ class Engine:
         """The file that the runtime opens."""
         return self.folder / self.manifest.files[0].name
 
+    def read(self, place: int = 0) -> bytes:
+        """Return the bytes of one of its files, which are those that the manifest names.
+
+        A runtime that is given these and no path computes with what was verified, whatever is
+        copied over the file meanwhile or later.
+
+        Raises:
+            EngineError: the file was replaced, cut or removed since the engine was verified.
+        """
+        file = self.manifest.files[place]
+        path = self.folder / file.name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EngineError(
+                f"engine file {path} cannot be read ({error.strerror}); build the engine again"
+            ) from error
+        _compare(path, file, len(content), hashlib.sha256(content).hexdigest)
+        return content
+
 
 def describe_file(path: Path) -> EngineFile:
     """Measure and hash one engine file."""
@@ -211,6 +232,10 @@ def check_replaceable(folder: Path, name: str, suffixes: tuple[str, ...], force:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for its writer
+        raise EngineError(
+            f"manifest {path} is no regular file, expected one that 'build' wrote; check the path"
+        )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -258,13 +283,16 @@ def _verify(path: Path, file: EngineFile) -> None:
         raise EngineError(
             f"engine file {path} is missing, the manifest names it; build the engine again"
         )
-    size = path.stat().st_size
+    _compare(path, file, path.stat().st_size, lambda: sha256_of(path))
+
+
+def _compare(path: Path, file: EngineFile, size: int, hashed: Callable[[], str]) -> None:
     if size != file.bytes:
         raise EngineError(
             f"engine file {path} has {size} bytes, the manifest says {file.bytes}; it is cut or "
             "from another build, build the engine again"
         )
-    digest = sha256_of(path)
+    digest = hashed()
     if digest != file.sha256:
         raise EngineError(
             f"engine file {path} has SHA-256 {digest[:12]}..., the manifest says "

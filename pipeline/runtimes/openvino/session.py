@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
-from pipeline.runtimes.cache import folder_of, forget_the_oldest
+from pipeline.runtimes.cache import forget_the_oldest
 from pipeline.runtimes.openvino.core import (
     AS_WRITTEN,
-    compile_for_cpu,
     executed_convolutions,
+    open_for_cpu,
     ov,
     processor_name,
 )
@@ -45,11 +45,9 @@ class OpenVINOSession(Session):
     ) -> None:
         manifest = engine.manifest
         settings = {"PERFORMANCE_HINT": hint.upper()} | (AS_WRITTEN if as_written else {})
-        if cache is not None:
-            settings["CACHE_DIR"] = str(folder_of(cache, manifest))
-        self._model: ov.CompiledModel | None = compile_for_cpu(
-            engine.path, manifest.precision, threads, settings
-        )
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._model: ov.CompiledModel | None = open_for_cpu(engine, settings, cache)
         if cache is not None:
             forget_the_oldest(cache)
         count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
