@@ -16,6 +16,7 @@ from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import (
     Engine,
     Manifest,
+    check_name,
     check_replaceable,
     describe_file,
     read_manifest,
@@ -74,6 +75,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         runtime = options.runtime or manifest.runtime
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
+        check_name(name, path)
         targets = compiler.check_targets(options.targets, manifest.precision)
         int8 = _int8(manifest)
         floats = named_layers(options.high_precision, int8)

@@ -16,6 +16,7 @@ from typing import Any
 
 from models.atomic import atomic_path, sha256_of
 from models.classes import ClassSet
+from models.file_names import PLAIN_NAME, is_plain_name
 from models.spec import InputSpec
 from pipeline.errors import EngineError, OutputError
 
@@ -270,12 +271,28 @@ def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
         )
         fields["files"] = tuple(EngineFile(**file) for file in fields["files"])
         fields["targets"], fields["warnings"] = tuple(fields["targets"]), tuple(fields["warnings"])
-        return Manifest(**fields)
+        manifest = Manifest(**fields)
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError(
             f"manifest {path} misses or misstates a field ({type(error).__name__}: {error}); it is "
             "damaged, build the engine again"
         ) from error
+    for name in (manifest.name, *(file.name for file in manifest.files)):
+        check_name(name, path)
+    return manifest
+
+
+def check_name(name: str, path: Path) -> None:
+    """Refuse a name out of the file ``path`` that would lead to another folder.
+
+    Raises:
+        EngineError: such a name.
+    """
+    if not is_plain_name(name):
+        raise EngineError(
+            f"{path} names the file {name!r}, expected {PLAIN_NAME}; it is damaged or was made to "
+            "reach other folders, build the engine again"
+        )
 
 
 def _verify(path: Path, file: EngineFile) -> None:
