@@ -22,7 +22,7 @@ from pipeline.runtimes.session import Session
 from pipeline.stream import StreamInput, StreamOptions, run_inputs
 from pipeline.stream.overlay import OverlayOptions
 from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
-from pipeline.stream.sinks.base import MARK, OutputFile
+from pipeline.stream.sinks.output_file import MARK, OutputFile
 from pipeline.stream.sources import Source, SourceOptions, open_source
 from pipeline.stream.sources.base import CameraOptions
 from pipeline.stream.trace import Trace
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> Outcome:
             ),
         )
     # The outputs are finished; what was lost on the way is still an error.
-    return Outcome(report.to_json(), "\n".join(report.lines()), tuple(report.problems))
+    problems = (*report.problems, trace.problem) if trace and trace.problem else report.problems
+    return Outcome(report.to_json(), "\n".join(report.lines()), tuple(problems))
 
 
 def _open_engine(options: argparse.Namespace) -> tuple[ClassSet, Session]:
@@ -112,9 +113,16 @@ def _trace(options: argparse.Namespace, stack: ExitStack) -> Trace | None:
     if options.trace is None:
         return None
     target = OutputFile(options.trace, options.force)
+    stack.callback(target.discard)  # after the others, so only where nothing was traced
     trace = Trace(target.partial, MARK)
-    stack.callback(target.commit)
-    return stack.enter_context(trace)
+
+    def finish() -> None:
+        trace.close()
+        if trace.used:
+            target.commit()
+
+    stack.callback(finish)
+    return trace
 
 
 def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[StreamInput]:

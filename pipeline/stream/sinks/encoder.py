@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,12 @@ class Encoder(ABC):
     """Pictures into a video file; every failure to write is an ``OSError``.
 
     Args of every kind: the path, whose suffix names the container, and the format.
+
+    Attributes:
+        make_room: asked on a full disk whether there is room now, by those that can.
     """
+
+    make_room: Callable[[], bool] = staticmethod(lambda: False)
 
     @abstractmethod
     def __init__(self, path: Path, form: VideoFormat) -> None:
@@ -54,3 +60,12 @@ def even(image: Image, size: tuple[int, int]) -> Image:
         padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
         image = np.asarray(padded, dtype=np.uint8)
     return image
+
+
+def plays(path: Path) -> bool:
+    """Whether there is a picture in a video."""
+    video = cv2.VideoCapture(str(path))
+    try:
+        return path.exists() and bool(video.read()[0])
+    finally:
+        video.release()
