@@ -67,6 +67,16 @@ class OpenVINOSession(Session):
     def _run(self, frames: Frames) -> ClassMaps:
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
+        try:
+            return self._computed(frames)
+        except RuntimeError as error:
+            height, width = frames.shape[1:3]
+            raise EngineError(
+                f"OpenVINO cannot segment frames of {width}x{height} "
+                f"({str(error).strip().splitlines()[-1]}); give frames of another size"
+            ) from error
+
+    def _computed(self, frames: Frames) -> ClassMaps:
         maps = np.empty((len(frames), *self._size), np.uint8)
         parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
         for first in range(0, len(parts), len(self._requests)):
