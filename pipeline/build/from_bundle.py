@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pipeline.engine.manifest import (
     describe_file,
     read_manifest,
 )
-from pipeline.engine.publish import publish, writable
+from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes
@@ -86,13 +85,13 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
             )
         with writable(options.output):
             check_replaceable(options.output, name, compiler.suffixes, options.force)
-            with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
+            with build_folder(options.output) as scratch:
                 job = Job(
                     onnx,
                     name,
                     manifest.precision,
                     targets,
-                    Path(scratch),
+                    scratch,
                     int8=tuple(name for name in int8 if name not in floats),
                     batch=tuple(manifest.frames["batch_range"]),
                     sizes=options.sizes or _sizes(manifest),

@@ -14,6 +14,7 @@ from importlib import import_module
 
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
+from pipeline.cli.signals import Terminated
 from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError
 
@@ -37,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, AccuracyError):
             print(attempts_table(error.attempts), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return interrupt.status if isinstance(interrupt, Terminated) else 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return 1

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from models.lock import WriteLock
+from models.scratch import scratch_folder
 from pipeline.engine.manifest import Engine, write_manifest
 from pipeline.errors import OutputError
 
@@ -33,6 +35,7 @@ def publish(engine: Engine, output: Path) -> Engine:
     replaced = engine.folder / _REPLACED / manifest.name
     replaced.mkdir(parents=True)
     moved = []
+    lock = WriteLock(output / f".{manifest.name}.lock", f"engine {output / manifest.name}")
     try:
         for name in (last, *names):
             _move(output / name, replaced / name)
@@ -45,6 +48,8 @@ def publish(engine: Engine, output: Path) -> Engine:
             _move(output / name, engine.folder / name)
         restore(engine.folder, output)
         raise
+    finally:
+        lock.release()
     shutil.rmtree(replaced)
     return Engine(manifest, output)
 
@@ -56,7 +61,7 @@ def restore(scratch: Path, output: Path) -> None:
         scratch: folder of the new engine.
         output: where both belong.
     """
-    for replaced in (scratch / _REPLACED).glob("*"):
+    for replaced in scratch.glob(f"**/{_REPLACED}/*"):  # --precision auto has folders in its own
         last = f"{replaced.name}.json"
         if not (output / last).exists():  # else the new one was finished
             names = [path.name for path in replaced.iterdir() if path.name != last]
@@ -70,6 +75,13 @@ def _move(path: Path, target: Path) -> None:
         shutil.rmtree(target)
     with suppress(FileNotFoundError):
         os.replace(path, target)
+
+
+@contextmanager
+def build_folder(output: Path) -> Iterator[Path]:
+    """Make a folder to build in, in ``output``; what killed builds left there goes before."""
+    with scratch_folder(".build-", output, save=lambda left: restore(left, output)) as folder:
+        yield folder
 
 
 @contextmanager
