@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.atomic import atomic_path, sha256_of
+from models.atomic import atomic_path
 from models.classes import ClassSet
-from models.file_names import PLAIN_NAME, is_plain_name
 from models.spec import InputSpec
+from pipeline.engine.files import EngineFile as EngineFile
+from pipeline.engine.files import check_name as check_name
+from pipeline.engine.files import compare, verify_file
+from pipeline.engine.files import describe_file as describe_file
 from pipeline.errors import EngineError, OutputError
 
 #: Raised when a key changes its meaning; engines of another format are refused.
@@ -55,15 +58,6 @@ class LayerPrecisions:
         for precision in self.convolutions.values():
             counts[precision] = counts.get(precision, 0) + 1
         return counts
-
-
-@dataclass(frozen=True)
-class EngineFile:
-    """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``."""
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -151,13 +145,8 @@ class Engine:
             raise EngineError(
                 f"engine file {path} cannot be read ({error.strerror}); build the engine again"
             ) from error
-        _compare(path, file, len(content), hashlib.sha256(content).hexdigest)
+        compare(path, file, len(content), hashlib.sha256(content).hexdigest)
         return content
-
-
-def describe_file(path: Path) -> EngineFile:
-    """Measure and hash one engine file."""
-    return EngineFile(path.name, path.stat().st_size, sha256_of(path))
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
@@ -205,7 +194,7 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
     """
     manifest = read_manifest(manifest_path, kind)
     for file in manifest.files:
-        _verify(manifest_path.parent / file.name, file)
+        verify_file(manifest_path.parent / file.name, file)
     return Engine(manifest, manifest_path.parent)
 
 
@@ -280,38 +269,3 @@ def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
     for name in (manifest.name, *(file.name for file in manifest.files)):
         check_name(name, path)
     return manifest
-
-
-def check_name(name: str, path: Path) -> None:
-    """Refuse a name out of the file ``path`` that would lead to another folder.
-
-    Raises:
-        EngineError: such a name.
-    """
-    if not is_plain_name(name):
-        raise EngineError(
-            f"{path} names the file {name!r}, expected {PLAIN_NAME}; it is damaged or was made to "
-            "reach other folders, build the engine again"
-        )
-
-
-def _verify(path: Path, file: EngineFile) -> None:
-    if not path.exists():
-        raise EngineError(
-            f"engine file {path} is missing, the manifest names it; build the engine again"
-        )
-    _compare(path, file, path.stat().st_size, lambda: sha256_of(path))
-
-
-def _compare(path: Path, file: EngineFile, size: int, hashed: Callable[[], str]) -> None:
-    if size != file.bytes:
-        raise EngineError(
-            f"engine file {path} has {size} bytes, the manifest says {file.bytes}; it is cut or "
-            "from another build, build the engine again"
-        )
-    digest = hashed()
-    if digest != file.sha256:
-        raise EngineError(
-            f"engine file {path} has SHA-256 {digest[:12]}..., the manifest says "
-            f"{file.sha256[:12]}...; it is damaged or was replaced, build the engine again"
-        )
