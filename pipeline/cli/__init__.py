@@ -14,7 +14,6 @@ from importlib import import_module
 
 from models.errors import RoadsegError
 from pipeline.cli.parser import parse_arguments
-from pipeline.cli.signals import Terminated
 from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError
 
@@ -38,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, AccuracyError):
             print(attempts_table(error.attempts), file=sys.stderr)
         return 1
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return interrupt.status if isinstance(interrupt, Terminated) else 130
+        return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return 1

@@ -9,7 +9,6 @@ from typing import Any
 
 from pipeline.build.bundle import bundle_of
 from pipeline.cli.outcome import Outcome, percent, step_bar
-from pipeline.cli.signals import end_on_signal
 from pipeline.engine.manifest import Engine, Manifest
 from pipeline.graph.frame_sizes import USUAL_SIZES
 from pipeline.progress import Progress
@@ -20,7 +19,7 @@ from pipeline.runtimes.registry import can_build
 def run(options: argparse.Namespace) -> Outcome:
     """Build and report what was built."""
     start = time.monotonic()
-    with end_on_signal(), step_bar(quiet=options.json) as progress:
+    with step_bar(quiet=options.json) as progress:
         if options.from_bundle:
             built: Engine | Path = _rebuild(options, progress)
         else:

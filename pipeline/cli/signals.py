@@ -12,38 +12,6 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, as an exception in the main thread, so that all is tidied up.
-
-    Args:
-        status: exit status, 128 and the signal's number.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__()
-        self.status = status
-
-
-@contextmanager
-def end_on_signal() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does; an ignored SIGHUP stays ignored."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, old in before.items():
-        if old is not signal.SIG_IGN:
-            signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
     """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets; a second SIGINT kills at once.

@@ -99,8 +99,7 @@ def test_an_engine_that_a_killed_build_was_replacing_is_put_back(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGHUP])
-def test_a_build_that_is_ended_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_build_whose_terminal_is_closed_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "build", "segnet_lite", "--size", "120x90"]
     with subprocess.Popen(
         [*command, "--output", str(tmp_path / "engines")],
@@ -114,9 +113,9 @@ def test_a_build_that_is_ended_leaves_nothing(tmp_path: Path, number: signal.Sig
             assert building.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        building.send_signal(number)
+        building.send_signal(signal.SIGHUP)
         _, errors = building.communicate(timeout=60)
-    assert building.returncode == 128 + number
+    assert building.returncode == 130
     assert errors.splitlines()[-1] == "interrupted"
     assert list((tmp_path / "engines").iterdir()) == []
     assert not list(tmp_path.glob("roadseg-*"))
