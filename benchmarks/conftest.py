@@ -17,6 +17,7 @@ from pipeline.engine.manifest import Engine
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Frames, Session
 
+pytest_collection_modifyitems = plugin.pytest_collection_modifyitems
 pytest_benchmark_update_json = plugin.pytest_benchmark_update_json
 pytest_terminal_summary = plugin.pytest_terminal_summary
 

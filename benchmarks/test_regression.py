@@ -6,7 +6,7 @@ What pytest-benchmark records are the times of this commit, as the worker proces
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import isnan, nan
 from time import perf_counter
 from typing import Any
@@ -87,14 +87,23 @@ def _ask(worker: Worker, what: str) -> Any:
         pytest.fail(str(error), pytrace=False)
 
 
+def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
+    """Names that ``--only`` leaves."""
+    return [name for name in names if not only or any(part in name for part in only)]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for every time and every figure that ``--only`` leaves."""
     runtime, only = (metafunc.config.getoption(name) for name in ("runtime", "only"))
     catalogue = Catalogue(runtime, OUTPUTS)
+    if not chosen([*catalogue.times, *catalogue.figures], only):
+        raise pytest.UsageError(
+            f"--only {' --only '.join(only)}: nothing has that in its name; there are "
+            f"{', '.join([*catalogue.times, *catalogue.figures])}"
+        )
     for argument, names in (("time", catalogue.times), ("figure", catalogue.figures)):
         if argument in metafunc.fixturenames:
-            wanted = [name for name in names if not only or any(part in name for part in only)]
-            metafunc.parametrize(argument, wanted)
+            metafunc.parametrize(argument, chosen(names, only))
 
 
 @pytest.fixture(scope="session")

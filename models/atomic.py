@@ -19,6 +19,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
+        if temporary.exists():  # safetensors makes files that nobody else may read
+            temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -32,3 +34,10 @@ def sha256_of(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _umask() -> int:
+    """Rights that new files of this process do not get; asking for them means setting them."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

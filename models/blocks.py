@@ -45,6 +45,10 @@ class ConvNormReLU(nn.Sequential):
         )
 
 
+#: VGG16's fc6 and fc7 as convolutions, or narrower ones in their place.
+FullyConnected = tuple[ConvReLU | ConvNormReLU, ConvReLU | ConvNormReLU]
+
+
 def same_convolution(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:
     """Make a convolution with bias that keeps the picture's size, started as He et al. 2015 do."""
     padding = dilation * (kernel // 2)

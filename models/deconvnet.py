@@ -8,6 +8,7 @@ convolution back to pool5, then five stages of unpooling and stride-1 transposed
 
 Deviations: the paper works on object proposals of 224x224 and merges them; here the network takes
 the whole picture, at any size of at least 224 a side, since unpooling restores recorded sizes.
+``deconvnet_lite`` is ours, for small boards: a quarter of the widths, 128 channels in fc6 and fc7.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ class DeconvNet(nn.Module):
     Args:
         classes: number of output channels.
         width: 1.0 is the paper's network.
+        fully: channels of fc6 and fc7 at width 1.
     """
 
-    def __init__(self, classes: int, width: float = 1.0) -> None:
+    def __init__(self, classes: int, width: float = 1.0, fully: int = FULLY_CONNECTED) -> None:
         super().__init__()
-        fully = round(FULLY_CONNECTED * width)
+        fully = round(fully * width)
         deepest = scaled_channels(width)[-1]
         self.encoder = vgg16_stages(width)
         self.pool = MaxPoolPhases()
@@ -88,6 +90,8 @@ class DeconvNet(nn.Module):
         return logits
 
 
-def build_deconvnet(classes: ClassSet, width: float = 1.0) -> DeconvNet:
+def build_deconvnet(
+    classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED
+) -> DeconvNet:
     """Build a DeconvNet with one output channel per class, weights random."""
-    return DeconvNet(len(classes), width)
+    return DeconvNet(len(classes), width, fully)

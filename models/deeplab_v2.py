@@ -21,15 +21,12 @@ from torch import Tensor, nn
 from models.blocks import ConvReLU
 from models.classes import ClassSet
 from models.deeplab_v1 import DILATIONS, FULLY_CONNECTED, POOLS
-from models.efficientnet_lite import EfficientNetLite0
+from models.efficientnet_lite import CUT_STAGES, EfficientNetLite0
 from models.resnet import ResNet
 from models.vgg import VGG16, scaled_channels
 
 #: Dilations of the four branches ("ASPP-L").
 RATES = (6, 12, 18, 24)
-
-#: Stages of EfficientNet-Lite0 in the lite form: the last two hold four fifths of its weights.
-LITE_STAGES = 5
 
 
 class DeepLabV2(nn.Module):
@@ -80,7 +77,7 @@ def build_deeplab_v2_resnet(classes: ClassSet, depth: int, width: float = 1.0) -
 
 def build_deeplab_v2_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV2:
     """Build the EfficientNet form, weights random; ``width`` is a factor on all channels."""
-    encoder = EfficientNetLite0(output_stride=8, stages=LITE_STAGES, width=width)
+    encoder = EfficientNetLite0(output_stride=8, stages=CUT_STAGES, width=width)
     return DeepLabV2(encoder, _score_layers(encoder.channels.last, classes))
 
 

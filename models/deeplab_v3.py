@@ -8,11 +8,13 @@ before the classifier.
 The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) of the
 ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101``, shapes too.
 
-Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards;
-v3+ there has two skips (strides 8 and 4), the paper one (stride 4); v3 there has output stride 8
-unless told, since 16 costs it 5 points on CamVid (``docs/experiments.md``). Logits are upsampled
-with half-pixel centres (``align_corners=False``), as torchvision does; the first TensorFlow release
-aligned corners. No multi-grid: the paper's best model has it, torchvision's does not.
+Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards, or
+-Lite2 (``lite2``) for those with room; v3+ there has two skips (strides 8 and 4), the paper one
+(stride 4); v3 there has output stride 8 unless told, since 16 costs it 5 points on CamVid
+(``docs/experiments.md``); ``deeplab_v3_cut5`` keeps the first five stages of that encoder. Logits
+are upsampled with half-pixel centres (``align_corners=False``), as torchvision does; the first
+TensorFlow release aligned corners. No multi-grid: the paper's best model has it, torchvision's does
+not.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from models.aspp import ASPP
 from models.blocks import ConvNormReLU
 from models.classes import ClassSet
-from models.efficientnet_lite import EfficientNetLite0
+from models.efficientnet_lite import STAGES, EfficientNetLite0, EfficientNetLite2
 from models.resnet import ResNet
 
 #: Dilation of the three 3x3 branches, by output stride of the encoder.
@@ -128,15 +130,30 @@ def build_deeplab_v3_resnet(
 
 
 def build_deeplab_v3_lite(
-    classes: ClassSet, output_stride: int = 8, width: float = 1.0
+    classes: ClassSet, output_stride: int = 8, stages: int = len(STAGES), width: float = 1.0
 ) -> DeepLabV3:
-    """Build DeepLab v3 on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
-    encoder = EfficientNetLite0(output_stride)
+    """Build DeepLab v3 on EfficientNet-Lite0.
+
+    Args:
+        classes: one output channel each.
+        output_stride: of the encoder, 8 or 16.
+        stages: of the encoder that are kept.
+        width: factor on the head's channels.
+    """
+    encoder = EfficientNetLite0(output_stride, stages)
     return DeepLabV3(encoder, len(classes), round(128 * width), output_stride, dropout=LITE_DROPOUT)
 
 
-def build_deeplab_v3plus_lite(classes: ClassSet, width: float = 1.0) -> DeepLabV3Plus:
-    """Build DeepLab v3+ on EfficientNet-Lite0; ``width`` is a factor on head and decoder."""
+def build_deeplab_v3plus_lite(
+    classes: ClassSet, lite: int = 0, width: float = 1.0
+) -> DeepLabV3Plus:
+    """Build DeepLab v3+ on an EfficientNet-Lite.
+
+    Args:
+        classes: one output channel each.
+        lite: 0 or 2, which of them.
+        width: factor on the channels of head and decoder.
+    """
     context, middle, fine, skip8, skip4 = (round(c * width) for c in (128, 96, 64, 48, 24))
-    encoder = EfficientNetLite0(output_stride=16)
+    encoder = (EfficientNetLite2 if lite == 2 else EfficientNetLite0)(output_stride=16)
     return DeepLabV3Plus(encoder, len(classes), (context, middle, fine), (skip8, skip4))

@@ -11,6 +11,8 @@ Dilation8 on CamVid); ``dilatednet_context7`` stops at 8.
 
 Deviations: convolutions are padded with zeros where the authors' network reflects the picture by
 a margin and pads nothing. Front end and context train together or one after the other.
+``dilatednet_lite`` is ours, for small boards: the first five stages of EfficientNet-Lite0, fc6 and
+fc7 of 128 channels with batch norm in place of dropout.
 """
 
 from __future__ import annotations
@@ -20,10 +22,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.blocks import ConvReLU
+from models.blocks import ConvNormReLU, ConvReLU, FullyConnected
 from models.classes import ClassSet
+from models.efficientnet_lite import CUT_STAGES, EfficientNetLite0
 from models.upsampling import BilinearUpsampling
 from models.vgg import FULLY_CONNECTED, HALVED, VGG16, scaled_channels
+
+#: Side of fc6's kernel, and its dilation.
+KERNEL, RATE = 7, 4
+
+#: Channels of fc6 and fc7 in the lite form.
+LITE_FULLY_CONNECTED = 128
 
 
 class ContextModule(nn.Sequential):
@@ -45,19 +54,26 @@ class DilatedNet(nn.Module):
     """DilatedNet, with or without context module.
 
     Args:
+        encoder: dilated network whose last map is read, at output stride 8.
+        fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.
         dilations: of the context module's 3x3 convolutions; none leaves the front end alone.
-        width: factor on every channel count; 1.0 is the paper's network.
+        dropout: share of values dropped behind fc6 and fc7 in training.
     """
 
-    def __init__(self, classes: int, dilations: Sequence[int] = (), width: float = 1.0) -> None:
+    def __init__(
+        self,
+        encoder: VGG16 | EfficientNetLite0,
+        fully: FullyConnected,
+        classes: int,
+        dilations: Sequence[int] = (),
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
-        fully = round(FULLY_CONNECTED * width)
-        self.encoder = VGG16((HALVED, HALVED, HALVED, None, None), (1, 1, 1, 1, 2), width)
-        self.fc6 = ConvReLU(scaled_channels(width)[-1], fully, kernel=7, dilation=4)
-        self.fc7 = ConvReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout(0.5)
-        self.score = nn.Conv2d(fully, classes, 1)
+        self.encoder = encoder
+        self.fc6, self.fc7 = fully
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Conv2d(self.fc7.conv.out_channels, classes, 1)
         self.context: nn.Module = ContextModule(classes, dilations) if dilations else nn.Identity()
         self.upsampling = BilinearUpsampling(classes, 8)
 
@@ -72,5 +88,18 @@ class DilatedNet(nn.Module):
 def build_dilatednet(
     classes: ClassSet, dilations: Sequence[int] = (), width: float = 1.0
 ) -> DilatedNet:
-    """Build a DilatedNet with one output channel per class, weights random."""
-    return DilatedNet(len(classes), dilations, width)
+    """Build the VGG16 form, weights random; ``width`` is a factor on all channels."""
+    encoder = VGG16((HALVED, HALVED, HALVED, None, None), (1, 1, 1, 1, 2), width)
+    inputs, inner = scaled_channels(width)[-1], round(FULLY_CONNECTED * width)
+    fully = ConvReLU(inputs, inner, KERNEL, RATE), ConvReLU(inner, inner, kernel=1)
+    return DilatedNet(encoder, fully, len(classes), dilations)
+
+
+def build_dilatednet_lite(
+    classes: ClassSet, dilations: Sequence[int], width: float = 1.0
+) -> DilatedNet:
+    """Build the EfficientNet form, weights random; ``width`` is a factor on all channels."""
+    encoder = EfficientNetLite0(output_stride=8, stages=CUT_STAGES, width=width)
+    inputs, inner = encoder.channels.last, round(LITE_FULLY_CONNECTED * width)
+    fully = ConvNormReLU(inputs, inner, KERNEL, RATE), ConvNormReLU(inner, inner, kernel=1)
+    return DilatedNet(encoder, fully, len(classes), dilations, dropout=0.0)

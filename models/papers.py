@@ -20,7 +20,7 @@ FCN16 = replace(FCN, idea="skips of scores")
 #: Long et al. did not use CamVid; the figure is the one that Jegou et al. 2017 compare with.
 FCN8 = replace(FCN16, camvid_test_miou=0.570)
 
-#: The paper has no narrow FCN, so no figures for one.
+#: The papers have no such small networks, so no figures for them; so it is for those below.
 FCN_LITE = replace(FCN8, camvid_test_miou=None, parameters=None)
 
 DECONVNET = Paper(
@@ -32,6 +32,8 @@ DECONVNET = Paper(
     camvid_test_miou=0.489,  # measured by Jegou et al. 2017 and Kendall et al. 2017
     parameters="252M",
 )
+
+DECONVNET_LITE = replace(DECONVNET, camvid_test_miou=None, parameters=None)
 
 SEGNET = Paper(
     title="SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation",
@@ -46,7 +48,6 @@ SEGNET = Paper(
 #: Table 1 of the paper counts SegNet-Basic.
 SEGNET_BASIC = replace(SEGNET, camvid_test_miou=None, parameters="1.425M")
 
-#: The paper has no narrow SegNet, so no figures for one.
 SEGNET_LITE = replace(SEGNET, camvid_test_miou=None, parameters=None)
 
 UNET = Paper(
@@ -57,6 +58,8 @@ UNET = Paper(
     idea="skips of features",
     parameters="31.0M",
 )
+
+UNET_LITE = replace(UNET, camvid_test_miou=None, parameters=None)
 
 _TIRAMISU = Paper(
     title="The One Hundred Layers Tiramisu: Fully Convolutional DenseNets for Semantic "
@@ -80,6 +83,8 @@ DEEPLAB_V1 = Paper(
     camvid_test_miou=0.616,  # measured by Yu and Koltun 2016
     parameters="20.5M",
 )
+
+DEEPLAB_V1_LITE = replace(DEEPLAB_V1, camvid_test_miou=None, parameters=None)
 
 DILATEDNET = Paper(
     title="Multi-Scale Context Aggregation by Dilated Convolutions",
@@ -126,4 +131,15 @@ DEEPLAB_V3PLUS = Paper(
     year=2018,
     venue="ECCV, arXiv:1802.02611",
     idea="dilation, ASPP, skips of features",
+)
+
+DDRNET = Paper(
+    title="Deep Dual-resolution Networks for Real-time and Accurate Semantic Segmentation of Road "
+    "Scenes",
+    authors="Hong, Pan, Sun, Jia",
+    year=2021,
+    venue="arXiv:2101.06085; IEEE T-ITS 2023",
+    idea="two resolutions, pyramid pooling",
+    camvid_test_miou=0.747,  # at 960x720
+    parameters="5.7M",
 )

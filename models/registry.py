@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from models import papers
 from models.errors import ModelError
-from models.spec import Figures, InputSpec, ModelSpec
+from models.small_networks import SMALL
+from models.spec import Figures, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
-
-#: EfficientNet-Lite was trained on (grey level - 127) / 128.
-_EFFICIENTNET_INPUT = InputSpec(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 
 _SPECS = (
     ModelSpec(
@@ -48,16 +46,6 @@ _SPECS = (
         encoder="vgg16",
     ),
     ModelSpec(
-        name="fcn8s_lite",
-        builder="models.fcn:build_fcn8s_lite",
-        paper=papers.FCN_LITE,
-        output_stride=32,
-        minimum_size=32,
-        figures=Figures(3_802_569, 1.5, 979),
-        input=_EFFICIENTNET_INPUT,
-        encoder="efficientnet_lite0",
-    ),
-    ModelSpec(
         name="deconvnet",
         builder="models.deconvnet:build_deconvnet",
         paper=papers.DECONVNET,
@@ -82,16 +70,6 @@ _SPECS = (
         output_stride=16,
         minimum_size=16,
         figures=Figures(1_416_331, 59.2, 202),
-    ),
-    ModelSpec(
-        name="segnet_lite",
-        builder="models.segnet:build_segnet",
-        paper=papers.SEGNET_LITE,
-        output_stride=32,
-        minimum_size=32,
-        figures=Figures(1_846_571, 6.9, 404),
-        variant={"width": 0.25},
-        encoder="vgg16",
     ),
     ModelSpec(
         name="unet",
@@ -187,16 +165,6 @@ _SPECS = (
         encoder="resnet101",
     ),
     ModelSpec(
-        name="deeplab_v2_lite",
-        builder="models.deeplab_v2:build_deeplab_v2_lite",
-        paper=papers.DEEPLAB_V2,
-        output_stride=8,
-        minimum_size=8,
-        figures=Figures(745_164, 2.2, 731),
-        input=_EFFICIENTNET_INPUT,
-        encoder="efficientnet_lite0",
-    ),
-    ModelSpec(
         name="pspnet_resnet50",
         builder="models.pspnet:build_pspnet",
         paper=papers.PSPNET,
@@ -215,16 +183,6 @@ _SPECS = (
         figures=Figures(65_579_595, 167.9, 995, global_context=True),
         variant={"depth": 101},
         encoder="resnet101",
-    ),
-    ModelSpec(
-        name="pspnet_lite",
-        builder="models.pspnet:build_pspnet_lite",
-        paper=papers.PSPNET,
-        output_stride=8,
-        minimum_size=8,
-        figures=Figures(3_800_843, 10.1, 875, global_context=True),
-        input=_EFFICIENTNET_INPUT,
-        encoder="efficientnet_lite0",
     ),
     ModelSpec(
         name="deeplab_v3_resnet50",
@@ -249,25 +207,13 @@ _SPECS = (
         encoder="resnet101",
     ),
     ModelSpec(
-        name="deeplab_v3_lite",
-        builder="models.deeplab_v3:build_deeplab_v3_lite",
-        paper=papers.DEEPLAB_V3,
-        output_stride=8,
-        minimum_size=16,
-        figures=Figures(4_379_275, 11.9, 1451, global_context=True),
-        output_strides=(16,),
-        input=_EFFICIENTNET_INPUT,
-        encoder="efficientnet_lite0",
-    ),
-    ModelSpec(
-        name="deeplab_v3plus_lite",
-        builder="models.deeplab_v3:build_deeplab_v3plus_lite",
-        paper=papers.DEEPLAB_V3PLUS,
-        output_stride=16,
-        minimum_size=16,
-        figures=Figures(4_492_291, 4.8, 1507, global_context=True),
-        input=_EFFICIENTNET_INPUT,
-        encoder="efficientnet_lite0",
+        name="ddrnet23_slim",
+        builder="models.ddrnet:build_ddrnet23_slim",
+        paper=papers.DDRNET,
+        output_stride=64,
+        minimum_size=64,
+        figures=Figures(5_695_467, 3.0, 1775, global_context=True),
+        encoder="ddrnet23_slim",
     ),
 )
 
@@ -279,7 +225,7 @@ def _table(specs: tuple[ModelSpec, ...]) -> dict[str, ModelSpec]:
     return table
 
 
-MODELS = _table(_SPECS)
+MODELS = _table((*_SPECS, *SMALL))
 
 
 def model_spec(name: str) -> ModelSpec:

@@ -8,21 +8,28 @@ Deviations: convolutions are padded, so the output has the picture's size (the p
 border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and what
 the way up has too much is cropped. The paper starts from random weights; its first four levels have
 the shapes of VGG16's, so they may start from there (as Iglovikov and Shvets 2018, arXiv:1801.05746,
-do with VGG11).
+do with VGG11). ``unet_lite`` is ours, for small boards: EfficientNet-Lite0 on the way down, batch
+norm on the way up, which ends at stride 2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from models.blocks import ConvReLU
+from models.blocks import ConvNormReLU, ConvReLU
 from models.classes import ClassSet
+from models.efficientnet_lite import EfficientNetLite0
 from models.pooling import ceil_max_pool
-from models.upsampling import cropped
+from models.upsampling import BilinearUpsampling, cropped
 
 #: Channels of the four levels and of the bottom.
 CHANNELS = (64, 128, 256, 512, 1024)
+
+#: Channels on the way up in the lite form, at strides 16, 8, 4 and 2.
+LITE_CHANNELS = (128, 64, 48, 32)
 
 
 class UNet(nn.Module):
@@ -61,6 +68,39 @@ class UNet(nn.Module):
         return logits
 
 
+class UNetLite(nn.Module):
+    """U-Net's way up on an encoder that hands on a map of each stride from 2 to 32.
+
+    Args:
+        encoder: the way down.
+        channels: of the levels at strides 16, 8, 4 and 2.
+        classes: number of output channels.
+    """
+
+    def __init__(self, encoder: EfficientNetLite0, channels: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        *skips, below = encoder.channels
+        self.upsamplings, self.decoder = nn.ModuleList(), nn.ModuleList()
+        for skip, level in zip(reversed(skips), channels, strict=True):
+            self.upsamplings.append(nn.ConvTranspose2d(below, level, 2, 2))
+            self.decoder.append(
+                nn.Sequential(ConvNormReLU(skip + level, level), ConvNormReLU(level, level))
+            )
+            below = level
+        self.classifier = nn.Conv2d(below, classes, 1)
+        self.upsampling = BilinearUpsampling(classes, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
+        *skips, y = self.encoder(x)
+        for upsampling, level in zip(self.upsamplings, self.decoder, strict=True):
+            skip = skips.pop()
+            y = level(torch.cat([skip, cropped(upsampling(y), skip)], 1))
+        logits: Tensor = self.upsampling(self.classifier(y), x)
+        return logits
+
+
 def _level(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(ConvReLU(inputs, outputs), ConvReLU(outputs, outputs))
 
@@ -68,3 +108,9 @@ def _level(inputs: int, outputs: int) -> nn.Sequential:
 def build_unet(classes: ClassSet, width: float = 1.0) -> UNet:
     """Build a U-Net with one output channel per class, weights random."""
     return UNet(len(classes), width)
+
+
+def build_unet_lite(classes: ClassSet, width: float = 1.0) -> UNetLite:
+    """Build the EfficientNet form, weights random; ``width`` is a factor on all channels."""
+    channels = [round(c * width) for c in LITE_CHANNELS]
+    return UNetLite(EfficientNetLite0(width=width), channels, len(classes))

@@ -58,6 +58,21 @@ def weights_card(model: str) -> dict[str, Any] | None:
     return card
 
 
+def licence_of_weights(model: str, sha256: str | None) -> str | None:
+    """Return the terms of registered weights in a few words; None for any other weights.
+
+    Args:
+        model: registry name.
+        sha256: of the weight file.
+    """
+    card = weights_card(model)
+    if card is None or sha256 is None or card["sha256"] != sha256:
+        return None
+    if "CC BY-NC 4.0" in card["licence"]:
+        return "CC BY-NC 4.0, for research only (the code is Apache-2.0)"
+    return str(card["licence"])
+
+
 def encode(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Code a state dict as described above; inverse of :func:`decode` up to rounding."""
     import torch
@@ -150,8 +165,24 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
             f"weights {path.name} do not fit {spec.name}: {len(wrong)} of {len(wanted)} tensors "
             f"differ, the first is {wrong[0]}; pass weights that were trained for {spec.name}"
         )
+    check_finite(path.name, state)
     network.load_state_dict(state)
     return LoadedWeights(path.stem if source is None else source, sha256_of(path))
+
+
+def check_finite(name: str, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        WeightsError: some are NaN or infinite; the first tensor is named.
+    """
+    for tensor, values in state.items():
+        wrong = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
+        if wrong:
+            raise WeightsError(
+                f"{name} holds {wrong} values that are no finite numbers in {tensor}, expected "
+                "none; the training diverged or the file is damaged: take an earlier checkpoint"
+            )
 
 
 def _find(spec: ModelSpec, source: str | None) -> Path:

@@ -22,6 +22,8 @@ class Frame:
         captured: seconds of ``time.monotonic()`` at capture (a file: when it was decoded).
         name: what per-frame outputs are called; unique within a source, no folder, no suffix.
         label: (H, W) uint8 class map where the source knows the truth, else None.
+        seconds: place in the source's own time, 0 at its first frame; None where it has none
+            beyond index and rate.
     """
 
     image: Image
@@ -29,6 +31,7 @@ class Frame:
     captured: float
     name: str
     label: ClassMap | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ camvid=$(realpath "${2:-${ROADSEG_DATA:?set ROADSEG_DATA, or give the folder of 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh"
 cd "$root"
-.venv/bin/python -m pipeline build "$network" --precision int8 \
+.venv/bin/roadseg build "$network" --precision int8 \
     --calibration "$camvid/train" --data "$camvid/val"
 cp "engines/$network-openvino-int8.calibration.json" "models/trained/$network.calibration.json"
 exec .venv/bin/python -m scripts.pages.accuracy

@@ -6,9 +6,8 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/check_pycuda.sh
 
-Show that the extra "gpu" can be installed: build pycuda at the version of constraints.txt with the
-CUDA headers from PyPI, and look for every name that the project's CUDA driver module uses. The wheel is kept
-in build/pycuda and not built again. Needs a C++ compiler and Python's headers.
+Show that the extra "gpu" can be installed: build pycuda as scripts/install_pycuda.sh does, and look
+for every name that the project's CUDA driver module uses.
 
 The driver's library is missing where there is no GPU. An empty one stands in for it, so that the
 wheel can be linked and imported; nothing is run.
@@ -19,34 +18,17 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$root/build/pycuda
 python=$root/.venv/bin/python
-"$root/scripts/environment.sh"
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/constraints.txt" | head -n 1; }
 version=$(pinned pycuda)
 
-if ! compgen -G "$folder/pycuda-$version-*.whl" >/dev/null; then
-    printf 'building pycuda %s (a few minutes)\n' "$version" >&2
-    rm -rf "$folder"
-    mkdir -p "$folder/headers" "$folder/lib"
-    "$python" -m pip install --quiet --no-deps --target "$folder/headers" \
-        "nvidia-cuda-runtime==$(pinned nvidia-cuda-runtime)" nvidia-cuda-crt==13.0.88 \
-        nvidia-cuda-profiler-api==13.0.85 \
-        "nvidia-curand==$(pinned nvidia-curand)"
-    toolkit=$(echo "$folder"/headers/nvidia/cu*)
-    ln -s "$toolkit"/lib/libcurand.so.* "$folder/lib/libcurand.so"
-    ln -s "$toolkit"/lib/libcudart.so.* "$folder/lib/libcudart.so"
-    cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/lib/libcuda.so" -x c /dev/null
-    # The empty library offers no symbol; the wheel is to ask for the real one all the same.
-    CPATH=$toolkit/include LIBRARY_PATH=$folder/lib LDFLAGS=-Wl,--no-as-needed \
-        "$python" -m pip wheel --quiet --no-cache-dir --no-deps \
-        --wheel-dir "$folder" "pycuda==$version"
-fi
+"$root/scripts/install_pycuda.sh" --wheel-only
 
 # A stand-in with every symbol that the wheel wants of the driver.
 rm -rf "$folder/unpacked" "$folder/stand-in"
 mkdir "$folder/unpacked" "$folder/stand-in"
 "$python" -m zipfile -e "$folder"/pycuda-"$version"-*.whl "$folder/unpacked"
 nm -D --undefined-only "$folder"/unpacked/pycuda/_driver*.so |
-    awk '$2 ~ /^cu[A-Z]/ && $2 !~ /^curand/ { print "int " $2 "(void) { return 999; }" }' |
+    awk '$2 ~ /^cu[A-Z]/ { print "int " $2 "(void) { return 999; }" }' |
     cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/stand-in/libcuda.so.1" -x c -
 "$python" -m pip install --quiet --target "$folder/unpacked" --constraint "$root/constraints.txt" \
     pytools mako platformdirs
@@ -66,7 +48,7 @@ for name in names:
     for part in name.split(".")[1:]:
         found = getattr(found, part)
 methods = {
-    cuda.Context: ("push", "pop"),
+    cuda.Context: ("push", "pop", "detach", "synchronize"),
     cuda.Device: ("retain_primary_context", "compute_capability", "get_attribute", "name"),
     cuda.Stream: ("handle", "wait_for_event", "synchronize"),
     cuda.Event: ("record", "synchronize", "time_since"),

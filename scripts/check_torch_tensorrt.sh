@@ -14,7 +14,7 @@ TEXT
 fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-"$root/scripts/environment.sh" torch-tensorrt
+"$root/scripts/environment.sh" torch-tensorrt-rtx
 cd "$root"
 # What needs torch-tensorrt, and what stands under it: the parser and this TensorRT's own version.
 cores=$(nproc)

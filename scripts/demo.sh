@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds an engine for this machine and segments a drive with it.
+# Segments a drive with an engine that is built for this machine, or was before.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,9 +9,10 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/demo.sh [NETWORK] [RUN OPTIONS]
 
-Build an engine of NETWORK (default: deeplab_v3plus_lite) for this machine, segment a drive with it and
-write outputs/demo.mp4. The drive is a motorway video in $ROADSEG_DATA, or, without that variable,
-300 frames of the synthetic one. RUN OPTIONS go to `python -m pipeline run`, after the defaults:
+Segment a drive with NETWORK (default: deeplab_v3plus_lite) and write outputs/demo.mp4. The engine is
+built the first time, for this machine, and used again while it is current. The drive is a motorway
+video in $ROADSEG_DATA, or, without that variable, 300 frames of the synthetic one. RUN OPTIONS go to
+`roadseg run`, after the defaults:
   scripts/demo.sh segnet --source my_drive.mp4
   scripts/demo.sh --realtime --sink http       watch it on a page
 TEXT
@@ -25,11 +26,6 @@ if [[ $# -gt 0 && $1 != -* ]]; then
 fi
 
 "$root/scripts/environment.sh"
-python=$root/.venv/bin/python
-
-report=$("$python" -m pipeline build "$network" --output "$root/engines" --json)
-engine=$("$python" -c 'import json, sys; print(json.loads(sys.argv[1])["engine"])' \
-    "${report##*$'\n'}")
 
 options=("$@")
 if [[ " $* " != *" --source"* ]]; then
@@ -44,4 +40,4 @@ if [[ " $* " != *" --sink"* ]]; then
     mkdir -p "${out%/*}"
     options+=(--sink "$out")
 fi
-exec "$python" -m pipeline run "$engine" "${options[@]}"
+exec "$root/.venv/bin/roadseg" run "$network" "${options[@]}"

@@ -4,13 +4,14 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/environment.sh [torch-tensorrt]
+usage: scripts/environment.sh [torch-tensorrt-rtx]
 
 Make the environment .venv in the checkout, or bring it up to date. Every other script calls this
 first; when nothing changed it takes a moment and prints nothing.
 
-  torch-tensorrt  make .venv-torch-tensorrt in its place: PyTorch with CUDA and torch-tensorrt for
-                  TensorRT for RTX, 6 GB, for --front-end torch-tensorrt (Linux on x86-64)
+  torch-tensorrt-rtx  make .venv-torch-tensorrt in its place: PyTorch with CUDA and torch-tensorrt for
+                      TensorRT for RTX, 6 GB, for --front-end torch-tensorrt (Linux on x86-64);
+                      torch-tensorrt, its old name, works as well
 
   PYTHON      the interpreter to make it with, 3.10 or newer (default: python3)
   PIP_*       pip's own variables, for example
@@ -28,13 +29,13 @@ case ${1:-} in
     constraints=$root/constraints.txt
     extras=build,page,train,rtx,dev
     ;;
-torch-tensorrt)
+torch-tensorrt-rtx | torch-tensorrt)
     venv=$root/.venv-torch-tensorrt
     constraints=$root/constraints-torch-tensorrt.txt
-    extras=build,page,torch-tensorrt,dev
+    extras=build,page,torch-tensorrt-rtx,dev
     ;;
 *)
-    printf "error: unknown environment '%s'; say torch-tensorrt, or nothing\n" "$1" >&2
+    printf "error: unknown environment '%s'; say torch-tensorrt-rtx, or nothing\n" "$1" >&2
     exit 2
     ;;
 esac
@@ -124,7 +125,7 @@ check_opencv() {
 }
 
 is_current && exit 0
-if [[ ${1:-} == torch-tensorrt && $(uname -sm) != 'Linux x86_64' ]]; then
+if [[ ${1:-} == torch-tensorrt* && $(uname -sm) != 'Linux x86_64' ]]; then
     fail "torch-tensorrt for TensorRT for RTX exists for Linux on x86-64, this is $(uname -sm);" \
         "build with --front-end onnx here"
 fi

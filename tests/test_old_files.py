@@ -93,3 +93,18 @@ def test_the_documented_import_path_of_the_reader_still_works() -> None:
     from pipeline.receiver import Receiver
 
     assert Receiver.__module__ == "pipeline.stream.ipc.receiver"
+
+
+def test_a_bundle_keeps_a_layer_in_floats_where_that_is_asked(before: Path, tmp_path: Path) -> None:
+    """As for a layer that the other machine's TensorRT has no INT8 implementation of."""
+    path = before / "tiny-tensorrt-int8.bundle.zip"
+    with open_bundle(path) as (manifest, _, _):
+        int8 = [name for name, kind in manifest.layers.convolutions.items() if kind == "int8"]
+    options = RebuildOptions("tensorrt-rtx", output=tmp_path / "engines", high_precision=(int8[0],))
+    built = load_engine(rebuild(path, options, quiet).path).manifest
+    assert built.layers.convolutions[int8[0]] == "fp32"  # as the file is between them
+    assert {built.layers.convolutions[name] for name in int8[1:]} == {"int8"}
+    assert built.calibration is not None
+    assert built.calibration["kept"][int8[0]] == "asked for"
+    assert built.settings["high_precision"] == [int8[0]]
+    assert built.targets == ("sm80+",)

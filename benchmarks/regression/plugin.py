@@ -26,6 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES], config.stash[LINES] = {}, []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what ``--only`` left nothing of."""
+    items[:] = [item for item in items if "[NOTSET]" not in item.name]
+
+
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Keep with the times what is none."""
     output_json["figures"] = config.stash[FIGURES]

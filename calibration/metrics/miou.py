@@ -20,12 +20,14 @@ class Scores:
         pixel_accuracy: share of labelled pixels with the right class.
         iou: intersection over union per class name; ``None`` for a class that never occurs.
         frames: number of label maps counted.
+        unlabelled: classes without a pixel in the labels: their score says little.
     """
 
     miou: float
     pixel_accuracy: float
     iou: dict[str, float | None]
     frames: int
+    unlabelled: tuple[str, ...] = ()
 
 
 class ConfusionMatrix:
@@ -82,6 +84,11 @@ class ConfusionMatrix:
             pixel_accuracy=float(hits.sum()) / total,
             iou=iou,
             frames=self.frames,
+            unlabelled=tuple(
+                name
+                for index, name in enumerate(self.classes.names)
+                if index != self.classes.void and not self.counts[index].sum()
+            ),
         )
 
 

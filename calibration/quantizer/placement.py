@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch.fx import GraphModule, Node
 
+from calibration.quantizer.arguments import argument, source
+
 _aten = torch.ops.aten
 
 CONVOLUTIONS = frozenset({_aten.conv2d.default, _aten.conv2d.padding})
@@ -165,7 +167,7 @@ def convolution_name(node: Node) -> str | None:
     """
     if node.target not in CONVOLUTIONS | TRANSPOSED:
         return None
-    weight = node.args[1]
+    weight = argument(node, "weight")
     while isinstance(weight, Node) and weight.op != "get_attr":
         weight = weight.all_input_nodes[0]
     assert isinstance(weight, Node)
@@ -173,13 +175,13 @@ def convolution_name(node: Node) -> str | None:
 
 
 def _groups(node: Node) -> object:
-    """Return the groups of a convolution, whose arguments end with them where they are given."""
-    return node.args[6] if len(node.args) > 6 else 1
+    """Return the groups of a convolution."""
+    return argument(node, "groups")
 
 
 def _channels(node: Node) -> int:
     """Return the channels that a convolution reads; 0 for one, which is depthwise in name only."""
-    value = node.args[0]
+    value = source(node)
     count = int(value.meta["val"].shape[1]) if isinstance(value, Node) else 0
     return count if count > 1 else 0
 
@@ -204,7 +206,7 @@ def _reaches(start: Node, *, forward: bool) -> bool:
     Transposed ones do not count: behind a classifier they only enlarge its scores.
     """
     seen = {start}
-    waiting = list(start.users if forward else [start.args[0]])
+    waiting = list(start.users if forward else [source(start)])
     while waiting:
         node = waiting.pop()
         if not isinstance(node, Node) or node in seen:
@@ -218,7 +220,7 @@ def _reaches(start: Node, *, forward: bool) -> bool:
 
 def _behind_pooling(node: Node) -> bool:
     """Whether the input was pooled over the whole picture, or into bins of it, just before."""
-    value = node.args[0]
+    value = source(node)
     while isinstance(value, Node) and value.target not in CONVOLUTIONS | TRANSPOSED | CONCATS:
         if value.target in _POOLINGS_TO_BINS:
             return True
@@ -228,7 +230,7 @@ def _behind_pooling(node: Node) -> bool:
 
 def _of_one_pixel(node: Node) -> bool:
     """Whether the input is one value per channel, as in squeeze-and-excitation blocks."""
-    value = node.args[0]
+    value = source(node)
     sizes = value.meta["val"].shape[2:] if isinstance(value, Node) else ()
     return tuple(sizes) == (1, 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.fx import Node
 
+from calibration.quantizer.arguments import argument, source
 from calibration.quantizer.placement import CONCATS, MAX_POOLINGS, RESIZES, Placement
 
 _aten = torch.ops.aten
@@ -54,10 +55,9 @@ def wrong_without_amx(placement: Placement) -> dict[str, str]:
 
 
 def _dense_and_padded(node: Node) -> bool:
-    # The arguments are x, weight, bias, and these.
-    given = (*node.args[3:], *(1, 0, 1, 1)[len(node.args) - 3 :])
-    _stride, padding, dilation, groups = given
-    return bool(padding not in (0, [0, 0], "valid") and dilation in (1, [1, 1]) and groups == 1)
+    padding, dilation = argument(node, "padding"), argument(node, "dilation")
+    padded = padding not in (0, [0], [0, 0], "valid")
+    return bool(padded and dilation in (1, [1], [1, 1]) and argument(node, "groups") == 1)
 
 
 def never_negative(value: object) -> bool:
@@ -65,25 +65,31 @@ def never_negative(value: object) -> bool:
     if not isinstance(value, Node):
         return False
     if value.target in _RELUS:
-        given = value.args[1] if len(value.args) > 1 else None  # else -1, or none at all
-        floor = 0 if value.target in _ZERO_FLOORED else given
+        floor = 0 if value.target in _ZERO_FLOORED else argument(value, _FLOORS[value.target])
         return isinstance(floor, int | float) and floor >= 0
     if value.target in CONCATS:
-        parts = value.args[0]
+        parts = source(value)
         return isinstance(parts, list | tuple) and all(never_negative(part) for part in parts)
     if value.target is _aten.where.self:
         # The unpooling form: a value of the smaller map where its index points, else zero.
-        return never_negative(value.args[1]) and _is_zero(value.args[2])
-    if value.target in _PADS and any(isinstance(x, int | float) and x < 0 for x in value.args[2:]):
+        return never_negative(argument(value, "self")) and _is_zero(argument(value, "other"))
+    if value.target in _PADS and (argument(value, "value") or 0) < 0:
         return False
-    return value.target in _SIGN_KEEPING and never_negative(value.args[0])
+    return value.target in _SIGN_KEEPING and never_negative(source(value))
 
 
+#: What the lower limit is called.
+_FLOORS = {
+    _aten.hardtanh.default: "min_val",
+    _aten.hardtanh_.default: "min_val",
+    _aten.clamp.default: "min",
+    _aten.clamp_.default: "min",
+}
 _ZERO_FLOORED = frozenset({_aten.relu.default, _aten.relu_.default, _aten.relu6.default})
 
 
 def _is_zero(value: object) -> bool:
     zeros = (_aten.zeros.default, _aten.zeros_like.default)
     if isinstance(value, Node) and value.target is _aten.full.default:
-        return bool(value.args[1] == 0)
+        return bool(argument(value, "fill_value") == 0)
     return isinstance(value, Node) and value.target in zeros

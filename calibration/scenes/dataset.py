@@ -1,11 +1,13 @@
 """Pictures with labels in the layout of CamVid: ``DIR/images/NAME.jpg``, ``DIR/labels/NAME.png``.
 
-A label picture has one channel of uint8: the class index of every pixel, or the class set's void
-value. Pictures may have any format that OpenCV reads.
+A label picture is a PNG that stores the class index of every pixel, or the class set's void value:
+grey or palette, of 1 to 16 bits; what the palette shows does not count. Pictures may have any
+format that OpenCV reads.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import DataError
+from calibration.scenes.deep_pictures import decode_deep, is_deep
+from calibration.scenes.natural_order import natural
+from calibration.scenes.png import stored_values
 from models.classes import ClassSet
+
+log = logging.getLogger(__name__)
 
 #: Suffixes of still pictures that OpenCV's usual builds decode.
 PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".dib", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".pnm",
-     ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
+    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm",
+     ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
+)  # fmt: skip
+#: Suffixes of pictures that are not decoded here: they are said to be left out of a folder.
+_OTHER_PICTURES = frozenset(
+    {".heic", ".heif", ".jxl", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".svg",
+     ".exr", ".hdr", ".j2k", ".jpf", ".apng", ".ico"}
 )  # fmt: skip
 #: How many names an error lists before it only counts.
 _NAMED = 3
@@ -38,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class LabelledFolder:
-    """A sequence of labelled pictures on disk, sorted by name; made by ``open_labelled_folder``.
+    """A sequence of labelled pictures on disk, in natural order; made by ``open_labelled_folder``.
 
     Attributes:
         path: the folder that holds ``images/`` and ``labels/``.
@@ -98,18 +110,23 @@ def open_labelled_folder(path: Path | str, classes: ClassSet) -> LabelledFolder:
             f"{path / 'images'}: more than one picture named {_names(twice)}; expected one per "
             "label; rename or remove the others"
         )
-    pairs = tuple((picture, path / "labels" / f"{picture.stem}.png") for picture in pictures)
-    missing = [picture.name for picture, label in pairs if not label.is_file()]
+    labels: dict[str, Path] = {}
+    for file in sorted((path / "labels").iterdir()):
+        if file.suffix.lower() == ".png" and file.is_file():
+            labels[file.stem] = file  # in this order .png wins over .PNG
+    missing = [picture.name for picture in pictures if picture.stem not in labels]
     if missing:
         raise DataError(
-            f"{path}: {len(missing)} of {len(pairs)} pictures have no label in labels/: "
-            f"{_names(missing)}; expected a PNG of the same name for each"
+            f"{path}: {len(missing)} of {len(pictures)} pictures have no label in labels/: "
+            f"{_names(missing)}; expected a PNG of the same name for each ('convert-labels' makes "
+            "them of CamVid's, Cityscapes', BDD100K's and VOC's own)"
         )
+    pairs = tuple((picture, labels[picture.stem]) for picture in pictures)
     return LabelledFolder(path, classes, pairs)
 
 
 def list_pictures(directory: Path | str) -> list[Path]:
-    """The pictures of a folder, or of the ``images/`` in it, sorted by name.
+    """The pictures of a folder, or of the ``images/`` in it, in natural order (2 before 10).
 
     Raises:
         DataError: no such folder, or no picture in it.
@@ -119,13 +136,23 @@ def list_pictures(directory: Path | str) -> list[Path]:
         raise DataError(f"{directory}: no such folder; give a folder of pictures")
     inner = directory / "images"
     for folder in (directory, inner) if inner.is_dir() else (directory,):
-        pictures = sorted(
+        found = [
             file
             for file in folder.iterdir()
             if file.suffix.lower() in PICTURE_SUFFIXES
             and not file.name.startswith(".")
             and file.is_file()
-        )
+        ]
+        pictures = sorted(found, key=natural)
+        others = [file.name for file in folder.iterdir() if file.suffix.lower() in _OTHER_PICTURES]
+        if others:
+            log.warning(
+                "%s: %d pictures are left out, since their format is not read here: %s; convert "
+                "them to PNG or JPEG",
+                folder,
+                len(others),
+                _names(sorted(others)),
+            )
         if pictures:
             return pictures
     raise DataError(
@@ -144,34 +171,52 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
 
 
 def read_label(path: Path | str, classes: ClassSet) -> NDArray[np.uint8]:
-    """Read one label picture as (H, W) uint8, values as they are in the file.
+    """Read one label picture as (H, W) uint8, values as they are stored; alpha does not count.
 
     Raises:
-        DataError: a file that cannot be read, is not one channel of uint8, or holds a value that
-            is neither a class index nor void.
+        DataError: a file that cannot be read, holds colours, or a value that is neither a class
+            index nor void.
     """
     path = Path(path)
-    label = _decode(path, cv2.IMREAD_UNCHANGED)
-    if label.ndim != 2 or label.dtype != np.uint8:
-        channels = 1 if label.ndim == 2 else label.shape[2]
+    label = stored_values(_content(path))
+    if label is None:
+        raise DataError(f"{path}: {_BROKEN}")
+    if label.ndim == 3 and bool((label == label[..., :1]).all()):
+        label = label[..., 0]
+    if label.ndim == 3:
         raise DataError(
-            f"{path}: {channels} channels of {label.dtype}; expected one channel of uint8 that "
-            "holds the class index of each pixel; convert colours to indices first"
+            f"{path}: holds colours, expected one channel with the class index of each pixel; "
+            "'python -m pipeline convert-labels' makes it of CamVid's, Cityscapes', BDD100K's and "
+            "VOC's colours, or those of a class file"
         )
-    counts = np.bincount(label.ravel(), minlength=256)
-    counts[: len(classes)] = counts[classes.void] = 0
-    strange = np.flatnonzero(counts)
-    if len(strange):
+    values, counts = np.unique(label, return_counts=True)
+    strange = (values >= len(classes)) & (values != classes.void)
+    if strange.any():
         raise DataError(
-            f"{path}: {counts.sum()} pixels hold {_names([str(v) for v in strange])}; expected "
+            f"{path}: {counts[strange].sum()} pixels hold "
+            f"{_names([str(value) for value in values[strange]])}; expected "
             f"0 to {len(classes) - 1} or {classes.void} (void); check that the label belongs to "
-            "this class set"
+            "this class set, or convert another data set's with 'python -m pipeline "
+            "convert-labels'"
         )
-    return label
+    return label.astype(np.uint8, copy=False)
 
 
 def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     """Read and decode a file, in two steps: so a missing file and a broken one differ."""
+    content = _content(path)
+    try:
+        if is_deep(content) and (deep := decode_deep(content)) is not None:
+            return deep
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise DataError(f"{path}: {_BROKEN}") from error
+    if picture is None:
+        raise DataError(f"{path}: {_BROKEN}")
+    return np.asarray(picture, np.uint8)
+
+
+def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -179,14 +224,7 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
         raise DataError(f"{path}: cannot be read ({reason}); give a readable picture") from error
     if not content:
         raise DataError(f"{path}: the file is empty; expected a picture; copy it again")
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:
-        raise DataError(f"{path}: {_BROKEN}") from error
-    if picture is None:
-        raise DataError(f"{path}: {_BROKEN}")
-    # A label may have another type than uint8; read_label says so to the user.
-    return picture  # type: ignore[return-value]
+    return content
 
 
 _BROKEN = "cannot be decoded; expected a whole JPEG, PNG or other picture; copy or convert it again"

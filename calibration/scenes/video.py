@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
+from calibration.scenes.video_file import open_capture
+from calibration.scenes.video_shape import shape_of
 from calibration.selection import Descriptor, describe
 
 #: Grabs after one that failed, before a file that owes frames is given up. Behind a damaged place
@@ -103,9 +105,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         _quiet_opencv()
-        has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-        # FFmpeg is not fooled into seeing a series of pictures in a name.
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY)
+        self._capture = open_capture(path)
         if not self._capture.isOpened():
             self._capture.release()
             raise CalibrationError(
@@ -113,9 +113,13 @@ class _Reader:
                 "give a folder of pictures or a complete video that a player shows (random noise "
                 "is never used instead)"
             )
+        self._shape = shape_of(path, self._capture)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         # A file that was never finished gives a negative number or one without sense.
         self.promised = int(count) if 0 < count < 1e12 else 0
+        track = self._shape.track
+        if track is not None and track.samples == self.promised:
+            self.promised = track.shown
 
     def __enter__(self) -> _Reader:
         return self
@@ -141,7 +145,9 @@ class _Reader:
     def decode(self) -> NDArray[np.uint8] | None:
         """The frame that was reached, (H, W, 3) uint8 BGR; None where it is damaged."""
         arrived, image = self._capture.retrieve()
-        return np.asarray(image, dtype=np.uint8) if arrived and image is not None else None
+        if not arrived or image is None:
+            return None
+        return self._shape.shown(np.asarray(image, dtype=np.uint8))
 
 
 def _quiet_opencv() -> None:

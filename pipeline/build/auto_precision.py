@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import drawn_frame
-from pipeline.engine.manifest import Engine, check_replaceable
+from pipeline.engine.manifest import Engine, Origin, check_replaceable
 from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
@@ -92,7 +92,8 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         chosen, why = choose(tried, _budget(options))
         assert chosen.engine is not None
         manifest = chosen.engine.manifest
-        check_replaceable(options.output, manifest.name, compiler.suffixes, options.force)
+        origin = Origin.read(manifest.to_json())
+        check_replaceable(options.output, manifest.name, compiler.suffixes, options.force, origin)
         auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
         manifest = replace(manifest, settings={**manifest.settings, "auto": auto})
         return publish(replace(chosen.engine, manifest=manifest), options.output)
@@ -144,7 +145,9 @@ def _measured(tried: Sequence[Trial], options: BuildOptions, progress: Progress)
     """Run all engines that were built: latency in turn, then accuracy against the first."""
     with ExitStack() as stack:
         sessions = [
-            stack.enter_context(open_session(one.engine)) for one in tried if one.engine is not None
+            stack.enter_context(open_session(one.engine, measuring=True))
+            for one in tried
+            if one.engine is not None
         ]
         engine = tried[0].engine
         assert engine is not None

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calibration.scenes.dataset import open_labelled_folder
 from models.spec import ModelSpec
-from pipeline.build.bundle import describe_bundle, write_bundle
+from pipeline.build.bundle import check_bundle, describe_bundle, write_bundle
 from pipeline.build.network import Candidate, choose
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
-from pipeline.engine.manifest import Engine, check_replaceable
+from pipeline.engine.manifest import Engine, Origin, check_replaceable
 from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.errors import BuildError
-from pipeline.evaluation.pictures import spread
+from pipeline.evaluation.pictures import open_pictures
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import FP16Graph, named, overflowing, to_fp16
@@ -122,8 +121,15 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
     precision = _precision(options.precision, compiler)
     name = engine_name(candidate, options, precision)
     targets = compiler.check_targets(options.targets, precision)
+    if options.data is not None:
+        open_pictures(options.data, candidate.spec.classes)  # refused now, not after the work
     with writable(options.output):
-        check_replaceable(options.output, name, compiler.suffixes, options.force)
+        origin = Origin(
+            candidate.weights.name, candidate.weights.sha256, candidate.spec.classes.names
+        )
+        check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
+        if options.bundle:
+            check_bundle(options.output, name, options.force, origin)
         graph = DeploymentGraph(candidate.network, candidate.spec.input)
         with build_folder(options.output) as scratch:
             job = Job(
@@ -180,12 +186,12 @@ def _exported(plan: _Plan) -> Path:
 
 
 def _road_frames(options: BuildOptions, spec: ModelSpec) -> list[Frames]:
-    """Return labelled frames where there are any, else drawn ones; (1, H, W, 3) each."""
+    """Return frames of the data where there are any, else drawn ones; (1, H, W, 3) each."""
     if options.data is None:
         size = (spec.input.width, spec.input.height)
         return [drawn_frame(*size, index) for index in PARITY_FRAMES]
-    samples = open_labelled_folder(options.data, spec.classes)
-    return [samples[index].image[None] for index in spread(range(len(samples)), TRIED_FRAMES)]
+    found = open_pictures(options.data, spec.classes, TRIED_FRAMES)
+    return [one.image[None] for one in found.pictures]
 
 
 def engine_name(candidate: Candidate, options: BuildOptions, precision: str) -> str:
@@ -193,7 +199,7 @@ def engine_name(candidate: Candidate, options: BuildOptions, precision: str) -> 
     suffix = candidate.suffix
     if options.batch != (1, 1, 1):
         suffix += f"-batch{options.batch[0]}to{options.batch[2]}"
-    return f"{candidate.spec.name}-{options.runtime}-{precision}{suffix}"
+    return f"{options.name or candidate.spec.name}-{options.runtime}-{precision}{suffix}"
 
 
 def _precision(asked: str | None, compiler: Compiler) -> str:

@@ -3,7 +3,7 @@
 An engine is tied to a TensorRT version, a GPU and an operating system. A bundle is not: it is one
 zip file, ``NAME.bundle.zip``, with the ONNX file that the compiler reads (Q/DQ pairs in it where it
 is INT8), the manifest as far as it is known before an engine is built, and the calibration table.
-``python -m pipeline build NAME.bundle.zip`` makes the engine.
+``roadseg build NAME.bundle.zip`` makes the engine.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from pipeline.engine.manifest import (
     Engine,
     LayerPrecisions,
     Manifest,
+    Origin,
     describe_file,
     read_verified,
 )
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, OutputError
 from pipeline.runtimes.compiler import Compiled
 
 SUFFIX = ".bundle.zip"
@@ -100,6 +101,27 @@ def write_bundle(engine: Engine, onnx: Path, folder: Path) -> Path:
             archive.write(table, _TABLE, zipfile.ZIP_DEFLATED)
         archive.writestr(_MANIFEST, json.dumps(portable.to_json(BUNDLE), indent=2) + "\n")
     return path
+
+
+def check_bundle(folder: Path, name: str, force: bool, origin: Origin) -> None:
+    """Refuse to replace a bundle of other weights or classes, unless ``force``.
+
+    Raises:
+        OutputError: one is there.
+    """
+    path = folder / f"{name}{SUFFIX}"
+    if force or not path.exists():
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            old = Origin.read(json.loads(archive.read(_MANIFEST)))
+    except (zipfile.BadZipFile, OSError, KeyError, ValueError):
+        old = None
+    if old is None or not origin.same_as(old):
+        raise OutputError(
+            f"{path} is of other weights or classes, or damaged; give the new bundle another name "
+            "with --name or another folder with --output, or replace the old one with --force"
+        )
 
 
 @contextmanager

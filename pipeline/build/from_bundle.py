@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import (
     Engine,
     Manifest,
+    Origin,
     check_name,
     check_replaceable,
     describe_file,
@@ -84,7 +87,8 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 "it is; build the network itself with that option"
             )
         with writable(options.output):
-            check_replaceable(options.output, name, compiler.suffixes, options.force)
+            origin = Origin.read(manifest.to_json())
+            check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
             with build_folder(options.output) as scratch:
                 job = Job(
                     onnx,
@@ -179,6 +183,14 @@ def _int8(manifest: Manifest) -> tuple[str, ...]:
     return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
 
 
+def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Return what is known of INT8, with what this build keeps out of it."""
+    if manifest.calibration is None or not high_precision:
+        return manifest.calibration
+    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
+    return {**manifest.calibration, "kept": kept}
+
+
 def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:
     result = compiled(job, compiler, progress)
     kept = {"high_precision": list(job.high_precision)} if job.high_precision else {}
@@ -194,13 +206,14 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         built_on=compiler.machine(),
         settings={**manifest.settings, **result.settings, **kept, "built_from": "a bundle"},
         warnings=result.warnings,
+        calibration=_calibration(manifest, job.high_precision),
     )
     engine = Engine(built, job.folder)
     reason = missing(compiler.runtime)
     if reason is not None:
         warning = f"built without running it ({reason}): its latency was not measured"
         return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
-    with open_session(engine) as session:
+    with open_session(engine, measuring=True) as session:
         progress("measuring latency", 0.9)
         size = (built.input.width, built.input.height)
         image, _ = SyntheticDrive(max(size[0], 64), max(size[1], 64)).frame(0)

@@ -29,7 +29,8 @@ class BuildOptions:
         foreign: an ONNX file with a network that is not of the registry, and what it means.
         targets: GPU architectures; empty for the runtime's default.
         output: folder for the engine.
-        force: replace files that are not ours.
+        name: of the engine's files, in place of the network's; None for that.
+        force: replace files that are not ours, or engines of other weights or classes.
         data: labelled folder on which to measure mIoU after the build.
         calibration: for ``int8``: table, folder of pictures or video; None for the registered
             table.
@@ -54,6 +55,7 @@ class BuildOptions:
     foreign: ForeignOptions | None = None
     targets: tuple[str, ...] = ()
     output: Path = Path("engines")
+    name: str | None = None
     force: bool = False
     data: Path | None = None
     calibration: Path | None = None

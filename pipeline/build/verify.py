@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.engine.manifest import Engine, Manifest
 from pipeline.errors import BuildError
 from pipeline.evaluation.accuracy import evaluate
 from pipeline.evaluation.latency import measure_latency
+from pipeline.evaluation.pictures import has_labels, open_pictures
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.tolerances import TOLERANCES
 from pipeline.progress import Progress
@@ -23,6 +25,8 @@ from pipeline.runtimes.session import Frames, Session
 
 #: Frames of the synthetic drive on which an engine is compared with PyTorch.
 PARITY_FRAMES = (0, 150, 300)
+#: Pictures without labels on which an engine is compared with PyTorch.
+AGREEMENT_FRAMES = 32
 
 _NOT_RUN = "built without running it ({}): latency and accuracy of the engine were not measured"
 
@@ -35,20 +39,35 @@ def measured(
     reason = missing(manifest.runtime)
     if reason is not None:
         return replace(manifest, warnings=(*manifest.warnings, _NOT_RUN.format(reason)))
-    with open_session(engine) as session:
+    with open_session(engine, measuring=True) as session:
         progress("comparing with PyTorch", 0.0)
         accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
         progress("measuring latency", 0.5)
         frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
         if options.data is not None and manifest.precision != "int8":
-            progress("measuring mIoU", 0.7)
-            samples = open_labelled_folder(options.data, manifest.classes)
-            scores = evaluate(session, samples, manifest.classes)
-            accuracy["miou"] = scores.miou
-            accuracy["frames"] = scores.frames
+            accuracy |= _on_data(session, graph, manifest, options.data, progress)
         progress("measured", 1.0)
     return replace(manifest, accuracy=accuracy, latency_ms=latency.to_json())
+
+
+def _on_data(
+    session: Session, graph: DeploymentGraph, manifest: Manifest, data: Path, progress: Progress
+) -> dict[str, object]:
+    """Measure mIoU on labelled pictures, or agreement with PyTorch on others."""
+    if has_labels(data):
+        progress("measuring mIoU", 0.7)
+        samples = open_labelled_folder(data, manifest.classes)
+        scores = evaluate(session, samples, manifest.classes)
+        return {"miou": scores.miou, "frames": scores.frames}
+    progress("comparing with PyTorch on the pictures", 0.7)
+    reference = EagerSession(graph)
+    found = open_pictures(data, manifest.classes, AGREEMENT_FRAMES)
+    same = [
+        float(np.mean(session.run(one.image[None]) == reference.run(one.image[None])))
+        for one in found.pictures
+    ]
+    return {"frames": len(same), "pixel_agreement": float(np.mean(same))}
 
 
 def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dict[str, object]:

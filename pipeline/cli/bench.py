@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 
-from pipeline.cli.outcome import Outcome, step_bar
+from pipeline.cli.outcome import Outcome, is_quiet, step_bar
 from pipeline.evaluation.layer_times import flame_chart, table
 from pipeline.evaluation.profile.bench import BenchOptions, BenchReport, bench
 from pipeline.runtimes.registry import open_engine
@@ -29,8 +29,8 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> Outcome:
         layers=options.layers or chart is not None,
         limit=not options.no_limit,
     )
-    engine, session = open_engine(options.engine, options.hint)
-    with session, step_bar(options.json) as progress:
+    engine, session = open_engine(options.engine, options.hint, measuring=True)
+    with session, step_bar(is_quiet(options)) as progress:
         report = bench(engine, session, wanted, progress)
     lines = report.lines()
     if options.layers:

@@ -6,7 +6,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import amount, batch, colour, layers, names, points, positive, size, sizes
+from pipeline.cli.values import (
+    amount,
+    batch,
+    colour,
+    engine_name,
+    layers,
+    names,
+    points,
+    positive,
+    size,
+    sizes,
+)
 from pipeline.runtimes.registry import COMPILERS
 
 #: Options that a bundle has decided already.
@@ -20,6 +31,7 @@ _OF_A_NETWORK = (
     "data",
     "max_miou_drop",
     "front_end",
+    "name",
 )
 #: Options of networks in ONNX files, and those that only our own have.
 _OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name", "threshold")
@@ -42,7 +54,8 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
         "--precision",
         choices=("fp32", "fp16", "bf16", "int8", "auto"),
         help="auto measures what this machine can run and keeps the fastest that is accurate "
-        "enough; default: the runtime's",
+        "enough; default: the fastest one whose accuracy is known, INT8 where weights and "
+        "calibration table are registered and this machine gains from it, else the runtime's",
     )
     parser.add_argument(
         "--runtime",
@@ -62,7 +75,17 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
     )
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument(
+        "--name",
+        type=engine_name,
+        metavar="NAME",
+        help="of the engine's files, before runtime and precision; default: the network's",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace files that are not ours, or an engine of other weights or classes",
+    )
     return parser
 
 
@@ -106,8 +129,8 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f"--{name}",
             type=colour,
-            metavar="B,G,R",
-            help="of the input, grey levels 0 to 255; default: ImageNet's",
+            metavar="R,G,B",
+            help="of the input, grey levels 0 to 255, in the order of --order; default: ImageNet's",
         )
     group.add_argument(
         "--order", choices=("rgb", "bgr"), help="channels that the network expects; default: rgb"
@@ -137,7 +160,10 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         help="road scenes for INT8; default: the table of the registered weights",
     )
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="labelled folder to measure mIoU on"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="labelled folder to measure mIoU on, or pictures alone to measure agreement on",
     )
     parser.add_argument(
         "--max-miou-drop",
@@ -177,8 +203,8 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--version-compatible",
         action="store_true",
-        help="the engine also runs on later versions of TensorRT; larger, and some fusions are "
-        "lost",
+        help="the engine also runs on later versions of TensorRT; larger, some fusions are lost, "
+        "and it brings code that whoever loads it runs (docs/tensorrt.md)",
     )
     group.add_argument(
         "--ampere-plus",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline.cli.outcome import Outcome, counted, percent
+from pipeline.cli.outcome import Outcome, counted, is_quiet, percent
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import RuntimeMissingError
 from pipeline.evaluation.compare import Comparison, check_same_classes, compare_sessions
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.pictures is not None:
         claim_folder(options.pictures)
     with _open(engines[0]) as a, _open(engines[1]) as b:
-        pictures = counted(data.pictures, "comparing", data.total, quiet=options.json)
+        pictures = counted(data.pictures, "comparing", data.total, quiet=is_quiet(options))
         keep = PICTURES if options.pictures is not None else 0
         comparison = compare_sessions(a, b, pictures, classes, keep=keep)
         sides = (a.capabilities, b.capabilities)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 def _open(engine: Engine) -> Session:
     try:
-        return open_session(engine)
+        return open_session(engine, measuring=True)
     except RuntimeMissingError as error:  # of two engines, say which
         raise RuntimeMissingError(f"{engine.path}: {error}") from error
 

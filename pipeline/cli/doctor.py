@@ -18,6 +18,7 @@ import cv2
 
 from pipeline.cli.outcome import Outcome
 from pipeline.errors import RuntimeMissingError
+from pipeline.runtimes.openvino.instructions import instructions
 from pipeline.runtimes.registry import COMPILERS, SESSIONS, missing, open_compiler
 from pipeline.stream.sources.devices import Camera, cameras, gstreamer_elements, has_gstreamer
 from pipeline.stream.sources.probe import hardware_decoder
@@ -77,7 +78,7 @@ def examine() -> Report:
     packages = {name: _version(name) for name in PACKAGES}
     runtimes = [_runtime(name) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
     video = _video()
-    advice = [*_advice(runtimes, gpus), *_camera_advice(video["cameras"])]
+    advice = [*_advice(runtimes, gpus), *gpu_install(gpus), *_camera_advice(video["cameras"])]
     return Report(_system(), gpus, packages, video, runtimes, advice)
 
 
@@ -89,20 +90,13 @@ def _system() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.1f} GiB",
         "python": sys.version.split()[0],
-        "instructions": " ".join(_instructions()) or "unknown",
+        "instructions": " ".join(instructions()) or "unknown",
     }
 
 
 def _cpu_name() -> str:
     match = re.search(r"model name\s*:\s*(.+)", _read("/proc/cpuinfo"))
     return match.group(1).strip() if match else platform.processor() or platform.machine()
-
-
-def _instructions() -> list[str]:
-    """Return those instruction sets that decide the speed of FP32, BF16, FP16 and INT8."""
-    flags = set(re.findall(r"[a-z0-9_]+", _read("/proc/cpuinfo")))
-    telling = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8")
-    return [name for name in (*telling, "amx_bf16", "asimddp", "fphp") if name in flags]
 
 
 def _read(path: str) -> str:
@@ -193,6 +187,31 @@ def _advice(runtimes: list[RuntimeReport], gpus: list[dict[str, str]]) -> list[s
             "still be built here for another machine (--runtime tensorrt-rtx --target sm89)"
         )
     return advice
+
+
+#: Extra of setup.cfg that has TensorRT for a GPU -> compute capabilities that it knows. Classic
+#: TensorRT knows those of desktop GPUs as well; the one for them needs no download from NVIDIA.
+_EXTRAS = {"rtx": ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"), "tensorrt": ("9.0", "10.0", "10.3")}
+
+
+def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
+    """Return the command that installs TensorRT for the GPU of this machine, in one line; or none.
+
+    Args:
+        gpus: as ``nvidia-smi`` or the device tree tells them.
+    """
+    if not gpus:
+        return []
+    name, capability = gpus[0]["name"], gpus[0].get("compute_capability", "")
+    if "jetson" in name.lower():
+        return [f"{name}: scripts/jetson/setup.sh installs what runs engines here"]
+    extra = next((key for key, known in _EXTRAS.items() if capability in known), "tensorrt")
+    if extra == "rtx" and re.search(r"\b(A100|A30|A800|L4|L40S?|T4)\b", name):
+        extra = "tensorrt"  # data-centre cards of those architectures
+    return [
+        f"{name}: scripts/install_pycuda.sh && .venv/bin/pip install -c constraints.txt -e "
+        f"'.[{extra}]' installs what runs engines here (docs/tensorrt.md)"
+    ]
 
 
 def _camera_advice(found: list[Camera]) -> list[str]:

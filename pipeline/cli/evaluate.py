@@ -11,7 +11,7 @@ from calibration.metrics.miou import Scores
 from calibration.scenes.dataset import open_labelled_folder
 from models.classes import ClassSet
 from models.registry import MODELS
-from pipeline.cli.outcome import Outcome, counted, percent
+from pipeline.cli.outcome import Outcome, counted, is_quiet, percent
 from pipeline.errors import EngineError
 from pipeline.evaluation.accuracy import evaluate, evaluate_in_detail
 from pipeline.runtimes.registry import open_engine
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> Outcome:
     detail = None
     with session:
         samples = open_labelled_folder(options.data, classes)
-        bar = counted(samples, "evaluating", len(samples), quiet=options.json)
+        bar = counted(samples, "evaluating", len(samples), quiet=is_quiet(options))
         if options.detail:
             scores, detail = evaluate_in_detail(session, bar, classes)
         else:
@@ -66,6 +66,8 @@ def _lines(scores: Scores, detail: Detail | None) -> list[str]:
     mean = "" if detail is None else f"  {percent(detail.boundary.mean):>11}"
     lines.append(f"{'mean':<14}{percent(scores.miou)}{mean}   over {scores.frames} frames")
     lines.append(f"{'pixel accuracy':<14}{percent(scores.pixel_accuracy)}")
+    if scores.unlabelled:
+        lines.append(f"warning: no labelled pixel of {', '.join(scores.unlabelled)}")
     if detail is not None:
         lines += _detail_lines(detail)
     return lines

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from pipeline.build.hooks import Hooks
 
 T = TypeVar("T")
 
@@ -19,11 +22,34 @@ class Outcome:
         document: for ``--json``.
         text: for people.
         problems: one line each; printed as errors, and the exit status is 1 if there are any.
+        status: exit status where there are none; not 0 for what a signal cut short.
     """
 
     document: dict[str, Any]
     text: str
     problems: tuple[str, ...] = ()
+    status: int = 0
+
+
+def is_quiet(options: argparse.Namespace) -> bool:
+    """Whether nothing but errors is to be told: to a program, or to nobody."""
+    return bool(options.json or options.quiet)
+
+
+def hooks_of(options: argparse.Namespace, before: Callable[[], None] = lambda: None) -> Hooks:
+    """Return what shows a build on standard error, unless the user wants it quiet.
+
+    Args:
+        options: of the command.
+        before: called before something is built.
+    """
+    quiet = is_quiet(options)
+
+    def say(line: str) -> None:
+        if not quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    return Hooks(say, lambda: step_bar(quiet), before)
 
 
 @contextmanager

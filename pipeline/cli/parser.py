@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import __version__
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
+from pipeline.cli.completion import PrintCompletion
+from pipeline.cli.config import document_of, with_config
+from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.values import add_engine, positive, rate, share, size
 
@@ -18,9 +23,43 @@ if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at r
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse a command line; wrong usage exits with status 2, as argparse does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline",
+    parser = make_parser()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        run = command_parser(parser, "run")
+        words = with_config(words, run)
+    options = parser.parse_args(words)
+    if options.command == "run" and options.print_config:
+        print(document_of(words, run))
+        parser.exit()
+    if options.command == "models":
+        _check_models(parser, options)
+    elif options.command == "build":
+        check_build(parser, options)
+    elif options.command == "run":
+        check_run(parser, options)
+    return options
+
+
+def command_parser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    [commands] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; ``docs/cli.md`` is made from it."""
+    parser: argparse.ArgumentParser = OneLineParser(
+        prog="roadseg",
         description="Build, check and run segmentation engines for road scenes.",
+    )
+    parser.add_argument("--version", action="version", version=f"roadseg {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        metavar="SHELL",
+        help="print what makes bash, zsh or tcsh complete this command",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
@@ -32,19 +71,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         _compare,
         _inspect,
         _train,
+        _convert_labels,
         _doctor,
     ):
         command = add(commands)
         command.add_argument("--json", action="store_true", help="end with one JSON object")
-        command.add_argument("--verbose", action="store_true", help="log what happens")
-    options = parser.parse_args(arguments)
-    if options.command == "models":
-        _check_models(parser, options)
-    elif options.command == "build":
-        check_build(parser, options)
-    elif options.command == "run":
-        check_run(parser, options)
-    return options
+        told = command.add_mutually_exclusive_group()
+        told.add_argument("--verbose", action="store_true", help="log what happens")
+        told.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
 
 
 def _models(commands: _Commands) -> argparse.ArgumentParser:
@@ -215,6 +250,35 @@ def _fine_tuning(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|VIDEO|TABLE.json",
         help="with --qat, their INT8 ranges; default: the registered table",
     )
+
+
+def _convert_labels(commands: _Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "convert-labels", help="labels of CamVid, Cityscapes, BDD100K, VOC in the layout of --data"
+    )
+    parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of label PNGs")
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        choices=("camvid", "cityscapes", "bdd100k", "voc", "binary"),
+        help="what they are: CamVid's 32 colours, Cityscapes' ids or colours, train ids (BDD100K), "
+        "VOC's palette, 0 and 255; default: found out",
+    )
+    parser.add_argument(
+        "--classes", type=Path, metavar="FILE", help="labels in the colours of this class file"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="their pictures, copied to images/"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets labels/NAME.png and classes.txt",
+    )
+    parser.add_argument("--force", action="store_true", help="replace labels of the same names")
+    return parser
 
 
 def _doctor(commands: _Commands) -> argparse.ArgumentParser:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.values import (
-    add_engine,
     add_hint,
     amount,
     count,
     duration,
     fourcc,
+    listed,
     port,
     positive,
+    share,
     size,
 )
 
@@ -35,21 +36,35 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
         help="segment videos, pictures, cameras or the synthetic drive",
         epilog=_SEVERAL,
     )
-    add_engine(parser)
+    parser.add_argument(
+        "engine",
+        metavar="ENGINE|NETWORK",
+        help="engine file or its manifest; or a network, see 'models', whose engine is built or, "
+        "where it is current, used again",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16", "int8"),
+        help="of a NETWORK; default: the fastest one whose accuracy is known",
+    )
     _sources(parser)
     _sinks(parser)
-    parser.add_argument(
-        "--smooth",
-        action="store_true",
-        help="steady classes over three frames: less flicker, less accurate where things move",
-    )
-    parser.add_argument(
-        "--fine-edges", action="store_true", help="draw outlines of classes without stairs"
-    )
+    _looks(parser)
     parser.add_argument(
         "--frames", type=positive, metavar="N", help="stop after N frames of each source"
     )
     add_hint(parser)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="take options from a file, as --print-config writes it; the command line wins",
+    )
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print these options as such a file and run nothing",
+    )
     parser.add_argument(
         "--rebuild",
         action="store_true",
@@ -67,6 +82,38 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     return parser
 
 
+def _looks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how results are drawn")
+    group.add_argument(
+        "--smooth",
+        action="store_true",
+        help="steady classes over three frames: less flicker, less accurate where things move",
+    )
+    group.add_argument(
+        "--fine-edges", action="store_true", help="draw outlines of classes without stairs"
+    )
+    group.add_argument(
+        "--opacity",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="of the class colours over the picture, 0 to 1; default: %(default)s",
+    )
+    group.add_argument("--no-legend", action="store_true", help="draw no class names and shares")
+    group.add_argument(
+        "--show",
+        type=listed,
+        metavar="Car,Pedestrian",
+        help="draw these classes alone; what is counted and written stays whole",
+    )
+    group.add_argument(
+        "--palette",
+        choices=("clear", "camvid", "cityscapes", "colourblind"),
+        help="colours of overlays and of the page; default: clear for CamVid's classes, else the "
+        "class file's own. Masks keep the published colours",
+    )
+
+
 def check_run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse options that mean nothing together."""
     if options.keep and not options.segment:
@@ -79,11 +126,24 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         required=True,
         action="append",
         metavar="0|PATH|DIR|URL|synthetic",
-        help="camera number or csi, video, picture, folder, stream (rtsp://, http://), - for raw "
-        "frames on standard input, or synthetic[:WxH]; may be repeated",
+        help="camera number or csi, video, picture, folder, stream (rtsp://, http://), "
+        "stdin:WxH@FPS for raw BGR frames on standard input, or synthetic[:WxH]; may be repeated",
     )
     parser.add_argument(
         "--realtime", action="store_true", help="play a file at its own rate, as if live"
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="begin a file again at its end, until a signal"
+    )
+    parser.add_argument(
+        "--every", type=positive, default=1, metavar="N", help="one of N frames of a file"
+    )
+    parser.add_argument(
+        "--start",
+        type=duration,
+        default=0.0,
+        metavar="T",
+        help="begin a video so late, such as 90s or 2m",
     )
     parser.add_argument(
         "--retries",
@@ -104,9 +164,10 @@ def _sinks(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH|window|http|none",
-        help="video (.mp4, .mkv), masks (a folder), statistics (.jsonl), a window, a page (http), "
-        "a network video (rtsp://, udp://), class maps for another process (socket:PATH), none; "
-        "may be repeated",
+        help="overlays as video (.mp4, .mkv), picture (.png, .jpg) or folder of pictures "
+        "(overlays:DIR); masks in colour (DIR or masks:DIR) or as class indices "
+        "(masks-index:DIR); statistics (.jsonl), a window, a page (http), a network video "
+        "(rtsp://, udp://), class maps for another process (socket:PATH), none; may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="replace files that are not ours")
     parser.add_argument(

@@ -20,7 +20,7 @@ from models.pretrained import describe_source
 from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
 from models.weights import TRAINED, registered_weights
-from pipeline.cli.outcome import Outcome, percent
+from pipeline.cli.outcome import Outcome, is_quiet, percent
 from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import OutputError, TrainingError
 from pipeline.train.fine_tuning import FineTuning
@@ -63,7 +63,7 @@ def _locked(folder: Path) -> WriteLock:
 
 def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
     recipe = _recipe(options, spec)
-    bar = sys.stderr.isatty() and not (options.json or options.verbose)
+    bar = sys.stderr.isatty() and not (is_quiet(options) or options.verbose)
     if not bar:  # without one, the rows of the log say how far the run is
         logging.getLogger("pipeline.train").setLevel(logging.INFO)
     if options.threads:
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
         tuning = FineTuning(options.weights, options.calibration) if options.qat else None
         trainer = train_model(spec.name, data, recipe, settings, options.resume, tuning)
     if not trainer.finished:
-        return _stopped(trainer)
+        return _stopped(trainer, stop.status)
     validation = load_validation_samples(data.val, spec)
     card = publish(spec, folder / "best.pt", validation, provenance, folder)
     if options.publish:
@@ -160,7 +160,7 @@ def _check_folder(folder: Path, options: argparse.Namespace) -> None:
         )
 
 
-def _stopped(trainer: Trainer) -> Outcome:
+def _stopped(trainer: Trainer, status: int) -> Outcome:
     checkpoint = trainer.settings.folder / "checkpoint.pt"
     document: dict[str, Any] = {
         "stopped": True,
@@ -172,7 +172,7 @@ def _stopped(trainer: Trainer) -> Outcome:
         f"stopped after step {trainer.step} of {trainer.recipe.steps}, saved in {checkpoint}; the "
         "same command with --resume goes on from there"
     )
-    return Outcome(document, text)
+    return Outcome(document, text, status=status)
 
 
 def _provenance(options: argparse.Namespace, recipe: Recipe) -> Provenance:

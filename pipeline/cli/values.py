@@ -42,15 +42,15 @@ def size(text: str) -> tuple[int, int]:
 
 
 def colour(text: str) -> tuple[float, float, float]:
-    """Read ``B,G,R``, three numbers; one number stands for all three."""
+    """Read three numbers, one per channel; one number stands for all three."""
     try:
         values = [float(part) for part in text.split(",")]
-        blue, green, red = values * 3 if len(values) == 1 else values
+        first, second, third = values * 3 if len(values) == 1 else values
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no colour, expected three grey levels B,G,R such as 104,117,123"
+            f"{text!r} is no colour, expected three grey levels such as 123.7,116.3,103.5"
         ) from None
-    return blue, green, red
+    return first, second, third
 
 
 def sizes(text: str) -> Sizes:
@@ -76,6 +76,23 @@ def names(text: str) -> tuple[str, ...]:
 def layers(text: str) -> tuple[str, ...]:
     """Read names of a network's layers, which may have capitals, with commas between them."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def engine_name(text: str) -> str:
+    """Read a name for files."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name for an engine, expected letters, digits, - and _"
+        )
+    return text
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Read names with commas between them, written as they are."""
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing, expected such as Car,Pedestrian")
+    return found
 
 
 def points(text: str) -> float:

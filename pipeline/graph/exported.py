@@ -13,11 +13,13 @@ import operator
 import warnings
 from collections.abc import Collection
 from functools import cached_property
+from typing import Any
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.utils import _fuse_conv_bn_
 
+from calibration.quantizer.arguments import argument
 from calibration.quantizer.placement import Placement, convolution_name, place
 from pipeline.graph.deployment import DeploymentGraph, example_frames
 
@@ -43,9 +45,10 @@ class ExportedGraph:
     def fingerprint(self) -> str:
         """SHA-256 over what ranges depend on: every convolution, every quantised tensor."""
         placement = self.placement()
+        # As they are given, defaults left out: tables of INT8 ranges carry this.
         lines = [
             f"{convolution_name(node)} {node.target} {[str(a) for a in node.args[3:]]} "
-            f"{tuple(node.args[1].meta['val'].shape)}"
+            f"{tuple(argument(node, 'weight').meta['val'].shape)}"
             for node in self.module.graph.nodes
             if convolution_name(node)
         ]
@@ -87,10 +90,14 @@ def _scale_and_shift(module: GraphModule) -> None:
     """
     graph = module.graph
     for norm in graph.find_nodes(op="call_function", target=_aten.batch_norm.default):
-        read = operator.attrgetter(*(str(value.target) for value in norm.args[1:5]))
-        weight, bias, mean, variance = read(module)
-        scale = weight / torch.sqrt(variance + norm.args[7])
-        result = norm.args[0]
+        mean, variance = (_held(module, norm, name) for name in ("running_mean", "running_var"))
+        weight, bias = (_held(module, norm, name) for name in ("weight", "bias"))
+        if mean is None or variance is None:
+            continue  # of the picture's own statistics: no constants to write down
+        deviation = torch.sqrt(variance + argument(norm, "eps"))
+        scale = (torch.ones_like(mean) if weight is None else weight) / deviation
+        bias = torch.zeros_like(mean) if bias is None else bias
+        result = argument(norm, "input")
         with graph.inserting_before(norm):
             for operation, constant in ((_aten.mul, scale), (_aten.add, bias - mean * scale)):
                 name = f"{norm.name}_{operation.__name__}"
@@ -100,3 +107,9 @@ def _scale_and_shift(module: GraphModule) -> None:
         norm.replace_all_uses_with(result)
         graph.erase_node(norm)
     module.recompile()
+
+
+def _held(module: GraphModule, node: Node, name: str) -> Any:
+    """Return the tensor of the module that an argument is, or None where it is left out."""
+    value = argument(node, name)
+    return None if value is None else operator.attrgetter(str(value.target))(module)

@@ -9,6 +9,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+from calibration.quantizer.arguments import argument
 from calibration.quantizer.half_scales import too_fine
 from calibration.quantizer.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, place
 from calibration.quantizer.quantizer import RoadQuantizer, observe_weights, set_ranges
@@ -87,7 +88,7 @@ def _name_weights(module: GraphModule, names: list[str | None]) -> None:
     The conversion folds them into attributes called ``_frozen_param0`` and so on.
     """
     for node, name in zip(_convolutions(module), names, strict=True):
-        weight = node.args[1]
+        weight = argument(node, "weight")
         while isinstance(weight, Node) and weight.op != "get_attr":
             weight = weight.all_input_nodes[0]
         assert isinstance(weight, Node)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calibration.table import CalibrationTable
 from pipeline.errors import AccuracyError
 from pipeline.evaluation.compare import Comparison
-from pipeline.quantization.sensitivity import Sensitivity
+
+if TYPE_CHECKING:  # needs torch, for which those who only ask for the budget need not wait
+    from pipeline.quantization.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from calibration.errors import DataError
 from calibration.frames import CalibrationFrames
+from calibration.quantizer.placement import Placement
 from calibration.table import CalibrationTable
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import has_labels, open_pictures, spread
@@ -22,8 +25,11 @@ from pipeline.quantization.sensitivity import Sensitivity, rank_layers
 from pipeline.quantization.tables import open_table
 from pipeline.runtimes.compile import assemble
 from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.openvino.instructions import cores
 from pipeline.runtimes.registry import open_compiler, session_class
 from pipeline.runtimes.session import Session
+
+log = logging.getLogger(__name__)
 
 #: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere. Graphs of other
 #: runtimes it computes as they are written, in FP32 between Q and DQ: its own INT8 is made for
@@ -110,17 +116,32 @@ def prepare(target: Target, request: Request, progress: Progress) -> Prepared:
 
         with _Evaluator(target, request, judged, progress) as evaluator:
             attempts = search(table, evaluator, request.budget, rank)
-        table = _with_evaluation(attempts[-1])
-    else:
+        table = _with_evaluation(attempts[-1], evaluator.device)
+    elif target.weights.sha256 is None or "judged" not in table.measured:
         warnings += (
             "accuracy was not measured: random weights, or neither --data nor pictures to "
             "calibrate with; what the table's frames gave stands under calibration",
         )
     graph = target.quantised(table, request.unsigned)
+    if (mostly := _mostly_not_int8(graph.placement)) is not None:
+        log.warning("%s", mostly)
+        warnings += (mostly,)
     return Prepared(graph, table, tuple(attempts), tuple(ranked), warnings)
 
 
-def _with_evaluation(accepted: Attempt) -> CalibrationTable:
+def _mostly_not_int8(placement: Placement) -> str | None:
+    """Say why most convolutions stay in floating point, where they do."""
+    kept = [one.reason for one in placement.convolutions if not one.int8]
+    if 2 * len(kept) <= len(placement.convolutions):
+        return None
+    [(reason, count)] = Counter(kept).most_common(1)
+    return (
+        f"only {len(placement.int8)} of {len(placement.convolutions)} convolutions can run in "
+        f"INT8; {count} do not because of this: {reason}"
+    )
+
+
+def _with_evaluation(accepted: Attempt, device: str) -> CalibrationTable:
     """Write into a table what it was worth, for those who build with it and have no frames."""
     comparison, table = accepted.comparison, accepted.table
     judged: dict[str, Any] = {
@@ -129,6 +150,8 @@ def _with_evaluation(accepted: Attempt) -> CalibrationTable:
     }
     if comparison.scores is not None:
         judged |= {"miou_fp32": comparison.scores[0].miou, "miou": comparison.scores[1].miou}
+    if comparison.speed is not None:
+        judged |= {"speedup": round(comparison.speed.speedup, 2), "processor": device}
     return replace(table, measured={**table.measured, "judged": judged})
 
 
@@ -181,16 +204,21 @@ class _Evaluator:
         self._progress = progress
         self._count = 0
 
-    def __enter__(self) -> Callable[[CalibrationTable], Comparison]:
+    def __enter__(self) -> _Evaluator:
         self._compiler = open_compiler(EVALUATION_RUNTIME)
         self._is_built = self._request.unsigned == self._compiler.unsigned
         self._truth = self._open(self._target.exported.graph, "fp32")
-        return self._compare
+        return self
+
+    @property
+    def device(self) -> str:
+        """What computes here, in words."""
+        return f"{self._truth.capabilities.device}, {cores()} cores"
 
     def __exit__(self, *_: object) -> None:
         self._truth.close()
 
-    def _compare(self, table: CalibrationTable) -> Comparison:
+    def __call__(self, table: CalibrationTable) -> Comparison:
         self._count += 1
         kept = len(table.high_precision)
         what = f"judging {table.method}" + (f", {kept} layers kept" if kept else "")

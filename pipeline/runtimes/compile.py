@@ -9,6 +9,7 @@ from typing import Any
 
 from models.spec import ModelSpec
 from models.weights import LoadedWeights
+from pipeline import __version__
 from pipeline.engine.manifest import Engine, Manifest, describe_file
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
@@ -60,6 +61,7 @@ def described(
         files=tuple(describe_file(file) for file in result.files),
         built_on=compiler.machine(),
         settings={
+            "roadseg": __version__,
             "torch": metadata.version("torch"),
             "resize": "bilinear, half-pixel centres",
             **result.settings,

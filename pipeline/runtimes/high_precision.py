@@ -14,6 +14,11 @@ def named_layers(asked: Collection[str], known: Collection[str]) -> tuple[str, .
     Raises:
         BuildError: a name that is none of ``known``, nor the beginning of one.
     """
+    if asked and not known:
+        raise BuildError(
+            f"--high-precision {','.join(asked)} was given, and nothing here runs in INT8; build "
+            "without that option"
+        )
     found: dict[str, None] = {}
     for name in asked:
         matches = [layer for layer in known if layer == name or layer.startswith(f"{name}.")]

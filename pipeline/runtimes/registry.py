@@ -5,6 +5,7 @@ Adding a runtime is one folder with a compiler and a session, and one line in ea
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -49,6 +50,22 @@ def open_compiler(runtime: str) -> Compiler:
     return compiler
 
 
+def require_builder(runtime: str) -> None:
+    """Look for the package that builds engines of ``runtime``, before anything slow is imported.
+
+    Raises:
+        RuntimeMissingError: unknown, or it is not installed.
+    """
+    if runtime not in COMPILERS:
+        open_compiler(runtime)
+    module, package = runtime.replace("-", "_"), COMPILERS[runtime][1]
+    if module not in sys.modules and find_spec(module) is None:
+        raise RuntimeMissingError(
+            f"--runtime {runtime} needs the package {package}, which is not installed here; "
+            "install it ('roadseg doctor' says how), or add --bundle to build the engine elsewhere"
+        )
+
+
 def can_build(runtime: str) -> bool:
     """Whether engines of ``runtime`` can be built here; a bundle can be made for all of them."""
     try:
@@ -56,6 +73,18 @@ def can_build(runtime: str) -> bool:
     except RuntimeMissingError:
         return False
     return True
+
+
+#: Runtimes on which INT8 was measured to be faster on some machines, with whether this is one.
+_INT8_PAYS = {"openvino": "pipeline.runtimes.openvino.instructions"}
+
+
+def why_int8_does_not_pay(runtime: str) -> str | None:
+    """Why INT8 is not known to be the fastest precision of ``runtime`` here; None where it is."""
+    if runtime not in _INT8_PAYS:
+        return f"its speed was not measured on {runtime} yet"
+    reason: str | None = import_module(_INT8_PAYS[runtime]).why_int8_does_not_pay()
+    return reason
 
 
 def default_front_end() -> str:
@@ -103,7 +132,7 @@ def session_class(runtime: str) -> Callable[..., Session]:
 
 
 def open_engine(
-    path: Path, hint: str = "latency", cache: Path | None = None
+    path: Path, hint: str = "latency", cache: Path | None = None, measuring: bool = False
 ) -> tuple[Engine, Session]:
     """Verify the engine at ``path`` and load it; the rest is as for :func:`open_session`.
 
@@ -112,11 +141,15 @@ def open_engine(
         RuntimeMissingError: this machine cannot run it.
     """
     engine = load_engine(path)
-    return engine, open_session(engine, hint, cache)
+    return engine, open_session(engine, hint, cache, measuring=measuring)
 
 
 def open_session(
-    engine: Engine, hint: str = "latency", cache: Path | None = None, threads: int = 0
+    engine: Engine,
+    hint: str = "latency",
+    cache: Path | None = None,
+    threads: int = 0,
+    measuring: bool = False,
 ) -> Session:
     """Load ``engine`` with the runtime that its manifest names.
 
@@ -126,21 +159,27 @@ def open_session(
             where the runtime can.
         cache: folder for what the runtime compiles of it, to start faster the next time.
         threads: of a runtime that computes on the processor, 0 for its choice.
+        measuring: times are taken: nothing may be compiled beside the runs.
     """
     kind = session_class(engine.manifest.runtime)
     if engine.manifest.runtime in COMPILED_AT_START:
         return kind(engine, threads, hint=hint, cache=cache)
-    return kind(engine)
+    return kind(engine, eager=measuring)
 
 
 def missing(runtime: str) -> str | None:
     """Why engines of ``runtime`` cannot run here, None where they can; nothing is loaded for it."""
     if runtime not in SESSIONS:
         return f"this version runs engines of {', '.join(SESSIONS)}"
-    needed = [runtime.replace("-", "_")]
+    needed = {runtime.replace("-", "_"): runtime.replace("-", "_")}
     if runtime.startswith("tensorrt"):
         if reason := why_no_gpu():
             return reason
-        needed.append("pycuda")
-    absent = [package for package in needed if find_spec(package) is None]
-    return f"the package {' and '.join(absent)} is not installed" if absent else None
+        needed["pipeline.runtimes.tensorrt.cuda.driver"] = "pycuda"
+    for module, package in needed.items():
+        # Imported, not looked for: what is there may still lack a library of the system.
+        try:
+            import_module(module)
+        except (ImportError, OSError) as error:
+            return f"the package {package} cannot be imported ({' '.join(str(error).split())})"
+    return None

@@ -177,6 +177,11 @@ class Channel:
         return self._capture.stopped
 
     @property
+    def _cut_short(self) -> bool:
+        has_end = self._options.frames is not None or not (self.source.live or self.source.endless)
+        return self.stopped and has_end
+
+    @property
     def dropped(self) -> int:
         """Frames captured and never shown, those under way not counted."""
         return self._captured.dropped + self.counter.missed
@@ -222,7 +227,9 @@ class Channel:
 
     def report(self) -> SourceReport:
         """Summarise this channel."""
-        return self.measured().report(self.source.name, self.source.live, self.source.health())
+        return self.measured().report(
+            self.source.name, self.source.live, self.source.health(), self._cut_short
+        )
 
     def _draw(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,11 +28,13 @@ class OverlayOptions:
         opacity: of the class colours over the picture, 0..1.
         legend: draw class names, colours and shares where the frame is large enough for them.
         fine_edges: enlarge each class by itself, so that outlines are smooth and not stairs.
+        hidden: indices of classes that are neither coloured nor in the legend.
     """
 
     opacity: float = 0.5
     legend: bool = True
     fine_edges: bool = False
+    hidden: frozenset[int] = frozenset()
 
 
 class Palette:
@@ -92,6 +95,9 @@ class Overlay:
         self._classes = classes
         self._options = options or OverlayOptions()
         self._palette = Palette(classes)
+        #: 255 for classes over which the picture stays as it is.
+        self._covered = np.zeros(256, np.uint8)
+        self._covered[list(self._options.hidden)] = 255
         self._enlarged: cv2.typing.MatLike | None = None
         self._legend: _Legend | None = None
         self._legend_for: tuple[int, int] | None = None
@@ -99,7 +105,7 @@ class Overlay:
     @property
     def tint(self) -> Tint | None:
         """What a session has to blend for pictures like these; None where only this can do it."""
-        if self._options.fine_edges:
+        if self._options.fine_edges or self._options.hidden:
             return None
         return Tint(bytes(self._palette), self._options.opacity)
 
@@ -112,7 +118,7 @@ class Overlay:
             image: (H, W, 3) uint8 BGR; left as it is.
             classes: (h, w) uint8 class indices, of any size.
             shares: (classes,) share per class, 0..1.
-            status: text for the top left corner, in ASCII.
+            status: text for the top left corner, in ASCII; empty for none.
 
         Returns:
             A new (H, W, 3) uint8 BGR picture.
@@ -121,6 +127,11 @@ class Overlay:
         opacity = self._options.opacity
         coloured = self._coloured(classes, (width, height))
         blended = cv2.addWeighted(image, 1 - opacity, coloured, opacity, 0)
+        if self._options.hidden:
+            covered = cv2.resize(
+                cv2.LUT(classes, self._covered), (width, height), interpolation=cv2.INTER_NEAREST
+            )
+            cv2.copyTo(image, covered, blended)
         return self.finish(np.asarray(blended, dtype=np.uint8), shares, status)
 
     def finish(self, drawn: Image, shares: NDArray[np.float64], status: str) -> Image:
@@ -149,27 +160,43 @@ class Overlay:
     def _fitting_legend(self, width: int, height: int) -> _Legend | None:
         if not self._options.legend:
             return None
-        legend = _Legend(self._classes, self._palette, _text_scale(width, height))
-        fits = legend.height <= 0.8 * height and legend.width <= 0.4 * width
+        shown = [index for index in range(len(self._classes)) if index not in self._options.hidden]
+        if not shown:
+            return None
+        legend = _Legend(self._classes, self._palette, shown, _text_scale(width, height))
+        fits = legend.bottom <= 0.8 * height and legend.width <= 0.4 * width
         return legend if fits else None
 
 
 class _Legend:
-    """Panel in the lower left corner: swatch, name and a bar for the share of each class."""
+    """Panel in the upper left corner: swatch, name and a bar for the share of each class.
 
-    def __init__(self, classes: ClassSet, palette: Palette, scale: float) -> None:
+    There it covers sky and houses, and never the road ahead. It stands below the line of status.
+
+    Attributes:
+        width: of the panel.
+        bottom: row of the frame at which it ends.
+    """
+
+    def __init__(
+        self, classes: ClassSet, palette: Palette, shown: Sequence[int], scale: float
+    ) -> None:
         self._palette = palette
+        self._shown = tuple(shown)
         self._unit = unit = max(2, round(8 * scale))
         self._row = round(2.75 * unit)
-        sizes = [cv2.getTextSize(name, _FONT, 0.5 * scale, 1)[0] for name in classes.names]
+        sizes = [cv2.getTextSize(classes.names[index], _FONT, 0.5 * scale, 1)[0] for index in shown]
         text_width = max(width for width, _ in sizes)
         self._bar_left = 4 * unit + text_width + unit
         self._bar_width = 7 * unit
         self.width = self._bar_left + self._bar_width + 2 * unit
-        self.height = self._row * len(classes) + 2 * unit
-        self._panel = np.full((self.height, self.width, 3), _PANEL, np.uint8)
-        for index, name in enumerate(classes.names):
-            top = self._top(index)
+        self._height = self._row * len(shown) + 2 * unit
+        # The strip of status: its text, with a unit around it and one above.
+        self._upper = cv2.getTextSize("0", _FONT, 0.6 * scale, 1)[0][1] + 4 * unit
+        self.bottom = self._upper + self._height
+        self._panel = np.full((self._height, self.width, 3), _PANEL, np.uint8)
+        for place, index in enumerate(shown):
+            name, top = classes.names[index], self._top(place)
             side = round(1.75 * unit)
             box = (unit, top, side, side)
             cv2.rectangle(self._panel, box, palette[index], cv2.FILLED)
@@ -190,32 +217,33 @@ class _Legend:
         drawn = (self._panel != _PANEL).any(axis=2)
         self._drawn = drawn.astype(np.uint8)
 
-    def _top(self, index: int) -> int:
-        return self._unit + self._row * index + round(0.5 * self._unit)
+    def _top(self, place: int) -> int:
+        return self._unit + self._row * place + round(0.5 * self._unit)
 
     def draw(self, image: Image, shares: NDArray[np.float64]) -> None:
         """Blend the panel into ``image`` and fill the bars; shares over a half fill a bar."""
         left = self._unit
-        top = image.shape[0] - self.height - self._unit
-        corner = image[top : top + self.height, left : left + self.width]
+        corner = image[self._upper : self.bottom, left : left + self.width]
         _darken(corner)
         cv2.copyTo(self._panel, self._drawn, corner)
         side = round(1.75 * self._unit)
-        for index, share in enumerate(shares.tolist()):
+        for place, index in enumerate(self._shown):
             # The square root keeps poles and people visible beside the road.
-            length = round(self._bar_width * min(1.0, share / 0.5) ** 0.5)
+            length = round(self._bar_width * min(1.0, float(shares[index]) / 0.5) ** 0.5)
             if length:
-                place = (
+                box = (
                     self._bar_left,
-                    self._top(index) + self._unit // 2,
+                    self._top(place) + self._unit // 2,
                     length,
                     max(1, side - self._unit),
                 )
-                cv2.rectangle(corner, place, self._palette[index], cv2.FILLED)
+                cv2.rectangle(corner, box, self._palette[index], cv2.FILLED)
 
 
 def _draw_status(image: Image, status: str) -> None:
     """Draw one line of text on a dark strip in the top left corner, where the frame has room."""
+    if not status:
+        return
     height, width = image.shape[:2]
     scale = _text_scale(width, height)
     unit = max(2, round(8 * scale))

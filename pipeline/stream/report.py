@@ -12,12 +12,13 @@ from pipeline.stream.timing import Rate, StageTimes, Summary, Times
 
 @dataclass(frozen=True)
 class SinkReport:
-    """One sink: its kind, what it left (None: nothing), frames it took, frames it dropped."""
+    """One sink: its kind, what it left (None: nothing), frames it took and dropped, its end."""
 
     sink: str
     output: str | None
     frames: int
     dropped: int
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class SourceReport(Figures):
         source: its name.
         live: the newest frame won; otherwise nothing was lost.
         gaps, reconnects, lost_seconds: as in ``SourceHealth``.
+        cut_short: stopped before its end, or before as many frames as were asked for.
     """
 
     source: str
@@ -66,6 +68,7 @@ class SourceReport(Figures):
     gaps: int
     reconnects: int
     lost_seconds: float
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ class StreamReport(Figures):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Paths that hold at least one result."""
-        return tuple(sink.output for sink in self.sinks if sink.output and sink.frames)
+        """Paths that hold at least one result, of sinks that finished them."""
+        finished = (sink for sink in self.sinks if not sink.failed and sink.frames)
+        return tuple(sink.output for sink in finished if sink.output)
 
     def to_json(self) -> dict[str, Any]:
         """All fields and ``outputs``, ready for ``json.dumps``."""
@@ -156,7 +160,9 @@ class Measured:
             "problems": self.problems,
         }
 
-    def report(self, source: str, live: bool, health: SourceHealth) -> SourceReport:
+    def report(
+        self, source: str, live: bool, health: SourceHealth, cut_short: bool
+    ) -> SourceReport:
         """Summarise one source."""
         return SourceReport(
             **self.figures(),
@@ -165,6 +171,7 @@ class Measured:
             gaps=health.gaps,
             reconnects=health.reconnects,
             lost_seconds=round(health.lost_seconds, 3),
+            cut_short=cut_short,
         )
 
 

@@ -99,7 +99,8 @@ class SinkWorker:
         """What it did, in numbers."""
         # What was given up may hang to this day, and is nowhere.
         output = str(self.sink.left) if self.sink.left and self.sink.written else None
-        return SinkReport(self.stage, output, self.sink.written, self.dropped)
+        failed = self.error is not None
+        return SinkReport(self.stage, output, self.sink.written, self.dropped, failed)
 
     def _write(self, result: Result, counter: FrameCounter) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -15,6 +15,9 @@ _WIDTH, _HEIGHT = 720, 460
 _LEFT, _RIGHT = 60, 700
 #: Points of a curve that can be told apart; longer ones are averaged to as many.
 _POINTS = 240
+
+#: Of the runs that are drawn together, in turn.
+_COLOURS = ("#1f5fa8", "#b3541e", "#2e7d32", "#7b1fa2", "#c2185b", "#00838f", "#6d4c41", "#616161")
 
 Points = Sequence[tuple[float, float]]
 
@@ -54,20 +57,55 @@ def draw_curves(title: str, rows: Sequence[Row]) -> str:
     mious = sorted({row["step"]: 100 * row["miou"] for row in rows if "miou" in row}.items())
     last_step = max([1, *(step for step, _ in (*losses, *mious))])
     parts = [
+        *_page(title),
+        *_chart("loss", 50, 220, last_step, _averaged(losses), "#1f5fa8"),
+        *_chart("val mIoU, %", 265, 420, last_step, mious, "#b3541e"),
+        *_steps(last_step),
+    ]
+    if mious:
+        parts.append(_best(_panel(265, 420, last_step, mious), mious))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def draw_comparison(title: str, runs: Mapping[str, Points]) -> str:
+    """Return an SVG of 720x460 with the val mIoU of several runs.
+
+    Args:
+        title: a line above the curves.
+        runs: (step, mIoU in percent) of each by name; those without points are left out.
+    """
+    drawn = {name: sorted(points) for name, points in runs.items() if points}
+    points = [point for run in drawn.values() for point in run]
+    last_step = max([1, *(step for step, _ in points)])
+    parts = [*_page(title), _text(_LEFT, 42, "val mIoU, %")]
+    if not drawn:
+        return "\n".join([*parts, "</svg>"]) + "\n"
+    panel = _panel(50, 420, last_step, points)
+    parts += _grid(panel)
+    for number, (name, run) in enumerate(drawn.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        parts += _curve(panel, run, colour)
+        place = panel.bottom - 12 - 16 * (len(drawn) - 1 - number)
+        parts.append(_text(_RIGHT - 8, place, name, "end", colour=colour))
+    return "\n".join([*parts, *_steps(last_step), "</svg>"]) + "\n"
+
+
+def _page(title: str) -> list[str]:
+    return [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         _text(_LEFT, 24, title, size=15),
-        *_chart("loss", 50, 220, last_step, _averaged(losses), "#1f5fa8"),
-        *_chart("val mIoU, %", 265, 420, last_step, mious, "#b3541e"),
     ]
+
+
+def _steps(last_step: float) -> list[str]:
+    """Label the axis that all panels share."""
+    parts = []
     for step in _ticks(0, last_step):
         x, _ = _Panel(265, 420, last_step, 0, 1).place((step, 0))
         parts.append(_text(x, 437, f"{step:g}", anchor="middle"))
-    parts.append(_text((_LEFT + _RIGHT) / 2, 454, "step", anchor="middle"))
-    if mious:
-        parts.append(_best(_panel(265, 420, last_step, mious), mious))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return [*parts, _text((_LEFT + _RIGHT) / 2, 454, "step", anchor="middle")]
 
 
 def _chart(
@@ -77,15 +115,24 @@ def _chart(
     if not points:
         return [*parts, _text((_LEFT + _RIGHT) / 2, (top + bottom) / 2, "none yet", "middle")]
     panel = _panel(top, bottom, last_step, points)
+    return [*parts, *_grid(panel), *_curve(panel, points, colour)]
+
+
+def _grid(panel: _Panel) -> list[str]:
+    parts = []
     for value in _ticks(panel.low, panel.high):
         _, y = panel.place((0, value))
         parts.append(
             f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>'
         )
         parts.append(_text(_LEFT - 8, y + 4, f"{value:g}", anchor="end"))
+    return parts
+
+
+def _curve(panel: _Panel, points: Points, colour: str) -> list[str]:
     places = [panel.place(point) for point in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
+    parts = [f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"/>']
     if len(places) <= _POINTS // 4:
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
     return parts

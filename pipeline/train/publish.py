@@ -88,6 +88,7 @@ def publish(
         "val": {"miou": after.miou, "pixel_accuracy": after.pixel_accuracy, "iou": after.iou},
         "val_detail": detail.to_json(),
         "val_miou_before_coding": before.miou,
+        "validations": [[row["step"], row["miou"]] for row in rows if "miou" in row],
         "curves": curves.name,
         "data": provenance.data,
         "pretrained": provenance.pretrained,
@@ -101,8 +102,13 @@ def publish(
         "notes": provenance.notes,
         "licence": provenance.terms,
     }
+    return _write_card(folder / f"{spec.name}.json", card)
+
+
+def _write_card(path: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """Write a card and return it as it reads back."""
     text = json.dumps(card, indent=2)
-    with atomic_path(folder / f"{spec.name}.json") as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     read_back: dict[str, Any] = json.loads(text)
     return read_back

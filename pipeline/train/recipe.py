@@ -96,24 +96,69 @@ _LITE_DENSE = replace(
 #: ImageNet's weights and without a teacher. Few weights at output stride 8, trained for long.
 _COMPARED = replace(_LITE, steps=5000, batch=4, encoder_rate=0.4, validate_every=500)
 
+#: 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
+#: pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
+_V3PLUS = replace(
+    _LITE,
+    steps=4500,
+    batch=4,
+    crop=(360, 480),
+    scale=(0.75, 1.75),
+    encoder_rate=0.4,
+    validate_every=600,
+)
+
+#: From random weights, as in the paper: its pictures per step, its crops and its rate. Dropout and
+#: few weights let it run long; on a CPU what a step costs bounds it.
+_DENSENET = Recipe(
+    steps=5000,
+    batch=3,
+    crop=(224, 224),
+    rate=1e-3,
+    class_power=0.5,
+    ema=0.99,
+    validate_every=500,
+)
+
+#: SegNet's small forms, which a CPU trains on many pictures per step.
+_SEGNET_SMALL = Recipe(
+    steps=2300,
+    batch=8,
+    crop=(240, 320),
+    scale=(0.6, 1.4),
+    rate=2e-3,
+    warmup=60,
+    encoder_rate=0.5,
+    ema=0.99,
+    synthetic=0.12,
+    validate_every=200,
+)
+
+#: One row per network of the registry.
 RECIPES = {
-    "deeplab_v2_lite": _COMPARED,
     "fcn8s_lite": _COMPARED,
+    "unet_lite": _COMPARED,
+    "deeplab_v1_lite": _COMPARED,
+    "dilatednet_lite": _COMPARED,
+    "deeplab_v2_lite": _COMPARED,
+    "pspnet_cut5": _COMPARED,
+    "deeplab_v3_cut5": _COMPARED,
+    "deconvnet_lite": _COMPARED,  # from the encoder of segnet_lite, a quarter of VGG16 too
     "deeplab_v3_lite": _LITE_DENSE,
-    # 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
-    # pictures that it sees in use it stopped at 76.5 (docs/experiments.md).
-    "deeplab_v3plus_lite": replace(
-        _LITE,
-        steps=4500,
-        batch=4,
-        crop=(360, 480),
-        scale=(0.75, 1.75),
-        encoder_rate=0.4,
-        validate_every=600,
-    ),
+    "deeplab_v3plus_lite": _V3PLUS,
+    "deeplab_v3plus_lite2": _V3PLUS,
+    # From the release's Cityscapes weights, which are good from the start.
+    "ddrnet23_slim": replace(_COMPARED, crop=(360, 480)),
+    "fc_densenet56": _DENSENET,
+    "fc_densenet67": _DENSENET,
+    "fc_densenet103": _DENSENET,
     "pspnet_lite": _LITE_DENSE,
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
+    "deeplab_v2_resnet101": replace(_PSPNET, auxiliary=0.0),
+    "deeplab_v3_resnet50": replace(_PSPNET, auxiliary=0.0),
+    "deeplab_v3_resnet101": replace(_PSPNET, auxiliary=0.0),
+    "deconvnet": _VGG,
     "deeplab_v1": _PLAIN_VGG,
     "deeplab_v2_vgg16": _PLAIN_VGG,
     "dilatednet_frontend": _PLAIN_VGG,
@@ -124,18 +169,8 @@ RECIPES = {
     "fcn8s": _PLAIN_VGG,
     "segnet": _VGG,
     "unet": _PLAIN_VGG,
-    "segnet_lite": Recipe(
-        steps=2300,
-        batch=8,
-        crop=(240, 320),
-        scale=(0.6, 1.4),
-        rate=2e-3,
-        warmup=60,
-        encoder_rate=0.5,
-        ema=0.99,
-        synthetic=0.12,
-        validate_every=200,
-    ),
+    "segnet_lite": _SEGNET_SMALL,
+    "segnet_basic": replace(_SEGNET_SMALL, encoder_rate=1.0),  # from random weights
 }
 
 #: Of a whole training: rate and length when weights that are good already are trained further.

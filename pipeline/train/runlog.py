@@ -11,6 +11,20 @@ from models.atomic import atomic_path
 Row = dict[str, Any]
 
 
+def in_words(row: Row) -> str:
+    """Write a row for a person who follows the run."""
+    words = [f"step {row['step']}", f"{row['seconds']:.0f} s"]
+    if "loss" in row:
+        words.append(f"loss {row['loss']:.3f}")
+    if row.get("miou") is not None:
+        words.append(f"val mIoU {100 * row['miou']:.1f}")
+    if "pixel_accuracy" in row:
+        words.append(f"pixel accuracy {100 * row['pixel_accuracy']:.1f}")
+    if "rate" in row:
+        words.append(f"rate {row['rate']:.1e}")
+    return ", ".join(words)
+
+
 class RunLog:
     """Rows with ``step``, ``seconds`` and either ``loss`` or ``miou`` of a validation.
 

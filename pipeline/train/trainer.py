@@ -38,7 +38,7 @@ from pipeline.train.loss import SegmentationLoss
 from pipeline.train.optimiser import parameter_groups, rate_at
 from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe
-from pipeline.train.runlog import RunLog
+from pipeline.train.runlog import RunLog, in_words
 from pipeline.train.validate import predictions
 
 log = logging.getLogger(__name__)
@@ -291,4 +291,4 @@ class Trainer:
         row = {"step": self.step, "seconds": round(self.seconds, 1), **values}
         row["rate"] = self.optimizer.param_groups[-1]["lr"]
         self.log.append(row)
-        log.info("%s", row)
+        log.info("%s", in_words(row))

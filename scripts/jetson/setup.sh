@@ -42,12 +42,14 @@ grep -vE '^(numpy|opencv-python|openvino)==' "$root/constraints.txt" >"$pins"
 printf 'numpy<2\n' >>"$pins"
 export PATH=$cuda/bin:$PATH CUDA_ROOT=$cuda
 "$venv/bin/python" -m pip install --disable-pip-version-check --constraint "$pins" \
-    av numpy tqdm prometheus-client starlette uvicorn websockets
+    av numpy pyyaml shtab tqdm prometheus-client starlette uvicorn websockets
 # Against the NumPy that is there, not one that pip would fetch for the build.
-"$venv/bin/python" -m pip install --disable-pip-version-check setuptools wheel
+"$venv/bin/python" -m pip install --disable-pip-version-check 'setuptools>=77' wheel
 "$venv/bin/python" -m pip install --disable-pip-version-check --constraint "$pins" \
     --no-build-isolation pycuda
+# The command roadseg; what it depends on is there.
+"$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation \
+    --editable "$root"
 "$venv/bin/python" -c 'import cv2, numpy, pycuda.driver, tensorrt' ||
     fail "the environment is there, but something in it does not load; its message is above"
-cd "$root"
-"$venv/bin/python" -m pipeline doctor
+exec "$venv/bin/roadseg" doctor

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from calibration.metrics.boundary import TOLERANCE
 from calibration.metrics.regions import SIZE_BINS
-from calibration.table import load_table
 from models.classes import CAMVID
 from models.registry import MODELS
 from models.spec import InputSpec, ModelSpec
-from models.weights import registered_table, registered_weights, weights_card
+from models.weights import registered_weights, weights_card
 from pipeline.cli.tables import markdown_table
+from scripts.pages import ideas
+from scripts.pages.card_figures import Card, beside, int8_miou, percent
 
 #: Where the page stands.
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
@@ -76,9 +76,14 @@ CamVid (Brostow et al. 2009) is for research only, and so are weights trained on
 """
 
 
+def all_cards() -> dict[str, Card]:
+    """Cards of the registered networks that have one, in the registry's order."""
+    return {name: card for name in MODELS if (card := weights_card(name)) is not None}
+
+
 def page() -> str:
     """Write the page."""
-    cards = {name: card for name in MODELS if (card := weights_card(name)) is not None}
+    cards = all_cards()
     parts = [
         _HEAD,
         markdown_table(
@@ -90,11 +95,12 @@ def page() -> str:
             ("network", "idea", "encoder", "steps", "mIoU", "boundary F1", *SIZE_BINS, "flips"),
             (_detail_row(MODELS[name], card, cards[REFERENCE]) for name, card in cards.items()),
         ),
+        *ideas.section(cards),
         _CLASSES,
         markdown_table(
             ("network", *CAMVID.names),
             (
-                (f"`{name}`", *(_percent(card["val"]["iou"][of]) for of in CAMVID.names))
+                (f"`{name}`", *(percent(card["val"]["iou"][of]) for of in CAMVID.names))
                 for name, card in cards.items()
             ),
         ),
@@ -103,11 +109,11 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _row(spec: ModelSpec, card: dict[str, Any] | None) -> tuple[str, ...]:
+def _row(spec: ModelSpec, card: Card | None) -> tuple[str, ...]:
     known = (
         f"`{spec.name}`",
         f"{spec.figures.parameters / 1e6:.2f} M",
-        _percent(spec.paper.camvid_test_miou),
+        percent(spec.paper.camvid_test_miou),
     )
     if card is None:
         return (*known, "", "", "", "")
@@ -119,44 +125,25 @@ def _row(spec: ModelSpec, card: dict[str, Any] | None) -> tuple[str, ...]:
         command = card["command"]
     return (
         *known,
-        _percent(card["val"]["miou"]),
-        _percent(_int8_miou(spec.name)),
+        percent(card["val"]["miou"]),
+        percent(int8_miou(spec.name)),
         ", ".join(links),
         f"`{command}`",
     )
 
 
-def _int8_miou(name: str) -> float | None:
-    """What the registered calibration table was judged to give; None without one."""
-    path = registered_table(name)
-    return load_table(path).measured["judged"]["miou"] if path.exists() else None
-
-
-def _detail_row(
-    spec: ModelSpec, card: dict[str, Any], reference: dict[str, Any]
-) -> tuple[str, ...]:
+def _detail_row(spec: ModelSpec, card: Card, reference: Card) -> tuple[str, ...]:
     further = str(card["pretrained"]).startswith("trained weights")
     donor = re.match(r"the encoder of trained weights (\w+)\.", str(card["pretrained"]))
     encoder = spec.encoder if card["pretrained"] and spec.encoder else "random"
-    shares = [_percent(share) for share in _detail(card)]
-    if spec.name != REFERENCE:
-        pairs = zip(_detail(card), _detail(reference), strict=True)
-        shares = [f"{_percent(own)} ({100 * (own - theirs):+.1f})" for own, theirs in pairs]
     return (
         f"`{spec.name}`",
         spec.paper.idea,
         f"{encoder} of `{donor[1]}`" if donor else encoder,
         f"{card['step']}{' more' if further else ''}",
-        *shares,
+        *beside(card, None if spec.name == REFERENCE else reference),
         f"{100 * card['val_detail']['flip_share']:.2f}",
     )
-
-
-def _detail(card: dict[str, Any]) -> list[float]:
-    """MIoU, boundary F1 and recall by size of a card."""
-    detail = card["val_detail"]
-    recalls = (detail["recall_by_size"][size]["recall"] for size in SIZE_BINS)
-    return [card["val"]["miou"], detail["boundary_f1"], *recalls]
 
 
 def _bins() -> str:
@@ -167,9 +154,7 @@ def _bins() -> str:
     return ", ".join([*named, f"{largest} above"])
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
-
-
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    if ideas.section(all_cards()):
+        ideas.PICTURE.write_text(ideas.picture(all_cards()), encoding="utf-8")

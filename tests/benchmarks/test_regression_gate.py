@@ -100,7 +100,8 @@ class Catalogue:
 CONFTEST = """
 from benchmarks.regression.plugin import (
     add_options as pytest_addoption,
-    pytest_benchmark_update_json, pytest_configure, pytest_terminal_summary,
+    pytest_benchmark_update_json, pytest_collection_modifyitems, pytest_configure,
+    pytest_terminal_summary,
 )
 """
 USUAL = {
@@ -249,7 +250,14 @@ def test_what_is_new_or_better_passes_and_is_named(checkout: Checkout) -> None:
 
 def test_only_what_is_asked_for_is_measured(checkout: Checkout) -> None:
     checkout.commit(changed("times", "draw", 0.004))
-    assert checkout.gate("--only", "net").returncode == 0
+    done = checkout.gate("--only", "net latency")
+    assert done.returncode == 0
+    assert "2 passed in" in done.stdout  # nothing is missing, either
+    nothing = checkout.gate("--only", "segnot")
+    assert nothing.returncode != 0
+    assert "--only segnot: nothing has that in its name; there are net latency, draw" in (
+        nothing.stdout + nothing.stderr
+    )
     assert checkout.gate("--only", "draw", "--only", "mIoU").returncode == 1
 
 

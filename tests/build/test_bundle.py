@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from quiet_progress import quiet
 
+from pipeline.build import from_bundle
 from pipeline.build.build import build, build_bundle
 from pipeline.build.bundle import bundle_of, open_bundle
-from pipeline.build.from_bundle import RebuildOptions, rebuild
+from pipeline.build.from_bundle import RebuildOptions, rebuild, rebuild_engine
 from pipeline.build.options import BuildOptions
 from pipeline.cli import main
 from pipeline.engine.manifest import load_engine
 from pipeline.errors import BuildError, EngineError
+from pipeline.runtimes.compiler import BuilderSettings
 from pipeline.runtimes.registry import can_build
 
 SMALL = BuildOptions("segnet_lite", runtime="tensorrt", precision="fp16", size=(96, 64))
@@ -176,6 +178,34 @@ def test_an_engine_that_cannot_be_loaded_is_built_again_from_its_bundle(
     again = load_engine(engine.path).manifest
     assert again.files[1] == engine.manifest.files[1]  # OpenVINO numbers constants in the other
     assert again.layers == engine.manifest.layers
+
+
+def test_building_again_keeps_what_was_asked_for(copied: Path, tmp_path: Path) -> None:
+    """So that a small Jetson does not run out of memory in the service."""
+    sizes = ((64, 64), (320, 240), (640, 480))
+    builder = BuilderSettings(workspace=64_000_000)
+    asked = RebuildOptions("tensorrt-rtx", ("sm86", "sm89"), sizes, tmp_path / "out", True, builder)
+    first = rebuild(copied, asked, quiet)
+    assert first.manifest.frames["sizes"] == [list(size) for size in sizes]
+    assert (first.manifest.frames["smallest"], first.manifest.frames["largest"]) == (64, 640)
+    first.path.write_bytes(b"cut")
+    again = rebuild_engine(first.path, quiet).manifest
+    assert again == replace(first.manifest, files=again.files)
+    assert again.settings["workspace"] == 64_000_000
+    assert again.targets == ("sm86", "sm89")
+
+
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [(None, ("sm86",)), ("sm86", ("sm86",)), ("sm120", ()), ("sm75", ("sm75",))],
+)
+def test_on_another_gpu_it_is_built_for_that_one(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, here: str | None, expected: tuple[str, ...]
+) -> None:
+    with open_bundle(bundle) as (manifest, _, _):
+        old = replace(manifest, runtime="tensorrt-rtx", targets=("sm86",))
+    monkeypatch.setattr(from_bundle, "_architecture", lambda: here)
+    assert from_bundle._as_asked(RebuildOptions(), old).targets == expected
 
 
 def test_without_a_bundle_rebuilding_says_what_is_missing(

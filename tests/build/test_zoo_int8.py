@@ -16,7 +16,7 @@ import pytest
 import tensorrt_rtx as trt
 import torch
 from int8_networks import Case, Parsed, assert_near, assert_pairs
-from zoo_networks import convolution_names
+from zoo_networks import DISTINCT, convolution_names
 
 from models.registry import MODELS
 from models.spec import ModelSpec
@@ -26,11 +26,7 @@ from pipeline.runtimes.tensorrt.network import planned_convolutions
 
 pytestmark = pytest.mark.slow  # every network of the registry, exported and quantised
 
-#: Every network. Rows of the registry that differ in width alone are one network here.
-_DISTINCT = {
-    (spec.builder, str({**spec.variant, "width": None})): spec for spec in reversed(MODELS.values())
-}
-SPECS = pytest.mark.parametrize("spec", _DISTINCT.values(), ids=lambda spec: spec.name)
+SPECS = pytest.mark.parametrize("spec", DISTINCT.values(), ids=lambda spec: spec.name)
 
 #: Networks that are computed as well, at least one of each kind of placement: plain with skips,
 #: unpooling, concatenation, dense blocks, residuals with pyramid pooling, and inverted residuals

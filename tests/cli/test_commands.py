@@ -187,7 +187,7 @@ def test_a_terminated_build_leaves_nothing(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
 
@@ -251,7 +251,10 @@ def test_wrong_usage_is_status_2(capsys: Captured, arguments: tuple[str, ...]) -
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert "--help' lists the usage" in errors
 
 
 def test_the_module_runs_from_a_shell(tmp_path: Path) -> None:

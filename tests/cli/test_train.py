@@ -113,6 +113,8 @@ def test_the_card_says_how_to_train_it_again_and_names_no_folder_of_this_machine
     assert card["recipe"]["synthetic"] == 0.5
     assert card["notes"] == "a try"
     assert card["curves"] == "segnet_lite.svg"
+    assert card["validations"][-1][0] == card["recipe"]["steps"]
+    assert max(miou for _, miou in card["validations"]) > 0
     assert next(iter(card["val_detail"]["recall_by_size"])) == "tiny"
     assert (data.parent / "run" / "segnet_lite.svg").read_text().startswith("<svg")
     monkeypatch.delenv("ROADSEG_DATA")

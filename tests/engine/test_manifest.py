@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from models.spec import InputSpec
 from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
+    Origin,
     check_replaceable,
     describe_file,
     load_engine,
@@ -126,6 +128,21 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 def test_our_own_engine_may_be_replaced(tmp_path: Path) -> None:
     write_engine(tmp_path)
     check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
+
+
+@pytest.mark.parametrize("different", ["weights", "classes"])
+def test_an_engine_of_other_weights_or_classes_needs_force(tmp_path: Path, different: str) -> None:
+    document = json.loads(write_engine(tmp_path).read_text())
+    same = Origin.read(document)
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=same)
+    renamed = replace(same, weights="another name of the same file")
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=renamed)
+    change = {"sha256": "f" * 64} if different == "weights" else {"classes": ("a", "b")}
+    other = replace(same, **change)
+    with pytest.raises(OutputError, match=r"--name.*--force") as caught:
+        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=other)
+    assert "\n" not in str(caught.value)
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=True, origin=other)
 
 
 def test_files_of_somebody_else_need_force(tmp_path: Path) -> None:

@@ -115,8 +115,8 @@ def test_a_build_whose_terminal_is_closed_leaves_nothing(tmp_path: Path) -> None
             time.sleep(0.01)
         building.send_signal(signal.SIGHUP)
         _, errors = building.communicate(timeout=60)
-    assert building.returncode == 130
-    assert errors.splitlines()[-1] == "interrupted"
+    assert building.returncode == 143
+    assert errors.splitlines()[-1] == "terminated"
     assert list((tmp_path / "engines").iterdir()) == []
     assert not list(tmp_path.glob("roadseg-*"))
 

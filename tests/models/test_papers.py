@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,8 +16,14 @@ from models.classes import CAMVID, ClassSet
 from models.deconvnet import DECODER, DeconvNet
 from models.deeplab_v3 import build_deeplab_v3_resnet
 from models.dilatednet import ContextModule
-from models.efficientnet_lite import EfficientNetLite0, SameConv2d
-from models.fcn import build_fcn
+from models.efficientnet_lite import (
+    LITE2_STAGES,
+    STAGES,
+    EfficientNetLite0,
+    EfficientNetLite2,
+    SameConv2d,
+)
+from models.fcn import build_fcn, build_fcn8s_lite
 from models.measure import cost_of
 from models.pooling import adaptive_average_pool, ceil_max_pool
 from models.pspnet import PyramidPooling
@@ -64,7 +71,7 @@ def test_dropout_drops_single_values_as_caffe_and_lasagne_do(spec: ModelSpec) ->
 
 @SPECS
 def test_the_spec_tells_the_output_stride_of_the_built_network(spec: ModelSpec) -> None:
-    side, sides = 448, set()
+    side, sides = max(448, 14 * spec.output_stride), set()
 
     def record(module: nn.Module, inputs: object, output: Tensor | Pooled) -> None:
         sides.add((output.values if isinstance(output, Pooled) else output).shape[-1])
@@ -91,6 +98,7 @@ def test_the_spec_tells_the_output_stride_of_the_built_network(spec: ModelSpec) 
         ("fc_densenet67", 0.02),
         ("fc_densenet103", 0.01),
         ("deeplab_v1", 0.001),
+        ("ddrnet23_slim", 0.01),
     ],
 )
 def test_parameters_are_those_that_the_paper_or_its_successors_give(
@@ -129,12 +137,26 @@ def test_upsampling_starts_as_bilinear_interpolation(factor: int) -> None:
     assert torch.allclose(computed[inside], expected[inside], atol=1e-5)
 
 
-def test_the_skips_of_fcn_refine_a_score_that_starts_without_them() -> None:
-    network = build_fcn(CAMVID, 8, width=1 / 16).eval()
+@pytest.mark.parametrize(
+    ("build", "stage3"),
+    [
+        (lambda: build_fcn(CAMVID, 8, width=1 / 16), lambda encoder: encoder[2][2].conv.bias),
+        (
+            lambda: build_fcn8s_lite(CAMVID, width=1 / 4),
+            lambda encoder: encoder.stages[2][1].project.norm.bias,
+        ),
+    ],
+    ids=["fcn8s", "fcn8s_lite"],
+)
+def test_the_skips_of_fcn_refine_a_score_that_starts_without_them(
+    build: Callable[[], nn.Module], stage3: Callable[[nn.Module], Tensor]
+) -> None:
+    torch.manual_seed(0)
+    network = build().eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         before = network(x)
-        network.encoder[2][2].conv.bias += 1.0  # conv3_3: stage 4 and the skip read it
+        stage3(network.encoder).add_(1.0)  # the stages behind it and the skip read it
         encoder_only = network(x)
         network.skip_scores[1].bias += 1.0
         with_skip = network(x)
@@ -192,6 +214,10 @@ def test_deconvnet_is_the_table_of_its_paper() -> None:
     assert widths == [list(stage) for stage in DECODER]
     kernels = {layer.deconv.kernel_size for stage in network.decoder for layer in stage}
     assert kernels == {(3, 3)}
+    lite = on_meta("deconvnet_lite")
+    assert lite.fc6.conv.weight.shape == lite.deconv_fc6.deconv.weight.shape == (128, 128, 7, 7)
+    narrow = [[layer.deconv.out_channels for layer in stage] for stage in lite.decoder]
+    assert narrow == [[channels // 4 for channels in stage] for stage in DECODER]
     with pytest.raises(RuntimeError):  # 223 pixels leave pool5 six rows, fc6 needs seven
         DeconvNet(11, width=1 / 16).eval()(torch.zeros(1, 3, 223, 224))
 
@@ -229,6 +255,10 @@ def test_deeplab_v1_keeps_stride_8_with_dilation_and_one_wide_fc6() -> None:
     assert {layer.conv.dilation for layer in network.encoder[4]} == {(2, 2)}
     assert network.fc6.conv.weight.shape == (1024, 512, 3, 3)
     assert network.fc6.conv.dilation == (12, 12)
+    lite = on_meta("deeplab_v1_lite")
+    assert lite.fc6.conv.weight.shape == (256, 112, 3, 3)
+    assert lite.fc6.conv.dilation == (12, 12)
+    assert (lite.pool.kernel_size, lite.pool.stride) == (3, 1)
 
 
 def test_deeplab_v2_sums_the_scores_of_four_rates() -> None:
@@ -238,6 +268,13 @@ def test_deeplab_v2_sums_the_scores_of_four_rates() -> None:
         branches = on_meta(name).branches
         assert [branch.dilation[0] for branch in branches] == [6, 12, 18, 24]
         assert {branch.out_channels for branch in branches} == {11}
+
+
+def test_dilatednet_lite_has_the_front_end_and_the_context_of_its_paper() -> None:
+    network, paper = on_meta("dilatednet_lite"), on_meta("dilatednet_context7")
+    assert network.fc6.conv.weight.shape == (128, 112, 7, 7)
+    assert network.fc6.conv.dilation == paper.fc6.conv.dilation == (4, 4)
+    assert str(network.context) == str(paper.context)
 
 
 def test_the_context_module_starts_as_the_identity() -> None:
@@ -257,10 +294,29 @@ def test_the_context_module_sees_what_table_1_says(dilations: tuple[int, ...], f
     assert receptive_field(module, 90, 90).height == field
 
 
+def test_fcn8s_lite_scores_the_maps_of_strides_8_16_and_32() -> None:
+    network = on_meta("fcn8s_lite")
+    assert [skip.in_channels for skip in network.skip_scores] == [112, 40]
+    assert network.fc6.conv.in_channels == 320
+    with torch.device("meta"):
+        sizes = [m.shape[-1] for m in network.encoder(torch.empty(1, 3, 64, 480))[-3:]]
+    assert sizes == [60, 30, 15]
+
+
+def test_unet_lite_joins_a_map_of_each_stride_on_the_way_up() -> None:
+    network = on_meta("unet_lite")
+    joined = [level[0].conv.in_channels for level in network.decoder]
+    assert joined == [112 + 128, 40 + 64, 24 + 48, 16 + 32]
+    ups = [(up.in_channels, up.out_channels, up.stride) for up in network.upsamplings]
+    assert ups == [(i, o, (2, 2)) for i, o in ((320, 128), (128, 64), (64, 48), (48, 32))]
+
+
 def test_pyramid_pooling_adds_a_quarter_of_the_channels_per_level() -> None:
     pyramid = on_meta("pspnet_resnet50").pyramid
     assert isinstance(pyramid, PyramidPooling)
     assert [level.conv.weight.shape for level in pyramid.levels] == [(512, 2048, 1, 1)] * 4
+    cut = on_meta("pspnet_cut5").pyramid
+    assert [level.conv.weight.shape for level in cut.levels] == [(28, 112, 1, 1)] * 4
 
 
 @pytest.mark.parametrize(("depth", "count"), [(50, 23_508_032), (101, 42_500_160)])
@@ -321,6 +377,21 @@ def test_efficientnet_lite0_hands_on_a_map_of_each_stride_and_its_last() -> None
             maps = network(torch.randn(1, 3, 64, 96))
         assert [m.shape[1] for m in maps] == list(network.channels)
         assert [m.shape[-1] for m in maps] == [48, 24, 12, 96 // min(stride, 16), 96 // stride]
+
+
+def test_efficientnet_lite2_is_deeper_and_wider_as_the_scaling_rule_says() -> None:
+    for small, large in zip(STAGES, LITE2_STAGES, strict=True):
+        scaled = 1.1 * small.channels
+        rounded = int(scaled + 4) // 8 * 8  # to eights, down by a tenth at most
+        assert large.channels == (rounded if rounded >= 0.9 * scaled else rounded + 8)
+        fixed = small in (STAGES[0], STAGES[-1])
+        assert large.blocks == (small.blocks if fixed else math.ceil(1.2 * small.blocks))
+        assert large[1:4] == small[1:4]
+    network = EfficientNetLite2(output_stride=16).eval()
+    with torch.no_grad():
+        maps = network(torch.randn(1, 3, 64, 96))
+    assert [m.shape[1] for m in maps] == list(network.channels) == [16, 24, 48, 120, 352]
+    assert [m.shape[-1] for m in maps] == [48, 24, 12, 6, 6]
 
 
 def test_efficientnet_lite0_cut_after_a_stage_computes_what_the_whole_one_has_there() -> None:

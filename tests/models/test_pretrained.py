@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calibration.scenes.dataset import list_pictures, read_picture
 from models import pretrained
-from models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+from models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite
 from models.errors import WeightsError
 from models.pretrained import (
     ENCODERS,
@@ -34,27 +34,34 @@ def test_every_network_names_a_row_of_the_table_or_none() -> None:
     assert {spec.encoder for spec in MODELS.values()} <= {None, *ENCODERS}
 
 
-def test_the_package_fills_efficientnet_lite0_strictly(lite0: dict[str, Tensor]) -> None:
-    spec = model_spec("deeplab_v3_lite")
-    network = build_model(spec)
-    load_encoder(network, spec, lite0)
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("deeplab_v3_lite", 16), ("deeplab_v3plus_lite2", 21)]
+)
+def test_its_package_fills_an_efficientnet_strictly(name: str, blocks: int) -> None:
+    spec = model_spec(name)
+    assert spec.encoder is not None
+    state, network = encoder_state(spec.encoder, PUBLISHED), build_model(spec)
+    load_encoder(network, spec, state)
     encoder = network.encoder
-    assert torch.equal(encoder.stem.conv.weight, lite0["_conv_stem.weight"])
-    assert torch.equal(encoder.stages[6][0].project.norm.bias, lite0["_blocks.15._bn2.bias"])
+    assert torch.equal(encoder.stem.conv.weight, state["_conv_stem.weight"])
+    last = encoder.stages[6][0].project.norm.bias
+    assert torch.equal(last, state[f"_blocks.{blocks - 1}._bn2.bias"])
     for change, what in [
         ({"_blocks.3._bn1.weight": None}, r"nothing for _blocks\.3\._bn1\.weight"),
-        ({"_blocks.16._bn1.weight": torch.zeros(1)}, "unknown keys"),
+        ({f"_blocks.{blocks}._bn1.weight": torch.zeros(1)}, "unknown keys"),
         ({"_conv_stem.weight": torch.zeros(1)}, "shape"),
     ]:
-        changed = {k: v for k, v in {**lite0, **change}.items() if v is not None}
-        with pytest.raises(WeightsError, match=what):
+        changed = {k: v for k, v in {**state, **change}.items() if v is not None}
+        with pytest.raises(WeightsError, match=what) as raised:
             load_encoder(network, spec, changed)
+        assert ENCODERS[spec.encoder].package in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["deeplab_v2_lite", "deeplab_v3_cut5", "pspnet_cut5"])
 def test_a_cut_encoder_leaves_out_the_weights_of_the_stages_that_it_lacks(
-    lite0: dict[str, Tensor],
+    name: str, lite0: dict[str, Tensor]
 ) -> None:
-    spec = model_spec("deeplab_v2_lite")
+    spec = model_spec(name)
     network = build_model(spec)
     load_encoder(network, spec, lite0)
     last = network.encoder.stages[4][2].project.conv.weight
@@ -69,7 +76,7 @@ def test_a_cut_encoder_leaves_out_the_weights_of_the_stages_that_it_lacks(
 def test_the_weights_suit_the_normalisation(lite0: dict[str, Tensor], road_data: Path) -> None:
     """Batch norms hold what real pictures made; another input range shows at once."""
     encoder = EfficientNetLite0().eval()
-    load_efficientnet_lite0(encoder, lite0)
+    load_efficientnet_lite(encoder, lite0)
     files = list_pictures(road_data / "camvid" / "val" / "images")[::20]
     frames = torch.stack([torch.from_numpy(read_picture(file)) for file in files])
     spec = model_spec("deeplab_v3_lite").input

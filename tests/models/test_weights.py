@@ -102,3 +102,11 @@ def test_committed_weights_load_strictly_and_match_their_card(name: str) -> None
     assert card["sha256"] == loaded.sha256
     assert set(card["val"]["iou"]) == set(spec.classes.names)
     assert "research only" in card["licence"]
+
+
+def test_a_weight_file_has_the_rights_of_other_new_files(tmp_path: Path) -> None:
+    spec = model_spec("segnet_lite")
+    save_weights(tmp_path / "mine.safetensors", spec, {"bias": torch.zeros(3)})
+    (tmp_path / "other").touch()
+    rights = [(tmp_path / name).stat().st_mode & 0o777 for name in ("mine.safetensors", "other")]
+    assert rights[0] == rights[1]

@@ -255,13 +255,14 @@ def test_auto_is_refused_where_it_cannot_measure(options: BuildOptions, tmp_path
 def test_tensorrt_gets_the_same_placement_and_says_what_it_is_worth(
     calibrated: BuildOptions, tmp_path: Path
 ) -> None:
-    engine = build(
-        replace(calibrated, runtime="tensorrt-rtx", targets=("sm86",), output=tmp_path), quiet
-    )
+    engine = build(replace(calibrated, runtime="tensorrt-rtx", output=tmp_path), quiet)
     manifest = load_engine(engine.path).manifest
-    assert manifest.layers.source == "network"
-    assert manifest.layers.counts() == {"int8": 24, "fp16": 2, "fp32": 0}
-    assert any("computes Q/DQ convolutions in FP16" in warning for warning in manifest.warnings)
+    assert manifest.layers.source == "builder"
+    # One less than on OpenVINO: FP16 does not hold the scales of its weights.
+    assert manifest.layers.counts() == {"int8": 23, "fp16": 3, "fp32": 0}
+    assert manifest.calibration is not None
+    assert "where FP16 ends" in manifest.calibration["kept"]["decoder.0.0.conv"]
+    assert any("requantises between INT8" in warning for warning in manifest.warnings)
     assert manifest.accuracy is not None
     assert manifest.accuracy["judged_on"].startswith("openvino, the same Q/DQ graph, in FP32")
     assert "speedup" not in manifest.accuracy  # no figure of another runtime's bytes

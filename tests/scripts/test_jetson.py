@@ -17,9 +17,9 @@ SCRIPTS = ROOT / "scripts" / "jetson"
 
 
 def commands_of(text: str) -> list[str]:
-    """Every ``python -m pipeline ...`` line in a page's code blocks."""
+    """Every ``roadseg ...`` line in a page's code blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return re.findall(r"^(?:\S*/)?python -m pipeline (.+)$", "\n".join(blocks), re.MULTILINE)
+    return re.findall(r"^(?:\S*/)?roadseg (.+)$", "\n".join(blocks), re.MULTILINE)
 
 
 PAGES = ("README.md", "docs/jetson.md", "docs/foreign-networks.md", "docs/performance.md")
@@ -45,14 +45,14 @@ def test_the_unit_starts_a_camera_that_rebuilds_its_engine() -> None:
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read(SCRIPTS / "roadseg.service")
     service = unit["Service"]
-    program, dash, module, *arguments = shlex.split(service["ExecStart"])
+    program, *arguments = shlex.split(service["ExecStart"])
     folder = service["WorkingDirectory"]
-    assert (program, dash, module) == (f"{folder}/.venv/bin/python", "-m", "pipeline")
+    assert program == f"{folder}/.venv/bin/roadseg"
     options = parse_arguments(arguments)
     assert options.command == "run"
     assert options.source == ["csi"]
     assert options.rebuild
-    assert f"{folder}/{options.engine.parent}" == service["ReadWritePaths"]
+    assert f"{folder}/{Path(options.engine).parent}" == service["ReadWritePaths"]
     started = service["ExecStartPre"].lstrip("-+")
     assert (ROOT / Path(started).relative_to(folder)).stat().st_mode & 0o100
 
@@ -72,3 +72,49 @@ def test_scripts_explain_themselves(script: str) -> None:
     done = subprocess.run([SCRIPTS / script, "--help"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
     assert done.stdout.startswith("usage: ")
+
+
+#: Power modes as the boards' own files list them, and the one without limits.
+BOARDS = {
+    "Orin Nano Super": (["0 15W", "1 25W", "2 MAXN_SUPER", "3 7W"], "2"),
+    "AGX Orin": (["0 MAXN", "1 MODE_15W", "2 MODE_30W", "3 MODE_50W"], "0"),
+    "a board without": (["0 10W", "1 20W"], None),
+}
+
+
+def on_a_board(folder: Path, modes: list[str], *arguments: str) -> tuple[int, str, str]:
+    """Run performance.sh where nvpmodel and jetson_clocks only say what they were asked."""
+    lines = [f"< POWER_MODEL ID={m.split()[0]} NAME={m.split()[1]} >\nCPU_ONLINE 1" for m in modes]
+    (folder / "nvpmodel.conf").write_text("\n".join(["< PARAM TYPE=FILE NAME=X >", *lines, ""]))
+    for program in ("nvpmodel", "jetson_clocks"):
+        (folder / program).write_text(f'#!/bin/sh\necho {program} "$@"\n')
+        (folder / program).chmod(0o755)
+    # Who runs the tests is no administrator, or is; the script asks bash, which a copy is told.
+    script = (SCRIPTS / "performance.sh").read_text().replace("$EUID", "0")
+    (folder / "performance.sh").write_text(script)
+    done = subprocess.run(
+        ["bash", folder / "performance.sh", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={"PATH": f"{folder}:/usr/bin:/bin", "NVPMODEL_CONF": str(folder / "nvpmodel.conf")},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_power_mode_without_limits_is_the_boards_own(tmp_path: Path, board: str) -> None:
+    modes, highest = BOARDS[board]
+    status, out, _ = on_a_board(tmp_path, modes)
+    assert status == 0
+    asked = [line for line in out.splitlines() if line.startswith("nvpmodel -m")]
+    assert asked == ([f"nvpmodel -m {highest}"] if highest else [])  # what is set is never lowered
+    assert "jetson_clocks" in out
+
+
+def test_a_power_mode_is_named_or_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    modes, _ = BOARDS["Orin Nano Super"]
+    assert "nvpmodel -m 1" in on_a_board(tmp_path, modes, "25W")[1]
+    status, _, told = on_a_board(tmp_path, modes, "9")
+    assert status == 1
+    assert re.fullmatch(r"error: power mode '9' .* has: 0 15W, 1 25W, 2 MAXN_SUPER, 3 7W\n", told)

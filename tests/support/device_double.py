@@ -278,6 +278,9 @@ class TensorRTDouble:
     class CudaGraphStrategy:
         DISABLED, WHOLE_GRAPH_CAPTURE = range(2)
 
+    class DynamicShapesKernelSpecializationStrategy:
+        LAZY, EAGER = range(2)
+
     def __init__(self, gpu: GpuDouble, rtx: bool = False) -> None:
         self.gpu = gpu
         if rtx:
@@ -290,6 +293,7 @@ class TensorRTDouble:
 class _Runtime:
     def __init__(self, gpu: GpuDouble, logger: Any) -> None:
         self.gpu, self.logger = gpu, logger
+        self.engine_host_code_allowed = False
 
     def deserialize_cuda_engine(self, serialized: bytes) -> _Loaded | None:
         if self.gpu.ledger.fails("deserialize_cuda_engine"):
@@ -350,6 +354,7 @@ class _Config:
     def __init__(self, gpu: GpuDouble) -> None:
         self.gpu = gpu
         self.cuda_graph_strategy = 0
+        self.dynamic_shapes_kernel_specialization_strategy = 0
         self.cache: _Cache | None = None
 
     def create_runtime_cache(self) -> _Cache | None:

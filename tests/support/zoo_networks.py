@@ -7,9 +7,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.registry import build_model
+from models.registry import MODELS, build_model
 from models.spec import ModelSpec
 from pipeline.graph.deployment import DeploymentGraph
+
+#: What does not tell narrow networks apart: widths, and how much of an encoder there is.
+_SIZES = ("width", "fully", "stages", "lite")
+
+#: Every network of the registry. Rows that differ in size alone are one network here.
+DISTINCT = {
+    (spec.builder, str({k: v for k, v in spec.variant.items() if k not in _SIZES})): spec
+    for spec in reversed(MODELS.values())
+}
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.train.curves import draw_curves, write_curves
+from pipeline.train.curves import draw_comparison, draw_curves, write_curves
+from pipeline.train.runlog import in_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROWS: list[dict[str, Any]] = [
@@ -89,3 +90,26 @@ def test_the_picture_replaces_the_one_before(tmp_path: Path) -> None:
         write_curves(path, "a run", rows)
     assert path.read_text() == draw_curves("a run", ROWS)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_row_of_the_log_reads_as_a_sentence() -> None:
+    row = {"step": 20, "seconds": 12.4, "loss": 1.23456, "rate": 3e-4}
+    assert in_words(row) == "step 20, 12 s, loss 1.235, rate 3.0e-04"
+    row = {"step": 40, "seconds": 30.0, "miou": 0.5, "pixel_accuracy": 0.75, "iou": {}, "rate": 0.0}
+    assert in_words(row) == "step 40, 30 s, val mIoU 50.0, pixel accuracy 75.0, rate 0.0e+00"
+
+
+def test_runs_that_are_compared_share_one_scale_and_are_named_in_their_colours() -> None:
+    svg = draw_comparison("two", {"a": [(100, 40.0), (50, 20.0)], "b": [(50, 40.0)], "none": []})
+    (start, end), (other,) = lines(svg)
+    assert start[0] == other[0] < end[0]
+    assert other[1] == end[1] < start[1]
+    strokes = [line.attrib["stroke"] for line in ElementTree.fromstring(svg).iter(f"{SVG}polyline")]
+    texts = ElementTree.fromstring(svg).iter(f"{SVG}text")
+    named = {text.text: text.attrib["fill"] for text in texts if text.text in ("a", "b", "none")}
+    assert named == dict(zip(("a", "b"), strokes, strict=True))
+    assert len(set(strokes)) == 2
+
+
+def test_a_comparison_of_nothing_is_an_empty_page() -> None:
+    assert lines(draw_comparison("nothing", {})) == []

@@ -16,7 +16,7 @@ import torch
 
 from calibration.scenes.dataset import Sample
 from models.classes import CAMVID, ClassSet
-from models.registry import build_model, model_spec
+from models.registry import MODELS, build_model, model_spec
 from pipeline.errors import OutputError, TrainingError, WeightsError
 from pipeline.train import checkpoint as checkpoints
 from pipeline.train.augment import Augmentation
@@ -167,6 +167,20 @@ def test_no_recipe_of_the_table_ends_early_by_accident() -> None:
     for recipe in (Recipe(), *RECIPES.values()):
         assert recipe.patience >= 3
         assert recipe.steps > recipe.validate_every
+
+
+def test_every_network_has_a_recipe_whose_crops_it_can_work_on() -> None:
+    assert set(RECIPES) == set(MODELS)
+    for name, recipe in RECIPES.items():
+        assert min(recipe.crop) >= MODELS[name].minimum_size
+        assert recipe.teacher is None or recipe.teacher in MODELS
+
+
+def test_what_is_compared_is_trained_alike() -> None:
+    compared = ["fcn8s", "unet", "deeplab_v1", "dilatednet", "deeplab_v2", "deconvnet"]
+    names = [*(f"{name}_lite" for name in compared), "pspnet_cut5", "deeplab_v3_cut5"]
+    assert {RECIPES[name] for name in names} == {RECIPES["fcn8s_lite"]}
+    assert RECIPES["fcn8s_lite"].teacher is None
 
 
 def test_a_new_run_takes_nothing_over_from_an_old_one(

@@ -119,6 +119,17 @@ def test_an_encoder_trained_in_another_network_is_taken_whole() -> None:
     assert torch.equal(network.head[1].weight, head)
 
 
+def test_a_quarter_of_vgg16_trained_in_segnet_is_taken_whole() -> None:
+    spec, theirs = model_spec("deconvnet_lite"), model_spec("segnet_lite")
+    network, trained = build_model(spec), build_model(theirs)
+    load_weights(trained, theirs, None)
+    start_from_trained_encoder(network, spec, theirs.name)
+    given = trained.encoder.state_dict()
+    assert given.keys() == network.encoder.state_dict().keys()
+    for name, value in network.encoder.state_dict().items():
+        assert torch.equal(value, given[name])
+
+
 def with_the_encoder_of_segnet(name: str) -> tuple[nn.Module, nn.Module]:
     """Return the trained SegNet, and a network that starts from its encoder."""
     theirs, spec = model_spec("segnet"), model_spec(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from models.registry import MODELS
 from models.spec import Figures, InputSpec, ModelSpec, Paper, Triple
-from models.weights import LoadedWeights
+from models.weights import LoadedWeights, check_finite
 from pipeline.errors import BuildError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.onnx_import.check import check_import, takes_several
@@ -76,6 +77,7 @@ def open_foreign(
     asked = Asked(options.output, options.threshold)
     head, classes = _head(file, reader, picture, classes, asked)
     network = recorder.network(head.logits)
+    check_finite(file.path.name, {**dict(network.named_parameters()), **dict(_buffers(network))})
     pictures = drawn_pictures(given, picture)
     check_import(file, picture, recorder.network(head.raw), head.cut.tensor, pictures[:1])
     check_classes(file, picture, network, head, pictures[:1])
@@ -99,6 +101,13 @@ def open_foreign(
     )
     weights = LoadedWeights(file.path.name, file.sha256)
     return ForeignNetwork(spec, weights, network, _is_free(file, picture), warnings)
+
+
+def _buffers(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield constants that a network multiplies or adds; limits may well be infinite."""
+    for name, values in network.named_buffers():
+        if values.numel() > 1 and bool(values.isnan().any()):
+            yield name, values
 
 
 def _head(
@@ -148,8 +157,8 @@ def _input_spec(
     order = options.order or usual.order
     if (options.mean is None) != (options.std is None):
         raise BuildError(
-            "only one of --mean and --std was given, expected both; give --mean B,G,R and "
-            "--std B,G,R in grey levels (0,0,0 and 255,255,255 scale to 0..1)"
+            f"only one of --mean and --std was given, expected both; give --mean and --std in grey "
+            f"levels in the order {order.upper()} (0,0,0 and 255,255,255 scale to 0..1)"
         )
     if picture.kind == "uint8":
         if options.mean is not None:
@@ -164,7 +173,7 @@ def _input_spec(
                 f"--std {','.join(map(str, options.std))} was given, expected numbers above 0; a "
                 "network that gets grey levels as they are has --std 1,1,1"
             )
-        mean, std = (_scaled(values, order) for values in (options.mean, options.std))
+        mean, std = (_scaled(values) for values in (options.mean, options.std))
         return replace(usual, mean=mean, std=std, order=order), ()
     own = normalised_by(file, picture)
     if own:
@@ -181,13 +190,19 @@ def _input_spec(
     )
 
 
-def _scaled(values: Triple, order: str) -> Triple:
-    """Turn grey levels in the order blue, green, red into 0..1 in the network's order."""
-    blue, green, red = (value / 255 for value in values)
-    return (red, green, blue) if order == "rgb" else (blue, green, red)
+def _scaled(values: Triple) -> Triple:
+    """Turn grey levels into 0..1; both are in the order of the network's channels."""
+    first, second, third = (value / 255 for value in values)
+    return first, second, third
 
 
 def _name(file: ForeignFile) -> str:
-    """Return the file's name as an engine may have it, and not that of one of our networks."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", file.path.stem)
+    """Return the file's name as an engine may have it, and not that of one of our networks.
+
+    Where characters had to be replaced, the file's hash tells it from others that look alike then.
+    """
+    stem = file.path.stem
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    if name != stem:
+        name = f"{name}-{file.sha256[:8]}"
     return f"{name}_onnx" if name in MODELS else name

@@ -16,7 +16,7 @@ class ForeignOptions:
     Attributes:
         path: of the file.
         classes: class file, a line per output channel (see ``calibration.scenes.class_file``).
-        mean, std: of the input, grey levels 0..255 in the order blue, green, red; both or neither.
+        mean, std: of the input, grey levels 0..255 in the order of ``order``; both or neither.
         order: channel order that the network expects; None for RGB.
         layout: of the input; None to read it from the file.
         output: tensor with the logits, any of the file; None to find it.

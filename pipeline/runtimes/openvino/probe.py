@@ -72,7 +72,7 @@ class OpenVINOProbe(Probe):
         if not computes(precision):
             raise EngineError(
                 f"this processor computes no {precision.upper()}; ask for one of what "
-                "'python -m pipeline doctor' lists"
+                "'roadseg doctor' lists"
             )
         return _OpenVINOLoad(shapes, precision, threads)
 

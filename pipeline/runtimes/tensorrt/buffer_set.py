@@ -13,11 +13,13 @@ from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Event, Gpu, HostMe
 class PinnedBuffer:
     """A place for bytes on both sides, that grows when it has to.
 
-    On a GPU that shares the processor's memory both sides are the same bytes and nothing is copied.
+    Attributes:
+        mapped: both sides are the same bytes of the processor's memory, and nothing is copied.
     """
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
+        self.mapped = False
         self._held = ExitStack()
         self.size = 0
         self.host: HostMemory
@@ -32,7 +34,7 @@ class PinnedBuffer:
             self.host = self._gpu.host_memory(size)
             stack.callback(self.host.release)
             self.device = self.host
-            if not self._gpu.info.shares_memory:
+            if not self.mapped:
                 self.device = self._gpu.device_memory(size)
                 stack.callback(self.device.release)
             self._held = stack.pop_all()
@@ -72,6 +74,16 @@ class BufferSet:
         self.shape: tuple[int, int, int, int] = (0, 0, 0, 0)
         self.wanted = 0
         self.paints = False
+
+    def map(self, mapped: bool) -> None:
+        """Let the GPU read frames and write class maps in place, or not; nothing is under way.
+
+        Pictures stay the GPU's own: the kernel that paints them writes single bytes.
+        """
+        for buffer in (self.frames, self.classes):
+            if buffer.mapped != mapped:
+                buffer.release()
+                buffer.mapped = mapped
 
     def fill(self, frames: Frames, count: int) -> None:
         """Take a copy of the frames; the last is repeated until there are ``count``."""

@@ -27,7 +27,8 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         except ImportError as error:
             raise RuntimeMissingError(
                 f"--runtime tensorrt needs TensorRT, which cannot be imported here ({error}); "
-                "install it (docs/jetson.md), or add --bundle to build the engine elsewhere"
+                "'python -m pipeline doctor' prints how to install it (docs/jetson.md), or add "
+                "--bundle to build the engine elsewhere"
             ) from error
         module: ModuleType = tensorrt
         return module
@@ -57,8 +58,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         except ImportError as error:
             raise RuntimeMissingError(
                 f"--runtime tensorrt needs pycuda to know its GPU, which cannot be imported here "
-                f"({error}); run scripts/jetson/setup.sh on a Jetson, elsewhere: "
-                ".venv/bin/pip install -c constraints.txt pycuda"
+                f"({error}); run scripts/install_pycuda.sh, on a Jetson scripts/jetson/setup.sh"
             ) from error
         return open_gpu().info
 

@@ -15,6 +15,7 @@ from pipeline.progress import Progress
 from pipeline.runtimes.compiler import BuilderSettings, Compiled, Compiler, Job
 from pipeline.runtimes.export import export_job
 from pipeline.runtimes.tensorrt.builder_config import serialise
+from pipeline.runtimes.tensorrt.byte_output import give_bytes_from_floats
 from pipeline.runtimes.tensorrt.layer_list import read_back
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.network import Filled, planned_convolutions
@@ -25,7 +26,7 @@ FRONT_ENDS = {
     "onnx": ("pipeline.runtimes.tensorrt.network:fill_from_onnx", "install onnx"),
     "torch-tensorrt": (
         "pipeline.runtimes.tensorrt.torch_tensorrt:fill",
-        "run scripts/environment.sh torch-tensorrt and build with that environment",
+        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment",
     ),
 }
 
@@ -97,6 +98,7 @@ class TensorRTCompiler(Compiler):
         trt, logger = self.trt, collecting_logger(self.trt)
         filled = open_front_end(job.front_end)(trt, job, logger, progress)
         filled = with_matching_scales(trt, without_int8(trt, filled, job.high_precision))
+        give_bytes_from_floats(trt, filled.network)
         planned = planned_convolutions(trt, filled.network)
         engine = job.folder / f"{job.name}.engine"
         engine.write_bytes(serialise(trt, filled, job, logger, progress, self.ahead_of_time))

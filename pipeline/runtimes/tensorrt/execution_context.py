@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,16 @@ class ExecutionContext:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         gpu: that it runs on.
         graphs: let TensorRT for RTX replay runs as CUDA graphs (docs/decisions/009).
+        eager: let it compile kernels for a frame size before the first run, not beside it.
 
     Raises:
         EngineError: TensorRT does not load it, or it is not what its manifest says.
         RuntimeMissingError: TensorRT does not start here.
     """
 
-    def __init__(self, engine: Engine, trt: Any, gpu: GpuInfo, graphs: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, trt: Any, gpu: GpuInfo, graphs: bool = False, eager: bool = False
+    ) -> None:
         self._trt = trt
         self._engine = engine
         self._logger = collecting_logger(trt)
@@ -46,7 +50,7 @@ class ExecutionContext:
             self._runtime = start_runtime(trt, self._logger, gpu)
             self._loaded = load_engine(trt, self._runtime, engine, self._logger)
             self.input, self.output = self._ends()
-            self._context = self._checked(self._open_context(graphs), "prepare to run it")
+            self._context = self._checked(self._open_context(graphs, eager), "prepare to run it")
             stack.pop_all()
 
     def run(self, shape: tuple[int, ...], frames: int, classes: int, stream: Stream) -> None:
@@ -86,8 +90,8 @@ class ExecutionContext:
         if outcome is None or outcome is False:
             raise EngineError(
                 f"TensorRT {self._trt.__version__} does not {what}: {self._engine.path} "
-                f"({self._logger.last_error()}); build the engine again with this version, or run "
-                "with --rebuild"
+                f"({self._logger.last_error()}); open the engine again, and build it again with "
+                "this version if that does not help"
             )
         return outcome
 
@@ -119,7 +123,7 @@ class ExecutionContext:
             )
         return inputs[0], outputs[0]
 
-    def _open_context(self, graphs: bool) -> Any:
+    def _open_context(self, graphs: bool, eager: bool) -> Any:
         # Only TensorRT for RTX compiles on the machine that runs, and has graphs of its own.
         if not hasattr(self._trt, "IRuntimeCache"):
             return self._loaded.create_execution_context()
@@ -127,12 +131,26 @@ class ExecutionContext:
         self._cache = self._checked(config.create_runtime_cache(), "make a cache")
         with suppress(OSError):
             # Made by another GPU, driver or version: refused, and written anew at the end.
-            if not self._cache.deserialize(self._cache_path.read_bytes()):
-                log.info("%s is of another GPU, driver or version", self._cache_path)
+            blob = self._cached()
+            if blob is None or not self._cache.deserialize(blob):
+                log.info("%s is damaged, or of another engine, GPU or version", self._cache_path)
         self._checked(config.set_runtime_cache(self._cache), "take its cache")
         if graphs:
             config.cuda_graph_strategy = self._trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if eager:
+            strategy = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
+            config.dynamic_shapes_kernel_specialization_strategy = strategy
         return self._loaded.create_execution_context(config)
+
+    def _cached(self) -> bytes | None:
+        """Return what was kept of this very engine; None where it is not what was written."""
+        content = self._cache_path.read_bytes()
+        digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]
+        return blob if digest == self._digest(blob) else None
+
+    def _digest(self, blob: bytes) -> bytes:
+        """SHA-256 over the engine's own and a cache's content: it is machine code."""
+        return sha256(self._engine.manifest.files[0].sha256.encode() + blob).digest()
 
     @property
     def _cache_path(self) -> Path:
@@ -144,9 +162,10 @@ class ExecutionContext:
             return
         try:
             blob = bytes(memoryview(self._cache.serialize()))
-            if self._cache_path.exists() and self._cache_path.read_bytes() == blob:
+            content = self._digest(blob) + blob
+            if self._cache_path.exists() and self._cache_path.read_bytes() == content:
                 return
             with atomic_path(self._cache_path) as temporary:
-                temporary.write_bytes(blob)
+                temporary.write_bytes(content)
         except (OSError, TypeError) as error:
             log.info("the runtime cache was not kept (%s)", error)

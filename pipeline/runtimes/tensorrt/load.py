@@ -96,7 +96,7 @@ class TensorRTLoad(Load):
         if outcome is None or outcome is False:
             raise EngineError(
                 f"TensorRT does not {what} the reference convolution "
-                f"({self._logger.last_error()}); 'python -m pipeline doctor' lists versions"
+                f"({self._logger.last_error()}); 'roadseg doctor' lists versions"
             )
         return outcome
 
@@ -154,9 +154,11 @@ def _fill(
     constants: list[np.ndarray[Any, Any]] = []
 
     def constant(values: np.ndarray[Any, Any]) -> Any:
-        constants.append(values)
-        given = network.add_constant(values.shape, trt.Weights(values)).get_output(0)
-        return network.add_cast(given, kind).get_output(0)
+        # NumPy has no BF16. Scales of INT8 are to be constants, not something cast.
+        exact = values if kind == trt.DataType.BF16 else values.astype(trt.nptype(kind))
+        constants.append(exact)
+        given = network.add_constant(exact.shape, trt.Weights(exact)).get_output(0)
+        return given if given.dtype == kind else network.add_cast(given, kind).get_output(0)
 
     def rounded(value: Any, largest: float) -> Any:
         if precision != "int8":

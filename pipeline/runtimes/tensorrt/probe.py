@@ -29,7 +29,7 @@ class TensorRTProbe(Probe):
 
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
         counted: dict[int, list[float]] = {}
-        session = TensorRTSession(engine, self._platform)
+        session = TensorRTSession(engine, self._platform, eager=True)
         with session:
             for _ in range(_WARM_UP):
                 session.run(frames)

@@ -31,18 +31,19 @@ def with_matching_scales(trt: ModuleType, filled: Filled) -> Filled:
             kind = layer.get_output(0).dtype
         else:
             continue
-        scale = layer.get_input(1)
-        if kind != trt.DataType.HALF or scale.dtype == kind:
-            continue
-        if scale.name not in made:
-            source = makers[scale.name]
-            if source.type == trt.LayerType.CONSTANT:
-                # A constant, since a scale has to be known to the builder.
-                kept.append(_values(source).astype(np.float16))
-                made[scale.name] = _constant(trt, network, kept[-1], f"{scale.name}_fp16")
-            else:
-                made[scale.name] = network.add_cast(scale, kind).get_output(0)
-        layer.set_input(1, made[scale.name])
+        for place in range(1, layer.num_inputs):  # the scale, and the zero point where there is one
+            given = layer.get_input(place)
+            if kind != trt.DataType.HALF or given is None or given.dtype != trt.DataType.FLOAT:
+                continue
+            if given.name not in made:
+                source = makers[given.name]
+                if source.type == trt.LayerType.CONSTANT:
+                    # A constant, since the builder has to know it.
+                    kept.append(_values(source).astype(np.float16))
+                    made[given.name] = _constant(trt, network, kept[-1], f"{given.name}_fp16")
+                else:
+                    made[given.name] = network.add_cast(given, kind).get_output(0)
+            layer.set_input(place, made[given.name])
     return replace(filled, keep=(filled.keep, kept))
 
 

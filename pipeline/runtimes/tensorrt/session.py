@@ -13,8 +13,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -32,47 +30,19 @@ from pipeline.runtimes.session import (
     TensorSpec,
     Tint,
 )
-from pipeline.runtimes.tensorrt.buffer_set import BufferSet
-from pipeline.runtimes.tensorrt.cuda.gpu import Gpu, Stream
+from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
+from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
-from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
+from pipeline.runtimes.tensorrt.general_kernels import GeneralKernels
+from pipeline.runtimes.tensorrt.memory_choice import choose_memory
+from pipeline.runtimes.tensorrt.platform import Platform as Platform
+from pipeline.runtimes.tensorrt.platform import open_platform as open_platform
 
 log = logging.getLogger(__name__)
 
 #: Sets of buffers: while one run computes, the next is copied in and the last is copied out.
 _BUFFER_SETS = 2
-
-
-@dataclass(frozen=True)
-class Platform:
-    """What engines run on: TensorRT's module ``trt`` and a GPU."""
-
-    trt: Any
-    gpu: Gpu
-
-
-def open_platform(runtime: str) -> Platform:
-    """Import TensorRT and reach the GPU.
-
-    Raises:
-        RuntimeMissingError: a package, the driver or the GPU is not there.
-    """
-    if reason := why_no_gpu():
-        raise RuntimeMissingError(
-            f"{runtime} engines need an NVIDIA GPU: {reason}; build for this machine with "
-            "--runtime openvino"
-        )
-    try:
-        trt = import_module(runtime.replace("-", "_"))
-        driver = import_module("pipeline.runtimes.tensorrt.cuda.driver")
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
-            f"({error}); see docs/jetson.md, or run: .venv/bin/pip install -c constraints.txt "
-            "-e '.[rtx,gpu]'"
-        ) from error
-    return Platform(trt, driver.open_gpu())
 
 
 class TensorRTSession(Session):
@@ -86,6 +56,7 @@ class TensorRTSession(Session):
         engine: built by a TensorRT compiler.
         platform: what it runs on; None for this machine's own.
         graphs: replay runs as CUDA graphs, where TensorRT can (docs/decisions/009).
+        eager: compile kernels for a frame size before its first run, not beside it; for measuring.
 
     Raises:
         EngineError: it was not built for this machine, or the GPU has no room for it.
@@ -93,7 +64,11 @@ class TensorRTSession(Session):
     """
 
     def __init__(
-        self, engine: Engine, platform: Platform | None = None, graphs: bool = False
+        self,
+        engine: Engine,
+        platform: Platform | None = None,
+        graphs: bool = False,
+        eager: bool = False,
     ) -> None:
         manifest = engine.manifest
         platform = platform or open_platform(manifest.runtime)
@@ -108,8 +83,11 @@ class TensorRTSession(Session):
         self._failure: EngineError | None = None
         self._closed = False
         self._painter: Painter | None = None
+        # TensorRT for RTX alone compiles where it runs.
+        lazy = hasattr(trt, "IRuntimeCache") and not eager
+        self._general = GeneralKernels() if lazy else None
         with gpu.active(), ExitStack() as stack:
-            self._context = ExecutionContext(engine, trt, gpu.info, graphs)
+            self._context = ExecutionContext(engine, trt, gpu.info, graphs, eager)
             stack.callback(self._context.release)
             self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
             self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
@@ -129,6 +107,18 @@ class TensorRTSession(Session):
             in_flight=_BUFFER_SETS,
             paints=paints,
         )
+        if gpu.info.shares_memory:
+            self._choose_memory()
+
+    def _choose_memory(self) -> None:
+        width, height = self._sizes[len(self._sizes) // 2]
+        frames = np.zeros((self._fewest, height, width, 3), np.uint8)
+        try:
+            with self._working():  # releases what was tried before
+                choose_memory(self, self._buffer_sets, frames)
+        except RoadsegError:
+            self.close()
+            raise
 
     def report_layers_to(self, profiler: Any) -> None:
         """Have every layer's time told to ``profiler``, an ``IProfiler``, from the next run on.
@@ -152,6 +142,8 @@ class TensorRTSession(Session):
                 self._held.close()
         except RoadsegError as error:
             log.warning("the GPU did not take everything back (%s)", error)
+            if self._gpu.lost:
+                self._held.close()
 
     def _run(self, frames: Frames) -> ClassMaps:
         """Run any number of frames, as many at once as the engine takes."""
@@ -187,7 +179,7 @@ class TensorRTSession(Session):
 
     def _copy_in(self, buffers: BufferSet) -> None:
         buffers.began.record(self._in)
-        if not self._gpu.info.shares_memory:
+        if not buffers.frames.mapped:
             count = int(np.prod(buffers.shape))
             self._gpu.copy_in(buffers.frames.device, buffers.frames.host.array[:count], self._in)
         buffers.loaded.record(self._in)
@@ -206,17 +198,15 @@ class TensorRTSession(Session):
     def _copy_out(self, buffers: BufferSet) -> None:
         self._out.wait(buffers.painted)
         buffers.leaving.record(self._out)
-        if not self._gpu.info.shares_memory:
+        if not buffers.classes.mapped:
             count = buffers.shape[0] * self._size[0] * self._size[1]
-            self._gpu.copy_out(
-                buffers.classes.host.array[:count], buffers.classes.device, self._out
-            )
-            if buffers.paints:
-                count = int(np.prod(buffers.shape))
-                self._gpu.copy_out(
-                    buffers.blended.host.array[:count], buffers.blended.device, self._out
-                )
+            self._take(buffers.classes, count)
+        if buffers.paints:
+            self._take(buffers.blended, int(np.prod(buffers.shape)))
         buffers.done.record(self._out)
+
+    def _take(self, buffer: PinnedBuffer, count: int) -> None:
+        self._gpu.copy_out(buffer.host.array[:count], buffer.device, self._out)
 
     def _finish(self, run: _Run) -> Segmented:
         self._check_usable()
@@ -229,6 +219,9 @@ class TensorRTSession(Session):
                 buffers.taken_classes(self._size), buffers.taken_pictures(), buffers.times()
             )
         self._under_way.popleft()
+        if self._general is not None:
+            _, height, width, _ = buffers.shape
+            self._general.add((width, height), segmented.device_ms["execute"])
         return segmented
 
     @contextmanager
@@ -259,9 +252,7 @@ class TensorRTSession(Session):
         if self._closed:
             raise EngineError("the session is closed; open the engine again")
         if self._failure is not None:
-            raise EngineError(
-                f"the session failed before ({self._failure}); open the engine again"
-            ) from self._failure
+            raise EngineError(f"the session failed before: {self._failure}") from self._failure
 
     def _stream(self, stack: ExitStack) -> Stream:
         stream = self._gpu.stream()

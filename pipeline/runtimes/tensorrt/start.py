@@ -7,6 +7,7 @@ before the object is.
 
 from __future__ import annotations
 
+import ctypes
 import re
 from typing import Any
 
@@ -34,7 +35,8 @@ def start_runtime(trt: Any, logger: Any, gpu: GpuInfo) -> Any:
     told = len(logger.errors)
     runtime = trt.Runtime(logger)
     if runtime is None or len(logger.errors) > told:
-        # Not given to anybody, nor freed: both would call into what is not there.
+        # Not given to anybody, nor ever freed: either calls into what is not there.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
         reason = " ".join(logger.errors[told].split()) if len(logger.errors) > told else "no reason"
         raise RuntimeMissingError(
             f"TensorRT {trt.__version__} does not start here ({reason}); the NVIDIA driver is for "

@@ -43,8 +43,8 @@ def known_version(trt: ModuleType) -> str:
     distribution = DISTRIBUTIONS[trt.__name__]
     known = " or ".join(KNOWN_VERSIONS)
     remedy = (
-        "run scripts/environment.sh torch-tensorrt and build with that environment, or build with "
-        "--front-end onnx"
+        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment, or build "
+        "with --front-end onnx"
     )
     try:
         found = version(distribution)

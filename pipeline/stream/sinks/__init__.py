@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.stream.sinks import (
     http,
     masks,
     none,
+    overlays,
     statistics,
     unix_socket,
     video,
@@ -39,6 +41,10 @@ class SinkKind:
     numbered: Callable[[str, int], str]
 
 
+#: What looks like the name of a kind; a folder of such a name is written ``./a:b``.
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z-]+:")
+
+
 def _shared(text: str, _number: int) -> str:
     return text
 
@@ -56,8 +62,11 @@ def _folder(text: str, number: int) -> str:
     return f"{text.rstrip('/')}/{number}"
 
 
-#: Asked from top to bottom; the first that matches opens.
+#: Asked from top to bottom; the first that matches opens. Prefixes come before names: a folder
+#: of masks may be called ``drive.mp4``.
 SINKS = (
+    SinkKind("masks:DIR or masks-index:DIR", masks.has_prefix, masks.open_masks, _folder),
+    SinkKind("overlays:DIR", overlays.matches_folder, overlays.open_folder, _folder),
     SinkKind("window", window.matches, window.open_window, _shared),
     SinkKind("http", http.matches, http.open_http, _shared),
     SinkKind("none", none.matches, none.open_none, _shared),
@@ -65,7 +74,8 @@ SINKS = (
     SinkKind("socket:PATH", unix_socket.matches, unix_socket.open_unix_socket, _suffixed),
     SinkKind("NAME.mp4 or NAME.mkv", video.matches, video.open_video_sink, _file),
     SinkKind("NAME.jsonl or NAME.json", statistics.matches, statistics.open_statistics, _file),
-    SinkKind("DIR, masks:DIR or masks-index:DIR", masks.matches, masks.open_masks, _folder),
+    SinkKind("NAME.png or NAME.jpg", overlays.matches_picture, overlays.open_picture, _file),
+    SinkKind("DIR", masks.matches, masks.open_masks, _folder),
 )
 
 
@@ -75,8 +85,9 @@ def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
     Args:
         text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
             ``udp://``); class maps for other processes (``socket:PATH``); a video ``NAME.mp4`` or
-            ``NAME.mkv``; statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in colour
-            (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
+            ``NAME.mkv``; the overlay of one frame (``NAME.png``, ``NAME.jpg``) or of all
+            (``overlays:DIR``); statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in
+            colour (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
         options: what the sink has to know.
 
     Raises:
@@ -100,7 +111,8 @@ def numbered(text: str, number: int) -> str:
 
 def _kind(text: str) -> SinkKind:
     kind = next((kind for kind in SINKS if kind.matches(text)), None)
-    if kind is None or not text:
+    unknown_prefix = kind is not None and kind.form == "DIR" and _PREFIX.match(text)
+    if kind is None or not text or (unknown_prefix and not Path(text).is_dir()):
         forms = "; ".join(kind.form for kind in SINKS)
         raise SinkError(f"sink {text} is of no known kind; give one of: {forms}")
     return kind

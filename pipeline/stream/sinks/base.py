@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from abc import abstractmethod
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class SinkOptions:
         segment: seconds after which a video goes on in a new file; None for one file.
         keep: bytes that all files of a segmented video may take; None for no end.
         make_room: asked on a full disk whether there is room now; None where nobody makes any.
+        drawn: the same with the colours that are drawn; None for those of ``classes``.
     """
 
     classes: ClassSet = CAMVID
@@ -47,10 +49,11 @@ class SinkOptions:
     segment: float | None = None
     keep: int | None = None
     make_room: Callable[[], bool] | None = None
+    drawn: ClassSet | None = None
 
 
 class MediaTime:
-    """Where frames stand in time: a file by its own rate, a live source by its clock.
+    """Where frames stand in time: in a file at their own times, else by its rate; live by a clock.
 
     Args:
         options: ``fps`` and ``live`` of the source.
@@ -67,7 +70,7 @@ class MediaTime:
     def seconds(self, frame: Frame) -> float:
         """Seconds since the first frame that was asked for (live) or frame 0 (a file)."""
         if not self._live:
-            return frame.index / self.fps
+            return frame.index / self.fps if frame.seconds is None else frame.seconds
         if self._first is None:
             self._first = frame.captured
         return frame.captured - self._first
@@ -187,9 +190,12 @@ class Sink(AbstractContextManager["Sink"]):
     def _error(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
         kept = f"{self.left} has what came before" if self.left else "nothing half-written was left"
+        advice = "make room or choose another place"
+        if error.errno == errno.ENAMETOOLONG:
+            advice = "give a shorter name"
         return SinkError(
             f"{self.output or self.name} cannot be written after {self.written} frames "
-            f"({reason}); make room or choose another place, {kept}"
+            f"({reason}); {advice}, {kept}"
         )
 
     @abstractmethod

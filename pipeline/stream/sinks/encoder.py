@@ -52,14 +52,32 @@ class Encoder(ABC):
 
 
 def even(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to ``size`` (width, height), then both sides to even numbers."""
+    """Bring a picture to ``size`` (width, height), then both sides to even numbers.
+
+    A picture of another form keeps it: it is fitted in, and black bars fill the rest.
+    """
     if (image.shape[1], image.shape[0]) != size:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        image = _fitted(image, size)
     right, below = size[0] % 2, size[1] % 2
     if right or below:
         padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
         image = np.asarray(padded, dtype=np.uint8)
     return image
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    height, width = image.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = (
+        min(size[0], max(1, round(width * scale))),
+        min(size[1], max(1, round(height * scale))),
+    )
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = image if inner == (width, height) else cv2.resize(image, inner, interpolation=how)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    right, below = size[0] - inner[0] - left, size[1] - inner[1] - top
+    padded = cv2.copyMakeBorder(resized, top, below, left, right, cv2.BORDER_CONSTANT)
+    return np.asarray(padded, dtype=np.uint8)
 
 
 def plays(path: Path) -> bool:

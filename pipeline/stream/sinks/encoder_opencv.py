@@ -19,10 +19,10 @@ class OpenCvEncoder(Encoder):
     """
 
     def __init__(self, path: Path, form: VideoFormat) -> None:
-        self._path = path
+        self._path = path.absolute()  # FFmpeg takes 10:30.mp4 for an address
         self._frames = 0
         codec = cv2.VideoWriter.fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), codec, form.fps, (form.width, form.height))
+        self._writer = cv2.VideoWriter(str(self._path), codec, form.fps, (form.width, form.height))
         if not self._writer.isOpened():
             raise OSError(errno.EIO, "OpenCV cannot write video here; pip install av")
 

@@ -12,7 +12,7 @@ import cv2
 
 from models.lock import WriteLock
 from pipeline.errors import OutputError
-from pipeline.frame import Result
+from pipeline.frame import Image, Result
 from pipeline.stream.overlay import Palette
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.output_file import MARK
@@ -23,13 +23,20 @@ _MARKER = ".roadseg"
 #: Who writes into it.
 _LOCK = ".roadseg.lock"
 _MANIFEST = "manifest.csv"
+#: What a mask is called until it is whole; of a fixed length, since frames' names may be long.
+_PARTIAL = ".mask.partial"
 _COLUMNS = ("file", "index", "seconds")
 
 
+def has_prefix(text: str) -> bool:
+    """``masks:DIR`` or ``masks-index:DIR``, whatever the folder's name looks like."""
+    return text.startswith(tuple(_PREFIXES))
+
+
 def matches(text: str) -> bool:
-    """``masks:DIR``, ``masks-index:DIR``, or a path without suffix or of a directory."""
+    """A path without suffix or of a directory."""
     path = Path(text).expanduser()
-    return text.startswith(tuple(_PREFIXES)) or path.is_dir() or not path.suffix
+    return path.is_dir() or not path.suffix
 
 
 def open_masks(text: str, options: SinkOptions) -> Sink:
@@ -64,12 +71,10 @@ class MaskSink(Sink):
     def _write(self, result: Result) -> None:
         if self._manifest is None:
             self._manifest = self._begin()
-        classes = result.classes_at_frame_size()
-        picture = classes if self._palette is None else self._palette.colours(classes)
         name = f"{result.frame.name}.png"
-        encoded = cv2.imencode(".png", picture, _png_settings())[1].tobytes()
+        encoded = cv2.imencode(".png", self._picture(result), _png_settings())[1].tobytes()
         seconds = f"{self._time.seconds(result.frame):.4f}"
-        partial = self._folder / f".{name}.partial"
+        partial = self._folder / _PARTIAL
         try:
             partial.unlink(missing_ok=True)  # of a run that was killed, or a link to elsewhere
             with partial.open("xb") as file:
@@ -80,13 +85,20 @@ class MaskSink(Sink):
             partial.unlink(missing_ok=True)
             raise
 
+    def _picture(self, result: Result) -> Image:
+        """What is written of a frame: (H, W) or (H, W, 3) uint8."""
+        classes = result.classes_at_frame_size()
+        return classes if self._palette is None else self._palette.colours(classes)
+
     def _begin(self) -> IO[str]:
         """Remove what an earlier run left, and start the manifest."""
         for name in _listed(self._folder / _MANIFEST):
             (self._folder / name).unlink(missing_ok=True)
         marker = {"comment": MARK, "format": "roadseg-masks", "version": 1}
         (self._folder / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
-        manifest = (self._folder / _MANIFEST).open("w", encoding="utf-8", buffering=1, newline="")
+        manifest = (self._folder / _MANIFEST).open(
+            "w", encoding="utf-8", errors="surrogateescape", buffering=1, newline=""
+        )
         csv.writer(manifest).writerow(_COLUMNS)
         return manifest
 
@@ -141,6 +153,6 @@ def _listed(manifest: Path) -> list[str]:
     """Names of the masks in a manifest; nothing that would lead out of its directory."""
     if not manifest.is_file():
         return []
-    with manifest.open(encoding="utf-8", newline="") as file:
+    with manifest.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         names = [row["file"] for row in csv.DictReader(file) if row.get("file")]
     return [name for name in names if Path(name).name == name and name.endswith(".png")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pipeline.errors import SinkError
+from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Result
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat, even, plays
@@ -23,16 +23,28 @@ def matches(text: str) -> bool:
 def open_video_sink(text: str, options: SinkOptions) -> Sink:
     """Open a video by its path, or a row of them where segments are asked for."""
     path = Path(text).expanduser()
+    if not _is_utf8(path):
+        raise OutputError(
+            f"{path} is no UTF-8, which video encoders want; give the video another name"
+        )
     if options.segment is not None:
         return SegmentedVideo(path, options, VideoSink)
     return VideoSink(path, options)
 
 
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class VideoSink(Sink):
     """Overlay video with the source's own timing.
 
-    Frames of another size than the first are resized to it. An odd side grows by one pixel, the
-    last one repeated, since video codecs halve the colour planes.
+    Frames of another size than the first are fitted into it, with black bars. An odd side grows by
+    one pixel, the last one repeated, since video codecs halve the colour planes.
 
     Raises:
         OutputError: another file stands there, or the folder cannot be written.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.stream.sources import camera, csi, network, pictures, raw, synthetic, video
 from pipeline.stream.sources.base import CameraOptions, Source, SourceOptions
+from pipeline.stream.sources.excerpt import Excerpt
 from pipeline.stream.sources.paced import PacedSource
 
 __all__ = ["SOURCES", "CameraOptions", "Source", "SourceKind", "SourceOptions", "open_source"]
@@ -47,7 +48,12 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """
     options = options or SourceOptions()
     kind = next(kind for kind in SOURCES if kind.matches(text))
-    source = kind.open(text, options)
+    if options.start or options.every > 1 or options.loop:
+        source: Source = Excerpt(
+            lambda: kind.open(text, options), options.start, options.every, options.loop
+        )
+    else:
+        source = kind.open(text, options)
     if options.realtime and not source.live:
         return PacedSource(source, options.picture_rate)
     return source

@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 
@@ -65,6 +66,9 @@ class SourceOptions:
         camera: asked of cameras of this machine.
         hardware: decode network streams in hardware where OpenCV finds some. Files are always
             decoded by the processor, so that they give the same frames on every machine.
+        start: seconds of a file that are left out at its beginning.
+        every: deliver one frame of so many of a file.
+        loop: begin a file again at its end, for ever.
     """
 
     realtime: bool = False
@@ -73,6 +77,9 @@ class SourceOptions:
     retries: int | None = None
     camera: CameraOptions = field(default_factory=CameraOptions)
     hardware: bool = True
+    start: float = 0.0
+    every: int = 1
+    loop: bool = False
 
 
 class Source(AbstractContextManager["Source"]):
@@ -81,17 +88,24 @@ class Source(AbstractContextManager["Source"]):
     Attributes:
         name: what the user called it.
         live: the newest frame counts (a camera); otherwise every frame does (a file).
+        endless: not live, and without an end of its own (the drawn drive).
         fps: frames per second as the source states it, None where it does not.
         promised: frames that the container or directory promises, None where it does not say.
         skipped: frames that were there but could not be read.
         overtaken: frames of a live source that a newer one replaced before anybody read them.
         problems: one line each about frames that were lost so far.
+        files: what is read from disk; nothing may be written over it.
+        pictures: each file is one frame.
     """
 
     live = False
+    endless = False
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        # Names of files are bytes; what is no UTF-8 is replaced where people and programs read it.
+        self.name = name.encode(errors="surrogateescape").decode(errors="replace")
+        self.files: tuple[Path, ...] = ()
+        self.pictures = False
         self.fps: float | None = None
         self.promised: int | None = None
         self.skipped = 0

@@ -11,7 +11,7 @@ from pipeline.stream.sources.base import Source
 
 
 class PacedSource(Source):
-    """Delivers frame i of another source i / fps seconds after its first one, and counts as live.
+    """Delivers frames at their own times after the first, or at a rate, and counts as live.
 
     Args:
         inner: the file; closed with this source.
@@ -25,6 +25,7 @@ class PacedSource(Source):
         self._inner = inner
         self.fps = inner.fps or fps
         self.promised = inner.promised
+        self.files, self.pictures = inner.files, inner.pictures
         self.problems = inner.problems
         self._interval = 1 / self.fps
         self._started: float | None = None
@@ -39,7 +40,8 @@ class PacedSource(Source):
         now = time.monotonic()
         if self._started is None:
             self._started = now
-        elif (early := self._started + frame.index * self._interval - now) > 0:
+        place = frame.index * self._interval if frame.seconds is None else frame.seconds
+        if (early := self._started + place - now) > 0:
             self._closing.wait(early)
             now = time.monotonic()
         return replace(frame, captured=now)

@@ -1,18 +1,21 @@
-"""A picture, a directory of pictures, or a pattern such as ``frames/*.jpg``, in name order."""
+"""A picture, a directory of pictures, or a pattern such as ``frames/*.jpg``, in natural order."""
 
 from __future__ import annotations
 
 import glob
 import time
-from collections import Counter
 from pathlib import Path
 
 from calibration.errors import DataError
 from calibration.scenes.dataset import PICTURE_SUFFIXES, list_pictures, read_picture
+from calibration.scenes.natural_order import natural
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
+from pipeline.stream.sources.picture_names import unique_names
 
+#: A single one is a video; in a folder its first frame counts.
+_ANIMATED = {".gif"}
 #: Names of broken pictures that one line of a problem lists before it only counts them.
 _NAMED = 10
 
@@ -21,7 +24,8 @@ def matches(text: str) -> bool:
     """A directory, a file with a picture's suffix, or a pattern that is not itself a file."""
     path = Path(text).expanduser()
     is_pattern = glob.has_magic(text) and not path.exists()
-    return path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES or is_pattern
+    is_picture = path.suffix.lower() in PICTURE_SUFFIXES - _ANIMATED
+    return path.is_dir() or is_picture or is_pattern
 
 
 def open_pictures(text: str, _options: SourceOptions) -> Source:
@@ -39,7 +43,7 @@ def open_pictures(text: str, _options: SourceOptions) -> Source:
             f"source {text} does not exist; give a picture, a directory of pictures or a pattern "
             "such as 'frames/*.jpg'"
         )
-    found = sorted(Path(name) for name in glob.glob(str(path)))
+    found = sorted((Path(name) for name in glob.glob(str(path), recursive=True)), key=natural)
     pictures = [one for one in found if one.suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
         raise SourceError(
@@ -64,7 +68,9 @@ class PictureSource(Source):
         super().__init__(name)
         quiet_opencv()
         self._pictures = pictures
-        self._names = _unique_names(pictures)
+        self._names = unique_names(pictures)
+        self.files = tuple(pictures)
+        self.pictures = True
         self._place = 0
         self._delivered = 0
         self._broken: list[str] = []
@@ -107,9 +113,3 @@ class PictureSource(Source):
             + (f" and {more} more" if more > 0 else "")
             + "; copy them again or remove them"
         ]
-
-
-def _unique_names(pictures: list[Path]) -> list[str]:
-    """Stems, or full names for those whose stem another picture has too (a.jpg beside a.png)."""
-    stems = Counter(path.stem for path in pictures)
-    return [path.stem if stems[path.stem] == 1 else path.name for path in pictures]

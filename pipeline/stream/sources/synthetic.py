@@ -36,6 +36,8 @@ def open_synthetic(text: str, options: SourceOptions) -> Source:
 class SyntheticSource(Source):
     """Frames of a ``SyntheticDrive`` with their exact labels; it never ends."""
 
+    endless = True
+
     def __init__(self, name: str, size: tuple[int, int], seed: int) -> None:
         # What draws takes longer to import than a camera's first frame may wait.
         from calibration.scenes.synthetic import SyntheticDrive

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from calibration.scenes.video_file import has_no_times, open_capture
+from calibration.scenes.video_shape import shape_of
 from pipeline.errors import SourceError
 from pipeline.frame import Frame, Image
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
+
+log = logging.getLogger(__name__)
 
 #: Containers with an index of their frames; the others are asked for their duration.
 _INDEXED = {".mp4", ".mov", ".m4v", ".3gp"}
@@ -40,15 +45,17 @@ class VideoSource(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
+        self.files = (path,)
         if not path.is_file():
             raise SourceError(
                 f"source {path} does not exist; give a video, a picture, a directory of pictures, "
                 "a camera number such as 0, or synthetic"
             )
         quiet_opencv()
-        self._capture = cv2.VideoCapture(str(path), _backend())
+        self._capture = open_capture(path)
         self._delivered = 0
-        self._last_ms = 0.0
+        self._clock = FrameTimes(timed=not has_no_times(path))
+        self._shape = shape_of(path, self._capture)
         self._next = self._decode() if self._capture.isOpened() else None
         if self._next is None:
             self._capture.release()
@@ -62,12 +69,34 @@ class VideoSource(Source):
         # A file that was never finished gives a negative number or one without sense.
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.promised = int(count) if 0 < count < 1e12 else None
+        track = self._shape.track
+        if track is not None and track.samples == self.promised:
+            self.promised = track.shown  # an edit list may leave some out, as a trim does
+            largest = max(track.sizes, key=lambda size: size[0] * size[1])
+            if largest[0] * largest[1] > track.sizes[0][0] * track.sizes[0][1]:
+                log.warning(
+                    "%s holds %d video tracks: the first, of %dx%d, is read, another has %dx%d; "
+                    "put that into a file of its own (ffmpeg -map) to read it",
+                    path,
+                    len(track.sizes),
+                    *track.sizes[0],
+                    *largest,
+                )
+        if not self._clock.timed and self.fps is not None:
+            log.warning(
+                "%s holds no times: %g frames per second were assumed; put it into a container "
+                "such as .mkv at its own rate if that is wrong",
+                path,
+                self.fps,
+            )
 
-    def _decode(self) -> Image | None:
+    def _decode(self) -> tuple[Image, float] | None:
+        """Return the next frame as it is shown, and the milliseconds at which it is."""
         for _ in range(_ATTEMPTS):
             arrived, image = self._capture.read()
             if arrived and image is not None:
-                return np.asarray(image, dtype=np.uint8)
+                shown = self._shape.shown(np.asarray(image, dtype=np.uint8))
+                return shown, self._capture.get(cv2.CAP_PROP_POS_MSEC)
             if self.promised is None or self._delivered >= self.promised:
                 break
         return None
@@ -75,14 +104,14 @@ class VideoSource(Source):
     def _read(self) -> Frame | None:
         if self._next is None:
             return None
-        image, captured = self._next, time.monotonic()
+        (image, ms), captured = self._next, time.monotonic()
         index = self._delivered
         self._delivered += 1
-        self._last_ms = max(self._last_ms, self._capture.get(cv2.CAP_PROP_POS_MSEC))
         self._next = self._decode()
+        seconds = self._clock.seconds(ms, None if self._next is None else self._next[1])
         if self._next is None:
             self._count_the_lost()
-        return Frame(image, index, captured, f"{index:06d}")
+        return Frame(image, index, captured, f"{index:06d}", seconds=seconds)
 
     def _count_the_lost(self) -> None:
         if self.promised is None or self._delivered >= self.promised:
@@ -100,16 +129,37 @@ class VideoSource(Source):
         if self.promised is None or self.fps is None:
             return True
         duration = self.promised / self.fps
-        return self._last_ms / 1e3 >= duration * 0.98 - 0.5
+        return self._clock.last >= duration * 0.98 - 0.5
 
     def _close(self) -> None:
         self._capture.release()
 
 
-def _backend() -> int:
-    """FFmpeg where OpenCV has it; it is not fooled into seeing a series of pictures in a name."""
-    has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-    return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
+class FrameTimes:
+    """Turns what a container says into seconds since the first frame, never going back.
+
+    Args:
+        timed: the container has times.
+
+    Attributes:
+        last: seconds of the latest frame that was asked for.
+    """
+
+    def __init__(self, timed: bool) -> None:
+        self.timed = timed
+        self.last = 0.0
+        self._first: float | None = None
+
+    def seconds(self, ms: float, following: float | None) -> float | None:
+        """Return the place of a frame, given its moment and the next one's; None without times."""
+        if self._first is None:
+            self._first = ms
+            # OpenCV gives the same moment for every frame where there is none.
+            self.timed = self.timed and (following is None or following > ms)
+        if not self.timed:
+            return None
+        self.last = max(self.last, (ms - self._first) / 1e3)
+        return self.last
 
 
 def _has_frame_index(path: Path) -> bool:

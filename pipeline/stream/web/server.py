@@ -101,7 +101,7 @@ class Page(AbstractContextManager["Page"]):
         with self._lock:
             number = len(self._cameras) + 1
             source = options.source or f"camera {number}"
-            camera = Camera(number, source, options.classes, width, self._post)
+            camera = Camera(number, source, options.drawn or options.classes, width, self._post)
             self._cameras = (*self._cameras, camera)
         return camera
 

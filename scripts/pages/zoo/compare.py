@@ -16,12 +16,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from calibration.scenes.synthetic import SyntheticDrive
-from models.deeplab_v1 import DeepLabV1
+from models.deeplab_v1 import build_deeplab_v1
 from models.measure import cost_of_network
 from models.receptive_field import receptive_field
 from models.registry import build_model, model_spec
 from models.spec import InputSpec
-from models.vgg import HALVED, Pool
+from models.vgg import HALVED, VGG16, Pool
 from models.weights import load_weights
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.compiler import Job
@@ -48,7 +48,8 @@ def _registered(name: str, **variant: object) -> Callable[[], nn.Module]:
 
 
 def _pooled(kernel: int) -> nn.Module:
-    network = DeepLabV1(len(model_spec("deeplab_v1").classes))
+    network = build_deeplab_v1(model_spec("deeplab_v1").classes)
+    assert isinstance(network.encoder, VGG16)
     first = HALVED if kernel == 2 else Pool(3, 2)
     network.encoder.pools = (first, first, first, *network.encoder.pools[3:])
     return network

@@ -20,7 +20,7 @@ _HEAD = """\
 <!-- Made by scripts/build_zoo.sh --page; a test compares. Change scripts/pages/zoo/page.py. -->
 
 Every network is one file in `models/` that names its paper and what differs from it. Each compiles
-as one engine, whole: no plugin, no part left to PyTorch. `python -m pipeline models` prints this
+as one engine, whole: no plugin, no part left to PyTorch. `roadseg models` prints this
 table, `models NETWORK --receptive-field out.png` draws what one output sees, and
 `models NETWORK --activations out.png` a decoder's maps stage by stage.
 """

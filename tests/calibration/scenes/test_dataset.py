@@ -75,11 +75,11 @@ def test_the_case_of_a_suffix_does_not_matter(tmp_path: Path) -> None:
     assert open_labelled_folder(tmp_path, CAMVID)[0].name == "x"
 
 
-@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".jp2", ".pbm", ".pgm"}))
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".jp2", ".pbm", ".pgm", ".jfif"}))
 def test_a_picture_of_any_format_is_matched_to_its_label_by_stem(
     tmp_path: Path, suffix: str
 ) -> None:
-    # Not among them: formats of one channel, and one that wants larger pictures.
+    # Not among them: formats of one channel, one that wants larger pictures, one that is not written.
     write(tmp_path / "images" / f"x.y{suffix}", np.full((20, 30, 3), 90, np.uint8))
     write(tmp_path / "labels" / "x.y.png", random_label(0))
     sample = open_labelled_folder(tmp_path, CAMVID)[0]
@@ -157,20 +157,28 @@ def test_label_values_outside_the_class_set_are_named(tmp_path: Path) -> None:
     one_line(caught)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        (random_picture(0), "3 channels of uint8"),
-        (random_label(0).astype(np.uint16), "1 channels of uint16"),
-    ],
-)
-def test_a_label_in_colour_or_of_sixteen_bits_is_refused(
-    tmp_path: Path, wrong: NDArray[np.generic], says: str
-) -> None:
-    write(tmp_path / "wrong.png", wrong)
-    with pytest.raises(DataError, match=says) as caught:
+def test_a_label_in_colour_is_refused_and_the_converter_named(tmp_path: Path) -> None:
+    write(tmp_path / "wrong.png", random_picture(0))
+    with pytest.raises(DataError, match=r"holds colours.*convert-labels") as caught:
         read_label(tmp_path / "wrong.png", CAMVID)
     one_line(caught)
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "Png"])
+def test_the_case_of_a_labels_suffix_does_not_matter(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path / "images" / "x.jpg", random_picture(0))
+    write(tmp_path / "labels" / "x.png", random_label(0))
+    (tmp_path / "labels" / "x.png").rename(tmp_path / "labels" / f"x.{suffix}")
+    assert np.array_equal(open_labelled_folder(tmp_path, CAMVID)[0].label, random_label(0))
+
+
+def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path / "images" / f"frame_{number}.png", random_picture(number))
+        write(tmp_path / "labels" / f"frame_{number}.png", random_label(number))
+    wanted = [f"frame_{number}" for number in range(12)]
+    assert [path.stem for path in list_pictures(tmp_path)] == wanted
+    assert [sample.name for sample in open_labelled_folder(tmp_path, CAMVID)] == wanted
 
 
 def test_grey_and_transparent_pictures_are_read_as_three_channels(tmp_path: Path) -> None:

@@ -355,3 +355,36 @@ def test_the_command_line_tells_the_two_kinds_of_networks_apart(
         main(["build", *arguments])
     assert error.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_names_that_differ_in_replaced_letters_alone_stay_apart(
+    write: Writer, tmp_path: Path
+) -> None:
+    path = write()
+    names = []
+    for place, stem in enumerate(("\u9053\u8def", "\u8857\u9053", "plain-name_1")):
+        copy = tmp_path / f"{stem}.onnx"
+        model = onnx.load(path)
+        model.doc_string = str(place)
+        onnx.save(model, copy)
+        names.append(opened(copy).spec.name)
+    assert names[2] == "plain-name_1"
+    assert names[0] != names[1]
+    assert names[0] == f"__-{sha256_of(tmp_path / f'{chr(0x9053)}{chr(0x8DEF)}.onnx')[:8]}"
+
+
+def test_another_networks_engine_is_replaced_by_force_or_kept_by_another_name(
+    write: Writer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, classes = write(), class_file(tmp_path, CLASSES, void=False)
+    given = ["build", "--onnx", str(path), "--classes", str(classes), "--precision", "fp32"]
+    given += ["--output", str(tmp_path / "engines")]
+    assert main(given) == 0
+    model = onnx.load(path)
+    model.doc_string = "another file of the same name"
+    onnx.save(model, path)
+    assert main(given) == 1
+    assert "--name" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*given, "--name", "other"]) == 0
+    assert (tmp_path / "engines" / "other-openvino-fp32.xml").is_file()
+    assert main([*given, "--force"]) == 0

@@ -180,17 +180,23 @@ def test_a_file_named_like_a_network_of_ours_gets_another_name(
     assert open_foreign(ForeignOptions(path, class_file(tmp_path)), None).spec.name == "segnet_onnx"
 
 
-def test_mean_and_std_are_grey_levels_in_the_order_of_the_frame(
+def test_mean_and_std_are_grey_levels_in_the_order_of_the_network(
     forms: dict[str, Path], tmp_path: Path
 ) -> None:
-    """One picture, four ways to say the same."""
-    options = ForeignOptions(
-        forms["fixed"], class_file(tmp_path), (104.0, 117.0, 123.0), (51.0, 102.0, 255.0)
-    )
+    """One picture, three ways to say the same."""
+    mean, std = (123.0, 117.0, 104.0), (255.0, 102.0, 51.0)
     frame = torch.from_numpy(SyntheticDrive(SIZE[1], SIZE[0]).frame(0)[0])[None]
     blue = (frame[0, ..., 0].float() - 104) / 51
     for order, channel in (("rgb", 2), ("bgr", 0), (None, 2)):
-        foreign = open_foreign(replace(options, order=order), None)  # type: ignore[arg-type]
+        turn = -1 if order == "bgr" else 1
+        options = ForeignOptions(
+            forms["fixed"],
+            class_file(tmp_path),
+            mean[::turn],
+            std[::turn],
+            order,  # type: ignore[arg-type]
+        )
+        foreign = open_foreign(options, None)
         given = DeploymentGraph(foreign.network, foreign.spec.input).preprocess(frame)
         torch.testing.assert_close(given[0, channel], blue, rtol=0, atol=1e-4)
 

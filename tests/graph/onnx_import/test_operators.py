@@ -366,3 +366,17 @@ def test_the_page_lists_every_operator(request: pytest.FixtureRequest) -> None:
     page = (request.config.rootpath / "docs" / "foreign-networks.md").read_text(encoding="utf-8")
     listed = page.split("<!-- operators -->")[1].replace(",", " ").split()
     assert listed == [f"`{name}`" for name in sorted([*OPERATORS, "If"])]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch", [0, 1])
+@pytest.mark.parametrize("places", [(), (5,), (2, 3, 2)])
+def test_pieces_are_gathered_at_many_places(
+    depth: int, batch: int, places: tuple[int, ...]
+) -> None:
+    if batch + depth > 4:
+        return
+    rng = np.random.default_rng(depth)
+    sizes = np.array(SHAPE[batch : batch + depth])
+    indices = rng.integers(-sizes, sizes, (*[1] * batch, *places, depth))
+    agree("GatherND", indices.astype(np.int64), batch_dims=batch)

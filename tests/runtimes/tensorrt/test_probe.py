@@ -177,6 +177,11 @@ def test_the_builder_computes_the_reference_in_the_precision_that_was_asked_for(
     assert len(networks) == 1
 
 
+def test_a_gpu_that_is_no_target_by_name_gets_the_load_of_all_later_ones() -> None:
+    trt: ModuleType = pytest.importorskip("tensorrt_rtx")
+    assert build_load(trt, SHAPE, "fp16", "sm130")
+
+
 def test_a_precision_that_no_reference_is_known_in_is_named() -> None:
     trt: ModuleType = pytest.importorskip("tensorrt_rtx")
     with pytest.raises(EngineError, match="in 'fp8', expected one of fp32, fp16, bf16, int8"):

@@ -44,7 +44,8 @@ def scale_types(filled: Filled) -> set[tuple[str, str, str]]:
         if layer.type in {trt.LayerType.QUANTIZE, trt.LayerType.DEQUANTIZE}:
             quantises = layer.type == trt.LayerType.QUANTIZE
             tensor = layer.get_input(0) if quantises else layer.get_output(0)
-            found.add((layer.type.name, tensor.dtype.name, layer.get_input(1).dtype.name))
+            for place in range(1, layer.num_inputs):  # scale and zero point
+                found.add((layer.type.name, tensor.dtype.name, layer.get_input(place).dtype.name))
     return found
 
 
@@ -156,3 +157,21 @@ def test_layers_are_named_whole_or_by_their_block() -> None:
     assert named_layers(("Head", "encoder.1.conv"), known) == ("Head", "encoder.1.conv")
     with pytest.raises(BuildError, match=r"no such convolution.*encoder\.0\.conv"):
         named_layers(("encoder.0.con",), known)
+
+
+def test_bytes_come_out_of_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT 10.3 documents the cast to UINT8 for floating-point types alone."""
+    given: list[str] = []
+
+    def watching(trt: ModuleType, filled: Filled, *rest: Any) -> memoryview:
+        layers = list(layers_of(trt, filled.network))
+        given.extend(
+            layer.get_input(0).dtype.name
+            for layer in layers
+            if layer.type == trt.LayerType.CAST and layer.to_type == trt.DataType.UINT8
+        )
+        return serialise(trt, filled, *rest)
+
+    monkeypatch.setattr(tensorrt_compiler, "serialise", watching)
+    compiled(job(quantised(), tmp_path), RTX, quiet)
+    assert given == ["FLOAT"]

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from device_double import GpuDouble, TensorRTDouble
+from device_double import GpuDouble, TensorRTDouble, _Context
 from host_kernel import HostKernel
 from random_frames import frames
 from torch import nn
@@ -23,6 +24,7 @@ from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.registry import missing, open_session
+from pipeline.runtimes.tensorrt.buffer_set import BufferSet
 from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession, open_platform
 from pipeline.stream.overlay import Overlay
 
@@ -191,15 +193,46 @@ def test_many_sessions_share_one_gpu(engine: Engine, gpu: GpuDouble) -> None:
     assert not gpu.ledger.held
 
 
-def test_memory_that_is_shared_is_not_copied(
-    engine: Engine, host_kernel: HostKernel, reference: EagerSession
+@pytest.mark.parametrize("mapped_ms", [0.5, 1.0, 2.0])
+def test_shared_memory_is_read_in_place_where_that_is_faster_and_only_there(
+    engine: Engine,
+    host_kernel: HostKernel,
+    reference: EagerSession,
+    monkeypatch: pytest.MonkeyPatch,
+    mapped_ms: float,
 ) -> None:
+    """A Jetson's GPU does not cache what it reads in place."""
+    small = {**engine.manifest.frames, "sizes": [[64, 64], [120, 90], [640, 480]]}
+    engine = replace(engine, manifest=replace(engine.manifest, frames=small))
+
+    def times(buffers: BufferSet) -> dict[str, float]:
+        return {"execute": mapped_ms if buffers.frames.mapped else 1.0}
+
+    monkeypatch.setattr(BufferSet, "times", times)
     jetson = GpuDouble(host_kernel, shares_memory=True)
+    tint = Overlay(engine.manifest.classes).tint
     with TensorRTSession(engine, Platform(TensorRTDouble(jetson), jetson)) as session:
+        begin = len(jetson.ledger.calls)
         assert np.mean(session.run(frames(3)) == reference.run(frames(3))) > 0.998
-        calls = jetson.ledger.calls
-    assert "copy_out" not in calls
+        in_place = mapped_ms < 1.0
+        assert ("copy_in" not in jetson.ledger.calls[begin:]) is in_place
+        assert ("copy_out" not in jetson.ledger.calls[begin:]) is in_place
+        session.submit(frames(), tint).result()
+        assert "copy_out" in jetson.ledger.calls[begin:]  # pictures are written byte by byte
     assert not jetson.ledger.held
+
+
+def test_cameras_of_several_sizes_share_the_painter_s_tables(
+    session: TensorRTSession, gpu: GpuDouble, small_engine: Engine
+) -> None:
+    tint = Overlay(small_engine.manifest.classes).tint
+    sizes = ((240, 320), (120, 160))
+    for size in sizes * 2:  # both sets of buffers grow to the larger one
+        session.submit(frames(1, size), tint).result()
+    begin = len(gpu.ledger.calls)
+    for size in sizes * 3:
+        session.submit(frames(1, size), tint).result()
+    assert {"device_memory", "host_memory", "free"}.isdisjoint(gpu.ledger.calls[begin:])
 
 
 def test_closing_with_runs_under_way_gives_everything_back(engine: Engine, gpu: GpuDouble) -> None:
@@ -281,7 +314,44 @@ def test_what_tensorrt_for_rtx_compiled_is_kept_beside_the_engine(
         if content is not None:
             cache.write_bytes(content)
         scenario(rtx, GpuDouble(host_kernel), rtx=True)
-        assert cache.read_bytes() == b"cache of the double"
+        assert cache.read_bytes().endswith(b"cache of the double")
+
+
+def test_a_cache_that_is_not_what_was_written_is_not_given_to_tensorrt(
+    engine: Engine, host_kernel: HostKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rtx = _rtx(engine, tmp_path)
+    given: list[bytes] = []
+    monkeypatch.setattr("device_double._Cache.deserialize", lambda _, blob: given.append(blob))
+    scenario(rtx, GpuDouble(host_kernel), rtx=True)
+    kept = (tmp_path / "double.rtxcache").read_bytes()
+    scenario(rtx, GpuDouble(host_kernel), rtx=True)
+    assert given == [b"cache of the double"]
+    (tmp_path / "double.rtxcache").write_bytes(kept[:-1] + b"!")
+    scenario(rtx, GpuDouble(host_kernel), rtx=True)
+    other = replace(rtx.manifest.files[0], sha256="0" * 64)
+    (tmp_path / "double.rtxcache").write_bytes(kept)
+    scenario(
+        replace(rtx, manifest=replace(rtx.manifest, files=(other,))),
+        GpuDouble(host_kernel),
+        rtx=True,
+    )
+    assert len(given) == 1
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_kernels_are_compiled_before_a_run_that_is_measured(
+    engine: Engine, gpu: GpuDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eager: bool
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(
+        "device_double._Loaded.create_execution_context",
+        lambda loaded, config=None: made.append(config) or _Context(loaded, config),
+    )
+    trt = TensorRTDouble(gpu, rtx=True)
+    with TensorRTSession(_rtx(engine, tmp_path), Platform(trt, gpu), eager=eager):
+        strategy = made[0].dynamic_shapes_kernel_specialization_strategy
+        assert (strategy == trt.DynamicShapesKernelSpecializationStrategy.EAGER) is eager
 
 
 @pytest.mark.parametrize(
@@ -345,7 +415,7 @@ def test_without_a_painter_the_processor_paints(
 
 
 def test_a_machine_without_a_gpu_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("pipeline.runtimes.registry", "pipeline.runtimes.tensorrt.session"):
+    for module in ("pipeline.runtimes.registry", "pipeline.runtimes.tensorrt.platform"):
         monkeypatch.setattr(f"{module}.why_no_gpu", lambda: "no driver here")
     assert missing("tensorrt") == "no driver here"
     with pytest.raises(RuntimeMissingError, match=r"no driver here.*--runtime openvino"):
@@ -353,11 +423,27 @@ def test_a_machine_without_a_gpu_says_so(engine: Engine, monkeypatch: pytest.Mon
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("pipeline.runtimes.registry", "pipeline.runtimes.tensorrt.session"):
+    for module in ("pipeline.runtimes.registry", "pipeline.runtimes.tensorrt.platform"):
         monkeypatch.setattr(f"{module}.why_no_gpu", lambda: None)
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(RuntimeMissingError, match="need TensorRT and pycuda"):
         open_platform("tensorrt")
+
+
+def test_a_package_that_does_not_load_is_told_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is there, so looking for it would find it."""
+    monkeypatch.setattr("pipeline.runtimes.registry.why_no_gpu", lambda: None)
+
+    def broken(name: str) -> None:
+        if name.endswith("cuda.driver"):
+            raise ImportError("libcuda.so.1: version `cu_13' not found")
+
+    monkeypatch.setattr("pipeline.runtimes.registry.import_module", broken)
+    assert missing("tensorrt-rtx") == (
+        "the package pycuda cannot be imported (libcuda.so.1: version `cu_13' not found)"
+    )
 
 
 def test_the_session_is_imported_without_torch_and_without_a_gpu() -> None:

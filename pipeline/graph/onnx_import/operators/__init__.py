@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pipeline.graph.onnx_import.call import Operator
-from pipeline.graph.onnx_import.operators import arithmetic, layers, resize, shapes, unpooling
+from pipeline.graph.onnx_import.operators import (
+    arithmetic,
+    gathering,
+    layers,
+    resize,
+    shapes,
+    unpooling,
+)
 
 OPERATORS: dict[str, Operator] = {
     **arithmetic.OPERATORS,
+    **gathering.OPERATORS,
     **layers.OPERATORS,
     **resize.OPERATORS,
     **shapes.OPERATORS,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -23,6 +25,44 @@ from pipeline.runtimes.tensorrt.cuda.gpu import (
     Stream,
 )
 
+_LOST = (
+    "the GPU's driver has given this process up ({}); restart the process, and look at dmesg for "
+    "NVRM lines if it happens again"
+)
+
+
+class _State:
+    """Of the process, which has one primary context. After some errors CUDA answers no call."""
+
+    lost = False
+
+
+def _is_lost() -> bool:
+    """Whether every call fails from now on: CUDA then repeats its error, asked for anything."""
+    if not _State.lost:
+        try:
+            cuda.Context.synchronize()
+        except cuda.Error:
+            _State.lost = True
+    return _State.lost
+
+
+def _drop(thing: object) -> None:
+    """Let go of something of pycuda's whose last reference frees it.
+
+    What cannot be freed any more is kept for ever, beyond the interpreter's end: pycuda's
+    destructors would each print a warning, and free nothing.
+    """
+    if _State.lost and thing is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _free(own: Any) -> None:
+    if _State.lost:
+        return _drop(own)
+    with _in_words():
+        own.free()
+
 
 @contextmanager
 def _in_words() -> Iterator[None]:
@@ -35,6 +75,8 @@ def _in_words() -> Iterator[None]:
             "build the engine for smaller frames or a smaller batch"
         ) from error
     except cuda.Error as error:
+        if _is_lost():
+            raise EngineError(_LOST.format(error)) from error
         raise EngineError(
             f"the GPU's driver refused a call ({error}); open the engine again, and look at dmesg "
             "for NVRM lines if it happens again"
@@ -62,6 +104,8 @@ class PycudaGpu(Gpu):
 
     def __init__(self, device: Any) -> None:
         self._context = device.retain_primary_context()
+        # pycuda ends the process with a core dump where the context outlives its module.
+        atexit.register(self._leave)
         major, minor = device.compute_capability()
         version = cuda.get_driver_version()
         integrated = device.get_attribute(cuda.device_attribute.INTEGRATED)
@@ -72,14 +116,44 @@ class PycudaGpu(Gpu):
             shares_memory=bool(integrated),
         )
 
+    @property
+    def lost(self) -> bool:
+        return _State.lost
+
     @contextmanager
     def active(self) -> Iterator[None]:
-        with _in_words():
+        if _State.lost:
+            raise EngineError(_LOST.format("an earlier call failed"))
+        try:
             self._context.push()
+        except cuda.Error as error:
+            _State.lost = True
+            raise EngineError(_LOST.format(error)) from error
         try:
             yield
-        finally:
+        except BaseException:
+            self._pop(quiet=True)  # what failed first is the reason
+            raise
+        self._pop()
+
+    def _pop(self, quiet: bool = False) -> None:
+        try:
             cuda.Context.pop()
+        except cuda.Error as error:
+            _State.lost = True
+            # It is still on pycuda's stack of this thread, which at the thread's end would abort
+            # the process; one that was detached is taken off.
+            with suppress(cuda.Error):
+                self._context.detach()
+            if not quiet:
+                raise EngineError(_LOST.format(error)) from error
+
+    def _leave(self) -> None:
+        """Give the context back before the interpreter takes pycuda apart."""
+        if _State.lost:
+            return _drop(self._context)
+        with suppress(cuda.Error):
+            self._context.detach()
 
     def stream(self) -> Stream:
         with _in_words():
@@ -131,6 +205,7 @@ class _Stream(Stream):
             self.own.synchronize()
 
     def release(self) -> None:
+        _drop(self.own)
         self.own = None
 
 
@@ -162,6 +237,7 @@ class _Event(Event):
             return float(self.own.time_since(earlier.own))
 
     def release(self) -> None:
+        _drop(self.own)
         self.own = None
 
 
@@ -172,8 +248,7 @@ class _DeviceMemory(DeviceMemory):
         self.size = size
 
     def release(self) -> None:
-        with _in_words():
-            self._own.free()
+        _free(self._own)
 
 
 class _HostMemory(HostMemory):
@@ -187,8 +262,7 @@ class _HostMemory(HostMemory):
 
     def release(self) -> None:
         self.array = np.empty(0, np.uint8)
-        with _in_words():
-            self._own.free()
+        _free(self._own)
 
 
 class _Kernel(Kernel):
@@ -202,4 +276,6 @@ class _Kernel(Kernel):
             self._function.prepared_async_call(grid, block, _of(stream), *values)
 
     def release(self) -> None:
+        _drop(self._function)
+        _drop(self._module)
         self._function = self._module = None

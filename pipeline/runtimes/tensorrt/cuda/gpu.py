@@ -92,6 +92,14 @@ class Gpu(ABC):
 
     info: GpuInfo
 
+    @property
+    def lost(self) -> bool:
+        """Whether the driver answers no call of this process any more.
+
+        Releasing then only forgets, and only another process can use the GPU.
+        """
+        return False
+
     @abstractmethod
     def active(self) -> AbstractContextManager[None]:
         """Let the calling thread use the GPU inside the block, other libraries included."""

@@ -25,8 +25,10 @@ def _library() -> ctypes.CDLL:
     for name in (*_system_names(), *_packaged()):
         try:
             # It looks for its second half by name alone, and finds it where it is loaded already.
-            for builtins in sorted(Path(name).parent.glob("libnvrtc-builtins.so.*")):
-                ctypes.CDLL(str(builtins))
+            # Of a bare name nobody knows where it lies, and the working directory is anybody's.
+            if Path(name).is_absolute():
+                for builtins in sorted(Path(name).parent.glob("libnvrtc-builtins.so.*")):
+                    ctypes.CDLL(str(builtins))
             return ctypes.CDLL(name)
         except OSError as error:
             reasons.append(str(error))
@@ -44,8 +46,9 @@ def _system_names() -> list[str]:
 def _packaged() -> list[str]:
     found = [
         library
-        for folder in sys.path
-        for library in sorted(Path(folder).glob("nvidia/*/lib/libnvrtc.so.*"))
+        for folder in map(Path, sys.path)
+        if folder.is_absolute() and folder.name in {"site-packages", "dist-packages"}
+        for library in sorted(folder.glob("nvidia/*/lib/libnvrtc.so.*"))
     ]
     return [str(library) for library in found]
 

@@ -20,6 +20,8 @@ from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, HostMemory, S
 BLOCK = (32, 8, 1)
 
 _SIGNATURE = "PPPPPPiiiif"
+#: Kinds of pictures whose tables are kept: a few kB each, for as many cameras of other sizes.
+_MOST_TABLES = 16
 
 
 def kernel_source() -> str:
@@ -64,6 +66,14 @@ class Canvas:
     shape: tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class _Tables:
+    """Attributes: ``memory`` on the GPU; in it ``addresses`` of columns, rows and palette."""
+
+    memory: DeviceMemory
+    addresses: tuple[int, int, int]
+
+
 class Painter:
     """Paints on one stream; made, used and released while the GPU is active.
 
@@ -82,17 +92,14 @@ class Painter:
         self._gpu = gpu
         self._map_size = map_size
         self._stream = stream
-        self._tables = ExitStack()
-        self._known: tuple[Tint, int, int] | None = None
-        self._addresses: tuple[int, int, int] = (0, 0, 0)
+        #: Tint, height and width of pictures -> their tables, the one used last behind the others.
+        self._tables: dict[tuple[Tint, int, int], _Tables] = {}
         self._kernel = gpu.kernel(overlay_image(gpu.info.architecture), "overlay", _SIGNATURE)
 
     def paint(self, canvas: Canvas, tint: Tint) -> None:
         """Blend; returns before it is done."""
         count, height, width = canvas.shape
-        if (tint, height, width) != self._known:
-            self._make_tables(tint, height, width)
-        columns, rows, palette = self._addresses
+        columns, rows, palette = self._tables_for(tint, height, width).addresses
         grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), count)
         pointers = (canvas.frames, canvas.classes, columns, rows, palette, canvas.blended)
         self._kernel.launch(
@@ -103,28 +110,39 @@ class Painter:
         """Give everything back; nothing may be under way."""
         with ExitStack() as stack:
             stack.callback(self._kernel.release)
-            stack.push(self._tables)
+            while self._tables:
+                stack.callback(self._tables.popitem()[1].memory.release)
 
-    def _make_tables(self, tint: Tint, height: int, width: int) -> None:
+    def _tables_for(self, tint: Tint, height: int, width: int) -> _Tables:
+        """Return the tables of one kind of picture; cameras of several sizes share the engine."""
+        key = (tint, height, width)
+        found = self._tables.pop(key, None)
+        if found is None:
+            if len(self._tables) >= _MOST_TABLES:
+                self._stream.synchronize()  # earlier paintings may still read them
+                self._tables.pop(next(iter(self._tables))).memory.release()
+            found = self._made_tables(tint, height, width)
+        self._tables[key] = found
+        return found
+
+    def _made_tables(self, tint: Tint, height: int, width: int) -> _Tables:
         """Bring the palette and the ways to look to the GPU; rare, so it may wait."""
         columns = nearest(self._map_size[1], width).view(np.uint8)
         rows = nearest(self._map_size[0], height).view(np.uint8)
         parts = [columns, rows, np.frombuffer(tint.palette, np.uint8)]
         whole = np.concatenate(parts)
-        self._stream.synchronize()  # earlier paintings may still read the old ones
-        self._known = None
-        self._tables.close()
-        with ExitStack() as stack:
-            host: HostMemory = self._gpu.host_memory(whole.size)
-            stack.callback(host.release)
+        with ExitStack() as made:
             device: DeviceMemory = self._gpu.device_memory(whole.size)
-            self._tables.callback(device.release)
-            host.array[:] = whole
-            self._gpu.copy_in(device, host.array, self._stream)
-            self._stream.synchronize()
+            made.callback(device.release)
+            with ExitStack() as stack:
+                host: HostMemory = self._gpu.host_memory(whole.size)
+                stack.callback(host.release)
+                host.array[:] = whole
+                self._gpu.copy_in(device, host.array, self._stream)
+                self._stream.synchronize()
+            made.pop_all()
         first = device.address
-        self._addresses = (first, first + columns.size, first + columns.size + rows.size)
-        self._known = (tint, height, width)
+        return _Tables(device, (first, first + columns.size, first + columns.size + rows.size))
 
 
 def _check_compiler(gpu: Gpu) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +32,33 @@ def test_the_kernel_compiles_for_every_gpu(architecture: str) -> None:
     image = overlay_image(architecture)
     assert image.startswith(b"\x7fELF")
     assert b".text.overlay" in image
+
+
+def test_nothing_is_loaded_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is anybody's: the compiler's second half is looked for where its first half lies."""
+    (tmp_path / "libnvrtc-builtins.so.13").write_bytes(b"not ours")
+    (tmp_path / "nvidia" / "x" / "lib").mkdir(parents=True)
+    (tmp_path / "nvidia" / "x" / "lib" / "libnvrtc.so.13").write_bytes(b"not ours")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    loaded: list[str] = []
+
+    def cdll(name: str) -> None:
+        loaded.append(name)
+        raise OSError("not there")
+
+    monkeypatch.setattr(nvrtc.ctypes, "CDLL", cdll)
+    nvrtc._library.cache_clear()
+    try:
+        with pytest.raises(RuntimeMissingError):
+            nvrtc._library()
+    finally:
+        nvrtc._library.cache_clear()
+    assert "libnvrtc.so" in loaded
+    assert not [name for name in loaded if "builtins" in name and not Path(name).is_absolute()]
+    assert not [name for name in loaded if name.startswith(("nvidia", str(tmp_path)))]
 
 
 def test_an_unknown_gpu_is_named_with_those_that_are_known() -> None:

@@ -1,0 +1,183 @@
+"""How other data sets store their labels, and which class of ours each value or colour means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from models.classes import CAMVID, RGB, ClassSet
+
+_VOID = 255
+
+
+@dataclass(frozen=True)
+class LabelKind:
+    """A form of labels.
+
+    Attributes:
+        name: as on the command line.
+        classes: of the labels that are made of it.
+        colours: RGB -> class index or void, of label pictures in colour.
+        values: stored value -> class index or void, of label pictures with one channel.
+    """
+
+    name: str
+    classes: ClassSet
+    colours: Mapping[RGB, int] = field(default_factory=dict)
+    values: Mapping[int, int] = field(default_factory=dict)
+
+
+def _camvid() -> LabelKind:
+    """CamVid's own 32 classes, grouped as the 11-class split of the SegNet papers does."""
+    groups: dict[str, dict[str, RGB]] = {
+        "Sky": {"Sky": (128, 128, 128)},
+        "Building": {
+            "Building": (128, 0, 0),
+            "Archway": (192, 0, 128),
+            "Bridge": (0, 128, 64),
+            "Tunnel": (64, 0, 64),
+            "Wall": (64, 192, 0),
+        },
+        "Pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
+        "Road": {
+            "Road": (128, 64, 128),
+            "LaneMkgsDriv": (128, 0, 192),
+            "LaneMkgsNonDriv": (192, 0, 64),
+        },
+        "Pavement": {
+            "Sidewalk": (0, 0, 192),
+            "ParkingBlock": (64, 192, 128),
+            "RoadShoulder": (128, 128, 192),
+        },
+        "Tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
+        "SignSymbol": {
+            "SignSymbol": (192, 128, 128),
+            "Misc_Text": (128, 128, 64),
+            "TrafficLight": (0, 64, 64),
+        },
+        "Fence": {"Fence": (64, 64, 128)},
+        "Car": {
+            "Car": (64, 0, 128),
+            "SUVPickupTruck": (64, 128, 192),
+            "Truck_Bus": (192, 128, 192),
+            "Train": (192, 64, 128),
+            "OtherMoving": (128, 64, 64),
+        },
+        "Pedestrian": {
+            "Pedestrian": (64, 64, 0),
+            "Child": (192, 128, 64),
+            "CartLuggagePram": (64, 0, 192),
+            "Animal": (64, 128, 64),
+        },
+        "Bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
+    }
+    colours = {
+        colour: CAMVID.names.index(name)
+        for name, members in groups.items()
+        for colour in members.values()
+    }
+    values = {index: index for index in range(len(CAMVID) + 1)}
+    return LabelKind("camvid", CAMVID, {**colours, (0, 0, 0): CAMVID.void}, values)
+
+
+#: Name, id and colour of Cityscapes' 19 classes, in the order of their train ids.
+_CITYSCAPES: tuple[tuple[str, int, RGB], ...] = (
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)
+#: Colours of its classes that are not trained on: parking, bridge, caravan, trailer and so on.
+_UNTRAINED: tuple[RGB, ...] = (
+    (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180),
+    (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),
+)  # fmt: skip
+
+
+def _cityscapes() -> tuple[LabelKind, LabelKind]:
+    classes = ClassSet(
+        tuple(name for name, _, _ in _CITYSCAPES), tuple(c for _, _, c in _CITYSCAPES), _VOID
+    )
+    colours = {colour: index for index, (_, _, colour) in enumerate(_CITYSCAPES)}
+    colours |= dict.fromkeys(_UNTRAINED, _VOID)
+    ids = dict.fromkeys((*range(34), _VOID), _VOID)
+    ids |= {number: index for index, (_, number, _) in enumerate(_CITYSCAPES)}
+    train_ids = {**{index: index for index in range(len(_CITYSCAPES))}, _VOID: _VOID}
+    return (
+        LabelKind("cityscapes", classes, colours, ids),
+        LabelKind("bdd100k", classes, colours, train_ids),
+    )
+
+
+def _voc() -> LabelKind:
+    names = [
+        "background",
+        "aeroplane",
+        "bicycle",
+        "bird",
+        "boat",
+        "bottle",
+        "bus",
+        "car",
+        "cat",
+        "chair",
+        "cow",
+        "diningtable",
+        "dog",
+        "horse",
+        "motorbike",
+        "person",
+        "pottedplant",
+        "sheep",
+        "sofa",
+        "train",
+        "tvmonitor",
+    ]
+    palette = tuple(voc_colour(index) for index in range(len(names)))
+    values = {**{index: index for index in range(len(names))}, _VOID: _VOID}
+    colours = {colour: index for index, colour in enumerate(palette)}
+    colours[voc_colour(_VOID)] = _VOID
+    return LabelKind("voc", ClassSet(tuple(names), palette, _VOID), colours, values)
+
+
+def voc_colour(index: int) -> RGB:
+    """Return a colour of PASCAL VOC's palette: bits of the index, three by three."""
+    red = green = blue = 0
+    for bit in range(7, -1, -1):
+        red |= (index & 1) << bit
+        green |= (index >> 1 & 1) << bit
+        blue |= (index >> 2 & 1) << bit
+        index >>= 3
+    return red, green, blue
+
+
+def _binary() -> LabelKind:
+    classes = ClassSet(("other", "road"), ((0, 0, 0), (128, 64, 128)), _VOID)
+    colours = {(0, 0, 0): 0, (255, 255, 255): 1}
+    return LabelKind("binary", classes, colours, {0: 0, 1: 1, 255: 1})
+
+
+#: By name; one row is one form.
+LABEL_KINDS = {kind.name: kind for kind in (_camvid(), *_cityscapes(), _voc(), _binary())}
+
+
+def coloured(classes: ClassSet) -> LabelKind:
+    """Return the form of labels that are drawn in the colours of a class file."""
+    colours = {colour: index for index, colour in enumerate(classes.palette)}
+    colours.setdefault((0, 0, 0), classes.void)
+    return LabelKind("colours", classes, colours)

@@ -1,0 +1,80 @@
+"""The precision of a build that names none: the fastest one whose accuracy is known.
+
+INT8 where weights and their calibration table are registered, or frames to calibrate with are
+given, and the runtime is known to gain from it on this machine; else the runtime's own default.
+Nothing here needs torch: ``run NETWORK`` asks, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calibration.errors import CalibrationError
+from calibration.table import load_table
+from models.registry import MODELS
+from models.weights import registered_table, registered_weights
+from pipeline.build.options import BuildOptions
+from pipeline.runtimes.registry import why_int8_does_not_pay
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a build without ``--precision`` takes.
+
+    Attributes:
+        precision: None for the runtime's own.
+        why: one line with the figures that are known.
+    """
+
+    precision: str | None
+    why: str
+
+
+def choose_precision(options: BuildOptions) -> Choice:
+    """Choose for a build of ``options``, whose own precision is not looked at."""
+    reason = why_int8_does_not_pay(options.runtime)
+    if reason is None and options.calibration is not None:
+        return Choice("int8", f"INT8, calibrated on {options.calibration}; {_other('fp32')}")
+    if reason is None:
+        reason = _why_not_known(options)
+    if reason is not None:
+        return Choice(None, f"not INT8: {reason}")
+    try:
+        measured = load_table(registered_table(options.model)).measured
+    except CalibrationError as error:  # damaged; --precision int8 says so at length
+        return Choice(None, f"not INT8: {error}")
+    return Choice("int8", f"{_figures(measured)}; {_other('fp32')}")
+
+
+def _why_not_known(options: BuildOptions) -> str | None:
+    """Why nobody knows what INT8 would lose; None where the registered table says it."""
+    if options.foreign is not None:
+        return "--calibration names no road scenes for it"
+    spec = MODELS.get(options.model)
+    if spec is None or registered_weights(options.model) is None:
+        return "no weights are registered"
+    if options.weights not in (None, options.model):
+        return "its table is of other weights; calibrate these with --calibration"
+    if options.size not in (None, (spec.input.width, spec.input.height)):
+        return "its table is of another size; calibrate this one with --calibration"
+    if options.output_stride not in (None, spec.output_stride):
+        return "its table is of another output stride; calibrate this one with --calibration"
+    if not registered_table(options.model).is_file():
+        return "no calibration table is registered; make one with --calibration"
+    return None
+
+
+def _figures(measured: Mapping[str, Any]) -> str:
+    judged = measured.get("judged", {})
+    if "miou" not in judged:
+        return "INT8"
+    text = f"INT8: mIoU {100 * judged['miou']:.1f}, FP32 {100 * judged['miou_fp32']:.1f}"
+    if "speedup" in judged:
+        text += f", {judged['speedup']:.1f} times as fast on {judged['processor']}"
+    return text
+
+
+def _other(precision: str) -> str:
+    return f"--precision {precision} for the other"

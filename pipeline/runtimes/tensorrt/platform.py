@@ -1,0 +1,42 @@
+"""What TensorRT engines run on: TensorRT itself and a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pipeline.errors import RuntimeMissingError
+from pipeline.runtimes.tensorrt.cuda.gpu import Gpu
+from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What engines run on: TensorRT's module ``trt`` and a GPU."""
+
+    trt: Any
+    gpu: Gpu
+
+
+def open_platform(runtime: str) -> Platform:
+    """Import TensorRT and reach the GPU.
+
+    Raises:
+        RuntimeMissingError: a package, the driver or the GPU is not there.
+    """
+    if reason := why_no_gpu():
+        raise RuntimeMissingError(
+            f"{runtime} engines need an NVIDIA GPU: {reason}; build for this machine with "
+            "--runtime openvino"
+        )
+    try:
+        trt = import_module(runtime.replace("-", "_"))
+        driver = import_module("pipeline.runtimes.tensorrt.cuda.driver")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
+            f"({error}); run scripts/install_pycuda.sh and what 'python -m pipeline doctor' prints "
+            "for this GPU"
+        ) from error
+    return Platform(trt, driver.open_gpu())

@@ -1,0 +1,102 @@
+"""Overlay pictures: one file ``NAME.png`` or ``NAME.jpg``, or a folder with one per frame."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+
+from pipeline.errors import SinkError
+from pipeline.frame import Image, Result
+from pipeline.stream.sinks.base import Sink, SinkOptions
+from pipeline.stream.sinks.masks import MaskSink
+from pipeline.stream.sinks.output_file import MARK, OutputFile
+
+_PREFIX = "overlays:"
+_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_END_OF_PNG = b"\x00\x00\x00\x00IEND"
+
+
+def matches_picture(text: str) -> bool:
+    """``NAME.png`` or ``NAME.jpg``, unless it is a folder of that name."""
+    path = Path(text).expanduser()
+    return ":" not in text and path.suffix.lower() in _SUFFIXES and not path.is_dir()
+
+
+def open_picture(text: str, options: SinkOptions) -> Sink:
+    """Open a picture by its path."""
+    return PictureSink(Path(text).expanduser(), options)
+
+
+def matches_folder(text: str) -> bool:
+    """``overlays:DIR``."""
+    return text.startswith(_PREFIX)
+
+
+def open_folder(text: str, options: SinkOptions) -> Sink:
+    """Open a folder of overlay pictures."""
+    return OverlaySink(Path(text.removeprefix(_PREFIX)).expanduser(), options)
+
+
+class OverlaySink(MaskSink):
+    """One PNG per frame with the classes laid over it; otherwise as ``MaskSink``."""
+
+    wants_overlay = True
+
+    def __init__(self, folder: Path, options: SinkOptions) -> None:
+        super().__init__(folder, options, as_index=False)
+        self.name = "overlays"
+
+    def _picture(self, result: Result) -> Image:
+        return _overlay_of(result, self.output)
+
+
+class PictureSink(Sink):
+    """The overlay of the only frame of a source.
+
+    Raises:
+        OutputError: a file that is not ours stands there, or the folder cannot be written.
+    """
+
+    wants_overlay = True
+
+    def __init__(self, path: Path, options: SinkOptions) -> None:
+        super().__init__("picture", path)
+        self._path = path
+        self._file = OutputFile(path, options.force)
+
+    def _write(self, result: Result) -> None:
+        if self.written:
+            raise SinkError(
+                f"{self._path} is one picture and the source has more; give overlays:DIR for all, "
+                "a video such as out.mp4, or --frames 1"
+            )
+        picture = _overlay_of(result, self._path)
+        encoded = cv2.imencode(self._path.suffix.lower(), picture)[1].tobytes()
+        self._file.partial.write_bytes(_marked(encoded))
+
+    def _finish(self) -> None:
+        self._file.commit()
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self._file.discard()
+
+
+def _overlay_of(result: Result, output: Path | None) -> Image:
+    if result.overlay is None:
+        raise SinkError(f"{output} was given a result without an overlay")
+    return result.overlay
+
+
+def _marked(encoded: bytes) -> bytes:
+    """Put our mark into a picture as its comment: by it a later run knows its own outputs."""
+    mark = MARK.encode()
+    if encoded.startswith(b"\xff\xd8"):  # JPEG: a segment COM behind the start of the image
+        return encoded[:2] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark + encoded[2:]
+    body = b"tEXtComment\x00" + mark
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    place = encoded.rindex(_END_OF_PNG)
+    return encoded[:place] + chunk + encoded[place:]
