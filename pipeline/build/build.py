@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pipeline.build.network import Candidate, choose
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
 from pipeline.engine.manifest import Engine
-from pipeline.engine.publish import publish, writable
+from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError
 from pipeline.evaluation.pictures import open_pictures
@@ -128,13 +127,13 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
     with writable(options.output):
         _check_outputs(options, name, compiler, candidate)
         graph = DeploymentGraph(candidate.network, candidate.spec.input)
-        with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
+        with build_folder(options.output) as scratch:
             job = Job(
                 graph,
                 name,
                 precision,
                 targets,
-                Path(scratch),
+                scratch,
                 batch=options.batch,
                 sizes=options.sizes,
                 front_end=options.front_end or default_front_end(),
