@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from calibration.errors import CalibrationError
 from models.atomic import atomic_path
+from models.bounded import read_bytes
+from models.typed import convert, parse_json
 
 #: Raised when a key changes its meaning; tables of another format are refused.
 FORMAT_VERSION = 1
@@ -28,6 +30,9 @@ _DIGITS = 6
 
 #: Digits of a hash, which errors shorten.
 _SHA256 = 64
+
+#: Bytes of a table; those of the largest networks have a tenth of it.
+_MOST_BYTES = 64 << 20
 
 _REMEDY = "calibrate again with --calibration DIR|VIDEO"
 
@@ -169,7 +174,7 @@ def load_table(path: Path) -> CalibrationTable:
         CalibrationError: missing, damaged, something else, or of another format.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_bytes(path, _MOST_BYTES))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CalibrationError(
@@ -188,11 +193,12 @@ def load_table(path: Path) -> CalibrationTable:
         )
     fields = {key: what for key, what in document.items() if key not in {"kind", "format_version"}}
     try:
-        fields["sites"] = {name: Site(**site) for name, site in fields["sites"].items()}
-        fields["high_precision"] = tuple(fields["high_precision"])
-        table = CalibrationTable(**fields)
+        strange = sorted(fields.keys() - CalibrationTable.__dataclass_fields__.keys())
+        if strange:
+            raise ValueError(f"no field is called {strange[0]!r}")
+        table = convert(fields, CalibrationTable)
         _check(table)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # whatever JSON can hold
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # whatever JSON can hold
         raise CalibrationError(
             f"calibration table {path} misses or misstates a field ({type(error).__name__}: "
             f"{error}); it is damaged, {_REMEDY}"
@@ -207,7 +213,7 @@ def _check(table: CalibrationTable) -> None:
             raise ValueError(f"{name} is no object")
     for name, site in table.sites.items():
         if not (math.isfinite(site.maximum - site.minimum) and site.minimum <= site.maximum):
-            raise ValueError(f"site {name} reaches from {site.minimum} to {site.maximum}")
+            raise ValueError(f"site {name} reaches from {site.minimum:g} to {site.maximum:g}")
         if site.thresholds.keys() != site.clipped.keys():
             raise ValueError(f"site {name} has thresholds and clipped shares of other methods")
         for method, dtype in ((method, dtype) for method in site.thresholds for dtype in _DTYPES):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Class maps are bytes.
+MOST_CLASSES = 256
+#: A name is drawn into legends and stands in every manifest.
+_LONGEST_NAME = 200
+
 RGB = tuple[int, int, int]
 
 
@@ -29,6 +34,21 @@ class ClassSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def check_classes(classes: ClassSet) -> None:
+    """Check a class set that a file states.
+
+    Raises:
+        ValueError: more or fewer classes than a byte can tell apart, or a colour that is none.
+    """
+    if not 1 <= len(classes) <= MOST_CLASSES:
+        raise ValueError(f"{len(classes)} classes, expected 1 to {MOST_CLASSES}")
+    values = [value for colour in classes.palette for value in colour]
+    if min(values) < 0 or max(values) > 255 or not 0 <= classes.void <= 255:
+        raise ValueError("a colour or the void value is no byte")
+    if max(map(len, classes.names)) > _LONGEST_NAME:
+        raise ValueError(f"the name of a class has more than {_LONGEST_NAME} characters")
 
 
 #: CamVid in the 11-class split of the SegNet papers (Brostow et al. 2009; Badrinarayanan et al.

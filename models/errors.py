@@ -17,6 +17,12 @@ command line prints it as ``error: ...`` and exits with status 1; nothing else i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Characters of a library's reason in a line of ours.
+_LONGEST_REASON = 200
+
 
 class RoadsegError(Exception):
     """Root of everything this project raises for a user's mistake."""
@@ -36,3 +42,30 @@ class SizeError(RoadsegError):
 
 class OutputError(RoadsegError):
     """An output would overwrite a file that is not ours, or its place is not writable."""
+
+
+@contextmanager
+def translated(kind: type[RoadsegError], problem: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a library raises about somebody's file into one error of ours.
+
+    Libraries promise no tree of errors for damaged input: what is in a file decides whether it is a
+    ``KeyError`` or a ``RecursionError``, and where. Our own errors pass as they are.
+
+    Args:
+        kind: of the error.
+        problem: what cannot be done, without a full stop.
+        remedy: what to do.
+    """
+    try:
+        yield
+    except RoadsegError:
+        raise
+    except Exception as error:
+        raise kind(f"{problem} ({reason_of(error)}); {remedy}") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what a library said, with its kind: short enough for one of ours."""
+    lines = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atomic import sha256_of
+from models.bounded import check_not_packed
 from models.errors import WeightsError
 from models.spec import ModelSpec
+from models.typed import convert
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -213,11 +215,9 @@ def _downloaded(published: Published) -> dict[str, Tensor]:
 
 
 def _read(path: Path, published: Published) -> dict[str, Tensor]:
-    import pickle
-
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
+    from torch import Tensor
 
     if not path.is_file():
         raise WeightsError(
@@ -227,10 +227,10 @@ def _read(path: Path, published: Published) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        check_not_packed(path)
+        return convert(torch.load(path, map_location="cpu", weights_only=True), dict[str, Tensor])
+    except Exception as error:  # of safetensors, pickle and PyTorch, about whatever stands there
         raise WeightsError(
             f"encoder weights {path} cannot be read ({type(error).__name__}); the file is "
             "damaged or holds more than tensors, fetch it again"
         ) from error
-    return state

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atomic import atomic_path, sha256_of
-from models.classes import ClassSet
-from models.errors import WeightsError
+from models.classes import ClassSet, check_classes
+from models.errors import WeightsError, translated
 from models.registry import MODELS
 from models.spec import ModelSpec
+from models.typed import convert, parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -123,19 +125,13 @@ def with_classes_of(spec: ModelSpec, source: str | None) -> ModelSpec:
     """
     if source is None or source == "none":
         return spec
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = _find(spec, source)
-    try:
-        with safe_open(path, framework="pt") as file:
-            classes = (file.metadata() or {}).get("classes")
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-    if classes is None:  # the first files did not record them
-        return spec
-    found = json.loads(classes)
-    palette = tuple(tuple(colour) for colour in found["palette"])
-    return replace(spec, classes=ClassSet(tuple(found["names"]), palette, found["void"]))
+    with _readable(path), safe_open(path, framework="pt") as file:
+        classes = (file.metadata() or {}).get("classes")
+    # The first files did not record them.
+    return spec if classes is None else replace(spec, classes=_classes_of(path, classes))
 
 
 def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> LoadedWeights:
@@ -205,25 +201,35 @@ def _find(spec: ModelSpec, source: str | None) -> Path:
 
 
 def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
+    # Of safetensors, or of PyTorch about scales that fit no kernel.
+    with _readable(path), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        owner = metadata.get("model", spec.name)
+        if owner != spec.name:
+            raise WeightsError(
+                f"weights {path.name} belong to {owner}, expected {spec.name}; pass weights "
+                f"that were trained for {spec.name}"
+            )
+        _check_classes(path, spec, metadata.get("classes"))
+        return decode({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def _classes_of(path: Path, recorded: str) -> ClassSet:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            owner = metadata.get("model", spec.name)
-            if owner != spec.name:
-                raise WeightsError(
-                    f"weights {path.name} belong to {owner}, expected {spec.name}; pass weights "
-                    f"that were trained for {spec.name}"
-                )
-            _check_classes(path, spec, metadata.get("classes"))
-            return decode({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
+        classes = convert(parse_json(recorded), ClassSet)
+        check_classes(classes)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"weights {path} state no class set ({error}); the file is damaged, fetch or train it "
+            "again"
+        ) from error
+    return classes
 
 
 def _check_classes(path: Path, spec: ModelSpec, recorded: str | None) -> None:
-    names = spec.classes.names if recorded is None else tuple(json.loads(recorded)["names"])
+    names = spec.classes.names if recorded is None else _classes_of(path, recorded).names
     if names != spec.classes.names:
         raise WeightsError(
             f"weights {path.name} tell {len(names)} classes apart ({', '.join(names[:3])}, ...), "
@@ -231,8 +237,8 @@ def _check_classes(path: Path, spec: ModelSpec, recorded: str | None) -> None:
         )
 
 
-def _unreadable(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"weights {path} cannot be read as safetensors ({error}); the file is damaged or of "
-        "another kind, fetch or train it again"
+def _readable(path: Path) -> AbstractContextManager[None]:
+    problem = f"weights {path} cannot be read as safetensors"
+    return translated(
+        WeightsError, problem, "the file is damaged or of another kind, fetch or train it again"
     )

@@ -20,7 +20,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.errors import ModelError, OutputError, RoadsegError, SizeError, WeightsError
+from models.errors import (
+    ModelError,
+    OutputError,
+    RoadsegError,
+    SizeError,
+    WeightsError,
+    reason_of,
+    translated,
+)
 
 __all__ = [
     "AccuracyError",
@@ -39,6 +47,9 @@ __all__ = [
     "WeightsError",
     "in_words",
     "log_failure",
+    "printable",
+    "reason_of",
+    "translated",
 ]
 
 log = logging.getLogger(__name__)
@@ -88,6 +99,17 @@ class SinkError(RoadsegError):
 
 class TrainingError(RoadsegError):
     """A training run cannot go on, or would replace another; its checkpoint is as it was."""
+
+
+def printable(text: str) -> str:
+    """Return text in which nothing moves a terminal's cursor, colours it or turns its direction.
+
+    Names of files, classes and tensors are other people's; what is no printable character, line
+    ends and tabs apart, stands in it as Python would write it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def in_words(error: BaseException) -> str:

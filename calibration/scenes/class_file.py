@@ -24,12 +24,17 @@ import re
 from pathlib import Path
 
 from calibration.errors import DataError
+from models.bounded import read_bytes
 from models.classes import RGB, ClassSet
 
 VOID = "void"
 
 #: Class maps and labels are bytes, and 255 stays free for void.
 _MOST_CLASSES = 255
+
+#: A name is drawn into legends and stands in every manifest; 255 lines of these fit into the file.
+_LONGEST_LINE = 200
+_MOST_BYTES = 1 << 18
 
 _NUMBER = r"\d{1,3}(?:\.0*)?"
 _GAP = r"(?:\s*[,;]\s*|\s+)"
@@ -90,7 +95,7 @@ def read_classes(path: Path | str) -> ClassSet:
 def _lines(path: Path) -> list[tuple[int, str]]:
     """Return lines that say something, with their numbers; comments and a heading do not."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _MOST_BYTES)
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # Notepad's "Unicode"
         text = content.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -99,6 +104,12 @@ def _lines(path: Path) -> list[tuple[int, str]]:
             "'NAME [R,G,B]' per class; check --classes"
         ) from error
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    for number, line in lines:  # before any pattern meets it
+        if len(line) > _LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number}: {len(line)} characters, expected 'NAME [R,G,B]' of at "
+                f"most {_LONGEST_LINE}; shorten the name"
+            )
     hexadecimal = re.compile(rf"{_HEX}{_GAP}.*")
     kept = [
         (number, line)

@@ -21,6 +21,7 @@ from calibration.errors import DataError
 from calibration.scenes.deep_pictures import decode_deep, is_deep
 from calibration.scenes.natural_order import natural
 from calibration.scenes.png import stored_values
+from models.bounded import read_bytes, too_many_pixels
 from models.classes import ClassSet
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ _OTHER_PICTURES = frozenset(
     {".heic", ".heif", ".jxl", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".svg",
      ".exr", ".hdr", ".j2k", ".jpf", ".apng", ".ico"}
 )  # fmt: skip
+#: Bytes of a picture's file.
+_MOST_BYTES = 1 << 29
 #: How many names an error lists before it only counts.
 _NAMED = 3
 
@@ -210,7 +213,8 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
             return deep
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
-        raise DataError(f"{path}: {_BROKEN}") from error
+        reason = too_many_pixels() if "MAX_IMAGE_PIXELS" in str(error) else _BROKEN
+        raise DataError(f"{path}: {reason}") from error
     if picture is None:
         raise DataError(f"{path}: {_BROKEN}")
     return np.asarray(picture, np.uint8)
@@ -218,7 +222,7 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
 
 def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _MOST_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be read ({reason}); give a readable picture") from error

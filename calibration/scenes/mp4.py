@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 _FOLDERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts"})
 #: Largest index that is read, in bytes: hours of video have a few MB.
 _LARGEST = 1 << 28
+#: Most frames: four days of 30 a second.
+_MOST_SAMPLES = 10_000_000
 
 Matrix = tuple[float, float, float, float]
 
@@ -56,8 +58,8 @@ def read_video_track(path: Path) -> VideoTrack | None:
         with path.open("rb") as file:
             moov = _moov(file)
         return None if moov is None else _video_track(moov)
-    except (OSError, struct.error, ValueError, IndexError):
-        return None
+    except (OSError, struct.error, ValueError, LookupError, StopIteration, RecursionError):
+        return None  # whatever a box may hold that is none
 
 
 def _moov(file: BinaryIO) -> bytes | None:
@@ -127,6 +129,8 @@ def _runs(box: bytes) -> NDArray[np.int64]:
     """Return the pairs of a table of runs, one row for each sample's value."""
     count = struct.unpack_from(">I", box, 4)[0]
     pairs = np.frombuffer(box, ">i4", 2 * count, 8).reshape(-1, 2).astype(np.int64)
+    if (total := int(pairs[:, 0].sum())) > _MOST_SAMPLES:
+        raise ValueError(f"{total} samples")  # eight bytes can say so
     return np.repeat(pairs[:, 1], pairs[:, 0])
 
 

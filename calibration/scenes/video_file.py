@@ -9,6 +9,8 @@ from pathlib import Path
 
 import cv2
 
+from calibration.scenes.containers import expect_file
+
 #: How streams without a container begin; they hold no times. An MPEG program stream begins alike
 #: (00 00 01 BA) and has them.
 _ANNEX_B = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
@@ -22,6 +24,7 @@ def open_capture(path: Path) -> cv2.VideoCapture:
     fooled into seeing a series of pictures in a name.
     """
     has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+    expect_file()
     with library_path(path) as name:
         return cv2.VideoCapture(name, cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY)
 

@@ -10,8 +10,9 @@ from typing import Any
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import drawn_frame
-from pipeline.engine.manifest import Engine, Origin, check_replaceable
+from pipeline.engine.manifest import Engine
 from pipeline.engine.publish import build_folder, publish, writable
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions

@@ -9,7 +9,6 @@ is INT8), the manifest as far as it is known before an engine is built, and the 
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,24 +16,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.atomic import atomic_path
+from models.bounded import in_words
 from models.scratch import scratch_folder
 from pipeline.engine.manifest import (
     BUNDLE,
+    MOST_BYTES,
     Engine,
     LayerPrecisions,
     Manifest,
-    Origin,
     describe_file,
+    read_manifest,
     read_verified,
 )
-from pipeline.errors import EngineError, OutputError
+from pipeline.engine.replace import Origin
+from pipeline.errors import EngineError, OutputError, translated
 from pipeline.runtimes.compiler import Compiled
 
 SUFFIX = ".bundle.zip"
 #: Names in a bundle, whatever the network.
 _ONNX, _MANIFEST, _TABLE = "graph.onnx", "manifest.json", "calibration.json"
-#: Most bytes that are unpacked: far beyond any network, far below what fills a disk.
-_MOST = 4 << 30
+#: Most bytes of a calibration table; of the ONNX file there are those that the manifest says.
+_LARGEST_TABLE = 64 << 20
+_BLOCK = 1 << 20
 
 
 def is_bundle(path: Path) -> bool:
@@ -149,22 +152,37 @@ def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Take the known members out; names and sizes in the archive are not trusted."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            present = set(archive.namelist())
-            if not {_ONNX, _MANIFEST} <= present:
+    """Take the known members out; sizes in the archive are not trusted, and ours are kept to."""
+    # zipfile, its decompressors and struct each have errors of their own.
+    remedy = "it is damaged or cut, copy it again"
+    problem = f"bundle {path} cannot be unpacked"
+    with translated(EngineError, problem, remedy), zipfile.ZipFile(path) as archive:
+        present = set(archive.namelist())
+        if not {_ONNX, _MANIFEST} <= present:
+            raise EngineError(
+                f"{path} is a zip file without {_ONNX} and {_MANIFEST}, expected one that "
+                "'build --bundle' wrote; make it again"
+            )
+        _take(archive, _MANIFEST, folder, MOST_BYTES)
+        files = read_manifest(folder / _MANIFEST, BUNDLE).files
+        if [file.name for file in files] != [_ONNX]:
+            raise EngineError(
+                f"the manifest of bundle {path} names other files than {_ONNX}; make it again"
+            )
+        _take(archive, _ONNX, folder, files[0].bytes)
+        if _TABLE in present:
+            _take(archive, _TABLE, folder, _LARGEST_TABLE)
+
+
+def _take(archive: zipfile.ZipFile, name: str, folder: Path, most: int) -> None:
+    """Unpack one member of ``most`` bytes at most."""
+    left = most
+    with archive.open(name) as packed, (folder / name).open("wb") as target:
+        while block := packed.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
                 raise EngineError(
-                    f"{path} is a zip file without {_ONNX} and {_MANIFEST}, expected one that "
-                    "'build --bundle' wrote; make it again"
+                    f"{archive.filename}: {name} unpacks to more than the {in_words(most)} that it "
+                    "may have; the bundle is damaged or forged, make it again"
                 )
-            wanted = [name for name in (_ONNX, _MANIFEST, _TABLE) if name in present]
-            if sum(archive.getinfo(name).file_size for name in wanted) > _MOST:
-                raise EngineError(f"{path} unpacks to more than {_MOST >> 30} GB; make it again")
-            for name in wanted:
-                with archive.open(name) as packed, (folder / name).open("wb") as target:
-                    shutil.copyfileobj(packed, target)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise EngineError(
-            f"bundle {path} cannot be unpacked ({error}); it is damaged or cut, copy it again"
-        ) from error
+            target.write(block)

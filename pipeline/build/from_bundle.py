@@ -14,16 +14,9 @@ import numpy as np
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
-from pipeline.engine.manifest import (
-    Engine,
-    Manifest,
-    Origin,
-    check_name,
-    check_replaceable,
-    describe_file,
-    read_manifest,
-)
+from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
 from pipeline.engine.publish import build_folder, publish, writable
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
 from pipeline.graph.frame_sizes import Sizes

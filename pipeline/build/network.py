@@ -42,7 +42,9 @@ def choose(options: BuildOptions) -> Candidate:
     if options.foreign is not None:
         # Imports onnx, which few builds need here.
         from pipeline.graph.onnx_import import open_foreign
+        from pipeline.graph.onnx_import.trial import try_out
 
+        try_out(options.foreign, options.size, options.batch[2])
         found = open_foreign(options.foreign, options.size, options.batch[2])
         given = found.spec.input
         suffix = f"-{given.width}x{given.height}" if found.sized else ""

@@ -16,12 +16,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from models.bounded import limit_pictures
 from models.errors import RoadsegError
 from pipeline.cli.outcome import Outcome
 from pipeline.cli.parser import parse_arguments
 from pipeline.cli.signals import Terminated, raise_on_termination
 from pipeline.cli.tables import attempts_table
-from pipeline.errors import AccuracyError
+from pipeline.errors import AccuracyError, in_words, printable, reason_of
+
+log = logging.getLogger(__name__)
+
+#: Begins the line about an error that nobody expected.
+UNEXPECTED = "a mistake of roadseg's own"
 
 #: Arguments whose paths go to libraries that know UTF-8 alone.
 _FOR_LIBRARIES = ("engine", "engines", "output", "onnx", "model", "weights", "trace", "folder")
@@ -33,9 +39,8 @@ def console() -> int:
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        # What is still buffered would raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _give_up_on_stdout()
         return 0
     except KeyboardInterrupt:  # while something was imported
         return 130
@@ -45,6 +50,7 @@ def console() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     options = parse_arguments(arguments)
+    limit_pictures()
     _set_up_logging(options.verbose)
     try:
         _check_names(options)
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = import_module(f".{options.command.replace('-', '_')}", __package__)
         outcome: Outcome = command.run(options)
     except RoadsegError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(in_words(error))
         if isinstance(error, AccuracyError):
             print(attempts_table(error.attempts), file=sys.stderr)
         return 1
@@ -60,23 +66,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminated = isinstance(error, Terminated)
         print("terminated" if terminated else "interrupted", file=sys.stderr)
         return 143 if terminated else 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        _give_up_on_stdout()
+        return 0
+    except Exception as error:  # a mistake of ours: everything a user can cause is caught before
+        log.debug("a mistake of roadseg's own", exc_info=error)
+        _complain(f"{UNEXPECTED}: {reason_of(error)}; --verbose shows where, please report it")
+        return 1
     for problem in outcome.problems:
-        print(f"error: {problem}", file=sys.stderr)
+        _complain(problem)
     told = True
     if options.json or not options.quiet:
-        told = _tell(json.dumps(outcome.document) if options.json else outcome.text)
+        told = _tell(json.dumps(outcome.document) if options.json else printable(outcome.text))
     return 1 if outcome.problems or not told else outcome.status
 
 
 def _set_up_logging(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, handlers=[handler])
     if not verbose:  # importing torchao warns of its CUDA parts and of its own types
         for name in ("torchao", "torch.utils._pytree"):
             logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _complain(text: str) -> None:
+    print(f"error: {printable(text)}", file=sys.stderr)
 
 
 def _tell(text: str) -> bool:
@@ -84,14 +99,13 @@ def _tell(text: str) -> bool:
     encoding = sys.stdout.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        return False
+    except BrokenPipeError:  # the reader has what it wanted, as `| head` does
+        _give_up_on_stdout()
+        return True
     except OSError as error:
-        print(
-            f"error: the result cannot be written to standard output ({error.strerror}), the "
-            "command itself is done; send it elsewhere",
-            file=sys.stderr,
+        _complain(
+            f"the result cannot be written to standard output ({error.strerror}), the command "
+            "itself is done; send it elsewhere"
         )
         _give_up_on_stdout()
         return False
@@ -120,3 +134,10 @@ def _check_names(options: argparse.Namespace) -> None:
                 raise RoadsegError(
                     f"the path {shown} is no UTF-8, expected one for {name}; rename it"
                 ) from None
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Lets no name of a file or a class move the terminal's cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

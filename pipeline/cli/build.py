@@ -121,6 +121,8 @@ def _foreign(options: argparse.Namespace) -> ForeignOptions | None:
         options.layout,
         options.output_name,
         options.threshold,
+        options.import_memory,
+        options.import_seconds,
     )
 
 

@@ -150,6 +150,24 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         help="of an output with one channel: above it the second class is meant, such as 0.5 for a "
         "probability; default: read from the file",
     )
+    _add_import_limits(group)
+
+
+def _add_import_limits(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--import-memory",
+        type=amount,
+        default=4 << 30,
+        metavar="SIZE",
+        help="what reading the file may take; default: 4GB",
+    )
+    group.add_argument(
+        "--import-seconds",
+        type=positive,
+        default=120,
+        metavar="N",
+        help="of a processor's time, likewise; default: %(default)s",
+    )
 
 
 def _add_int8(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from pipeline.cli.completion import PrintCompletion
 from pipeline.cli.config import document_of, with_config
 from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
-from pipeline.cli.values import add_engine, positive, rate, share, size
+from pipeline.cli.values import add_engine, count, positive, rate, share, size, wrong_path
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,6 +32,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.command == "run" and options.print_config:
         print(document_of(words, run))
         parser.exit()
+    for name, value in vars(options).items():
+        for one in value if isinstance(value, list) else [value]:
+            if (reason := wrong_path(one)) is not None:
+                parser.error(f"{options.command}: {name.replace('_', '-')} is {reason}")
     if options.command == "models":
         _check_models(parser, options)
     elif options.command == "build":
@@ -187,7 +191,7 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
         "values; one named void is never scored",
     )
     _recipe(parser)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads; default: all")
     _card(parser)
     return parser

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +14,31 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.ASCII)
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.ASCII)
+
+
+#: Largest number of frames, steps, seconds: what counts them holds no more.
+_MOST = 2**31 - 1
+_MOST_BYTES = 10**18
+_LONGEST_SIDE = 100_000
+#: Bytes of a path and of a name in it, on every file system of Linux.
+_LONGEST_PATH, _LONGEST_NAME = 4095, 255
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number from 0 that is not too large to be meant; else None."""
+    digits = text.isdecimal() and len(text) <= len(str(_MOST))
+    return int(text) if digits and int(text) <= _MOST else None
+
+
+def wrong_path(value: object) -> str | None:
+    """Say why no file can have a path, None where one can."""
+    raw = os.fsencode(value) if isinstance(value, Path) else b""
+    if b"\0" in raw or len(raw) > _LONGEST_PATH or max(map(len, raw.split(b"/"))) > _LONGEST_NAME:
+        return (
+            f"a path of {len(raw)} bytes, expected at most {_LONGEST_PATH}, {_LONGEST_NAME} for "
+            "each name in it, and no zero byte"
+        )
+    return None
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +61,8 @@ def size(text: str) -> tuple[int, int]:
     """Read ``WIDTHxHEIGHT``."""
     try:
         width, height = (int(side) for side in text.lower().split("x"))
+        if max(abs(width), abs(height)) > _LONGEST_SIDE:
+            raise ValueError(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no size, expected WIDTHxHEIGHT such as 480x360"
@@ -46,6 +75,8 @@ def colour(text: str) -> tuple[float, float, float]:
     try:
         values = [float(part) for part in text.split(",")]
         first, second, third = values * 3 if len(values) == 1 else values
+        if not all(map(math.isfinite, values)):
+            raise ValueError(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no colour, expected three grey levels such as 123.7,116.3,103.5"
@@ -125,9 +156,9 @@ def _up_to(most: float, text: str, meaning: str) -> float:
 
 def positive(text: str) -> int:
     """Read a whole number from 1."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    number = _whole(text)
+    if number is None or number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number up to {_MOST}")
     return number
 
 
@@ -146,15 +177,16 @@ def batch(text: str) -> tuple[int, int, int]:
 
 def count(text: str) -> int:
     """Read a whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
-    return int(text)
+    number = _whole(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {_MOST}")
+    return number
 
 
 def port(text: str) -> int:
     """Read a TCP port; 0 lets the system choose."""
-    number = int(text) if text.isdecimal() else -1
-    if not 0 <= number <= 65535:
+    number = _whole(text)
+    if number is None or not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port, expected 0 to 65535")
     return number
 
@@ -163,7 +195,7 @@ def duration(text: str) -> float:
     """Read ``30``, ``30s``, ``10m`` or ``1h`` as seconds."""
     found = _DURATION.fullmatch(text.strip().lower())
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if seconds <= 0:
+    if not 0 < seconds <= _MOST:
         raise argparse.ArgumentTypeError(f"{text!r} is no time, expected such as 30s, 10m or 1h")
     return seconds
 
@@ -171,10 +203,10 @@ def duration(text: str) -> float:
 def amount(text: str) -> int:
     """Read ``500MB`` or ``50GB`` (powers of ten) as bytes."""
     found = _AMOUNT.fullmatch(text.strip().lower())
-    total = int(float(found[1]) * _BYTES[found[2]]) if found else 0
-    if total < 1:
+    total = float(found[1]) * _BYTES[found[2]] if found else 0.0
+    if not 1 <= total <= _MOST_BYTES:
         raise argparse.ArgumentTypeError(f"{text!r} is no amount, expected such as 500MB or 50GB")
-    return total
+    return int(total)
 
 
 def fourcc(text: str) -> str:

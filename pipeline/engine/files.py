@@ -44,7 +44,7 @@ def verify_file(path: Path, file: EngineFile) -> None:
     Raises:
         EngineError: missing, or another one.
     """
-    if not path.exists():
+    if not path.is_file():
         raise EngineError(
             f"engine file {path} is missing, the manifest names it; build the engine again"
         )

@@ -15,18 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
+from models.bounded import read_bytes
 from models.classes import ClassSet
 from models.spec import InputSpec
+from models.typed import parse_json
 from pipeline.engine.files import EngineFile as EngineFile
 from pipeline.engine.files import check_name as check_name
 from pipeline.engine.files import compare, verify_file
 from pipeline.engine.files import describe_file as describe_file
-from pipeline.errors import EngineError, OutputError
+from pipeline.engine.values import checked, short
+from pipeline.errors import EngineError
 
 #: Raised when a key changes its meaning; engines of another format are refused.
 FORMAT_VERSION = 1
 
-_KIND = "roadseg-engine"
+#: The kind of a manifest beside an engine.
+ENGINE = "roadseg-engine"
+#: Bytes of a manifest; one with thousands of layers has half a megabyte.
+MOST_BYTES = 16 << 20
 #: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.build.bundle``).
 BUNDLE = "roadseg-bundle"
 
@@ -107,7 +113,7 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def to_json(self, kind: str = _KIND) -> dict[str, Any]:
+    def to_json(self, kind: str = ENGINE) -> dict[str, Any]:
         """Return the manifest as plain JSON values, ``layers`` with its counts."""
         document = {"kind": kind, "format_version": FORMAT_VERSION, **asdict(self)}
         document["layers"]["counts"] = self.layers.counts()
@@ -174,16 +180,7 @@ def load_engine(path: Path) -> Engine:
             f"engine {path} has no manifest {manifest_path.name} beside it; the build did not "
             "finish or the file was moved alone: build it again"
         )
-    return read_verified(manifest_path, _KIND)
-
-
-def read_manifest(manifest_path: Path, kind: str = _KIND) -> Manifest:
-    """Read a manifest of ``kind``; the files that it names may be gone.
-
-    Raises:
-        EngineError: damaged, or of another kind or format; the field is named.
-    """
-    return _parse(_read_document(manifest_path), manifest_path, kind)
+    return read_verified(manifest_path, ENGINE)
 
 
 def read_verified(manifest_path: Path, kind: str) -> Engine:
@@ -198,80 +195,30 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
     return Engine(manifest, manifest_path.parent)
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What makes an engine a newer build of another: the same weights and classes.
-
-    Attributes:
-        weights: name of the weights, for people.
-        sha256: of the weights; None for random ones.
-        classes: names, in order.
-    """
-
-    weights: str
-    sha256: str | None
-    classes: tuple[str, ...]
-
-    @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Origin:
-        """Read it from a manifest; what is missing matches nothing."""
-        weights, classes = document.get("weights") or {}, document.get("classes") or {}
-        return cls(
-            str(weights.get("name")), weights.get("sha256"), tuple(classes.get("names") or ())
-        )
-
-    def same_as(self, other: Origin) -> bool:
-        """Whether weights and classes are the same, whatever the weights are called."""
-        return (self.sha256, self.classes) == (other.sha256, other.classes)
-
-
-def check_replaceable(
-    folder: Path, name: str, suffixes: tuple[str, ...], force: bool, origin: Origin | None = None
-) -> None:
-    """Refuse to replace files that are no older build of the same engine, unless ``force``.
-
-    Args:
-        folder: of the engine.
-        name: stem of its files.
-        suffixes: of its files beside the manifest.
-        force: the user wants it.
-        origin: of the new engine; None to replace any engine of ours.
+def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
+    """Read and check a manifest of ``kind``; the files that it names may be gone.
 
     Raises:
-        OutputError: files that no manifest of ours claims, or another network's engine.
+        EngineError: damaged, or of another kind or format; the field is named.
     """
-    present = [folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
-    present = [path for path in present if path.exists()]
-    if not present or force:
-        return
-    manifest = folder / f"{name}.json"
-    if manifest.exists():
-        try:
-            document = _read_document(manifest)
-        except EngineError:
-            document = {}  # a damaged or foreign .json: not ours to replace silently
-        if document.get("kind") == _KIND:
-            _check_origin(manifest, Origin.read(document), origin)
-            return
-    raise OutputError(
-        f"{present[0]} is there already and no manifest of this project claims it; "
-        "pass --force to replace it or --output to write elsewhere"
-    )
-
-
-def _check_origin(manifest: Path, old: Origin, new: Origin | None) -> None:
-    if new is None or new.same_as(old):
-        return
-    differs = (
-        f"{len(old.classes)} classes ({', '.join(old.classes[:3])}, ...)"
-        if old.classes != new.classes
-        else f"the weights {old.weights} ({str(old.sha256)[:8]})"
-    )
-    raise OutputError(
-        f"{manifest} is of an engine with {differs}, the new one has {len(new.classes)} classes "
-        f"and the weights {new.weights} ({str(new.sha256)[:8]}); give it another name with --name "
-        "or another folder with --output, or replace the old one with --force"
-    )
+    document = _read_document(path)
+    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
+        raise EngineError(
+            f"manifest {path} is {short(document.get('kind'))} format "
+            f"{short(document.get('format_version'))}, "
+            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
+        )
+    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
+    try:
+        manifest = checked(fields, Manifest)
+    except (TypeError, ValueError) as error:
+        raise EngineError(
+            f"manifest {path} misses or misstates a field ({error}); it is damaged, build the "
+            "engine again"
+        ) from error
+    for name in (manifest.name, *(file.name for file in manifest.files)):
+        check_name(name, path)
+    return manifest
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -280,7 +227,7 @@ def _read_document(path: Path) -> dict[str, Any]:
             f"manifest {path} is no regular file, expected one that 'build' wrote; check the path"
         )
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_bytes(path, MOST_BYTES))
     except (OSError, ValueError) as error:
         raise EngineError(
             f"manifest {path} cannot be read ({error}); it is damaged, build the engine again"
@@ -291,34 +238,3 @@ def _read_document(path: Path) -> dict[str, Any]:
             "build the engine again"
         )
     return document
-
-
-def _parse(document: dict[str, Any], path: Path, kind: str) -> Manifest:
-    if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
-        raise EngineError(
-            f"manifest {path} is {document.get('kind')!r} format {document.get('format_version')}, "
-            f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
-        )
-    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
-    try:
-        classes, layers, given = fields["classes"], fields["layers"], fields["input"]
-        fields["classes"] = ClassSet(
-            tuple(classes["names"]), tuple(map(tuple, classes["palette"])), classes["void"]
-        )
-        fields["layers"] = LayerPrecisions(
-            layers["source"], layers["convolutions"], layers.get("kernels")
-        )
-        fields["input"] = InputSpec(
-            **{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])}
-        )
-        fields["files"] = tuple(EngineFile(**file) for file in fields["files"])
-        fields["targets"], fields["warnings"] = tuple(fields["targets"]), tuple(fields["warnings"])
-        manifest = Manifest(**fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EngineError(
-            f"manifest {path} misses or misstates a field ({type(error).__name__}: {error}); it is "
-            "damaged, build the engine again"
-        ) from error
-    for name in (manifest.name, *(file.name for file in manifest.files)):
-        check_name(name, path)
-    return manifest

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from torch import Tensor
 
+from models.bounded import check_not_packed
 from models.classes import CAMVID, ClassSet
+from models.typed import convert
 from pipeline.errors import OutputError, WeightsError
 
 #: Raised when the meaning of a key changes; older checkpoints are then refused.
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """Types of what stands in a checkpoint; who needs a field says so when it is missing."""
+
+    network: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    step: Annotated[int, Meta(ge=0)] = 0
+    best: float = -1.0
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
+    auxiliary: dict[str, Tensor] | None = None
+    classes: list[str] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    random: dict[str, Tensor] = field(default_factory=dict)
+    validated: int = 0
+    stale: Annotated[int, Meta(ge=0)] = 0
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -52,8 +74,9 @@ def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[
         WeightsError: damaged, of another format, of another network or of other classes.
     """
     try:
+        check_not_packed(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of zipfile, pickle and PyTorch, about whatever stands there
         raise WeightsError(
             f"checkpoint {path} cannot be read ({type(error).__name__}), expected one that this "
             "trainer wrote; delete it to start again"
@@ -65,6 +88,13 @@ def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[
             f"checkpoint {path} is format {state.get('format')} of {state.get('model')!r}, "
             f"expected format {FORMAT} of {model!r}; choose another --folder"
         )
+    try:
+        convert(state, _Checkpoint)
+    except ValueError as error:
+        raise WeightsError(
+            f"checkpoint {path} misses or misstates a field ({error}); it is damaged, delete it to "
+            "start again"
+        ) from error
     trained = tuple(state.get("classes", CAMVID.names))  # the first ones did not record them
     if trained != classes.names:
         raise WeightsError(

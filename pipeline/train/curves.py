@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from models.atomic import atomic_path
-from pipeline.train.runlog import Row
+from pipeline.train.runlog import Row, writable
 
 _WIDTH, _HEIGHT = 720, 460
 _LEFT, _RIGHT = 60, 700
@@ -42,7 +42,7 @@ class _Panel:
 
 def write_curves(path: Path, title: str, rows: Sequence[Row]) -> None:
     """Draw the rows of a run's log into ``path``; replaced as a whole."""
-    with atomic_path(path) as temporary:
+    with writable(path), atomic_path(path) as temporary:
         temporary.write_text(draw_curves(title, rows), encoding="utf-8")
 
 

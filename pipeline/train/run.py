@@ -22,6 +22,7 @@ from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
 from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.recipe import Recipe
+from pipeline.train.runlog import writable
 from pipeline.train.samples import load_training_samples, load_validation_samples
 from pipeline.train.start import (
     start_from_published,
@@ -74,7 +75,8 @@ def train_model(
     torch.manual_seed(settings.seed)
     samples = load_training_samples(data.train, spec)
     validation = load_validation_samples(data.val, spec)
-    settings.folder.mkdir(parents=True, exist_ok=True)
+    with writable(settings.folder):
+        settings.folder.mkdir(parents=True, exist_ok=True)
     network = build_model(spec)
     resuming = resume and (settings.folder / "checkpoint.pt").exists()
     if not resuming:  # a checkpoint brings its own weights

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
+from models.typed import convert, parse_json
+from pipeline.errors import OutputError
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Row:
+    step: int
+    seconds: float = 0.0
+    loss: float = 0.0
+    miou: float | None = None
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn a failure to write a file of a run, whose folder may be gone by now, into one line.
+
+    Raises:
+        OutputError: such a failure.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); free some space there or "
+            "choose another --folder, and go on from the last checkpoint with --resume"
+        ) from error
 
 
 def in_words(row: Row) -> str:
@@ -37,7 +66,7 @@ class RunLog:
 
     def append(self, row: Row) -> None:
         """Write one more row."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with writable(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[Row]:
@@ -45,15 +74,17 @@ class RunLog:
         if not self.path.exists():
             return []
         rows = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():
             try:
-                rows.append(json.loads(line))
+                row = convert(parse_json(line), dict[str, Any])
+                convert(row, _Row)
             except ValueError:
                 continue
+            rows.append(row)
         return rows
 
     def cut(self, step: int) -> None:
         """Drop what was logged after ``step``: a resumed run does, and logs, it again."""
         kept = [row for row in self.rows() if row["step"] <= step]
-        with atomic_path(self.path) as temporary:
+        with writable(self.path), atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from calibration.metrics.miou import ConfusionMatrix
 from calibration.scenes.dataset import Sample
 from models.spec import ModelSpec
-from pipeline.errors import TrainingError, WeightsError
+from pipeline.errors import TrainingError, WeightsError, translated
 from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.auxiliary import deep_supervision
@@ -38,7 +38,7 @@ from pipeline.train.loss import SegmentationLoss
 from pipeline.train.optimiser import parameter_groups, rate_at
 from pipeline.train.precision import mixed_precision
 from pipeline.train.recipe import Recipe
-from pipeline.train.runlog import RunLog, in_words
+from pipeline.train.runlog import RunLog, in_words, writable
 from pipeline.train.validate import predictions
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,9 @@ class Trainer:
         path = self.settings.folder / "checkpoint.pt"
         state = load_checkpoint(path, self.spec.name, self.spec.classes)
         check_same_run(path, state, self.settings.seed, self.recipe.qat)
-        try:
+        # PyTorch's errors, about sizes, or keys of an optimizer's state.
+        problem = f"checkpoint {path} does not fit {self.spec.name} as it is now"
+        with translated(WeightsError, problem, "train again in another --folder"):
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             if self.auxiliary is not None:
@@ -138,14 +140,9 @@ class Trainer:
                 group["peak"] = peak  # the recipe's of today, which is the one that is recorded
             self.step, self.best = state["step"], state["best"]
             self.seconds = state["seconds"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise WeightsError(
-                f"checkpoint {path} does not fit {self.spec.name} as it is now "
-                f"({str(error).splitlines()[0]}); train again in another --folder"
-            ) from error
+            if "random" in state:
+                set_random_state(state["random"])
         self.validated, self.stale = state.get("validated", self.step), state.get("stale", 0)
-        if "random" in state:
-            set_random_state(state["random"])
         self.log.cut(self.step)
 
     def save(self, name: str = "checkpoint.pt") -> None:
@@ -181,7 +178,8 @@ class Trainer:
         """
         if self.step == 0:  # what another run left here is not ours
             for name in ("log.jsonl", "best.pt", "curves.svg"):
-                (self.settings.folder / name).unlink(missing_ok=True)
+                with writable(self.settings.folder):
+                    (self.settings.folder / name).unlink(missing_ok=True)
             self.save()
         self.network.train()
         if self.recipe.qat:

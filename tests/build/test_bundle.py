@@ -142,6 +142,33 @@ def test_a_cut_bundle_is_one_line(copied: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("member", ["graph.onnx", "manifest.json"])
+def test_a_bundle_unpacks_to_no_more_than_it_may(
+    member: str, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros of which a thousand fit into a byte, and a manifest that says something else."""
+    contents = members(copied)
+    with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, bytes(200 << 20) if name == member else data)
+    assert copied.stat().st_size < 10 << 20
+    written = []
+    take = Path.open
+
+    def open_(path: Path, *given: str) -> object:
+        written.append(path)
+        return take(path, *given)
+
+    monkeypatch.setattr(Path, "open", open_)
+    with (
+        pytest.raises(EngineError, match=f"{member} unpacks to more than the"),
+        open_bundle(copied),
+    ):
+        pass
+    assert {path.name for path in written} <= {"graph.onnx", "manifest.json"}
+    assert not any(path.exists() for path in written)
+
+
 def test_another_zip_file_is_refused(copied: Path) -> None:
     write(copied, {"../evil": b"", "readme": b""})
     with pytest.raises(EngineError, match=r"without graph\.onnx"), open_bundle(copied):

@@ -201,10 +201,10 @@ DAMAGES: dict[str, tuple[Change, str]] = {
     "an engine's manifest": (lambda d: d.update(kind="roadseg-engine"), "no calibration table"),
     "without a kind": (lambda d: d.pop("kind"), "no calibration table"),
     "of the future": (lambda d: d.update(format_version=2), "has format 2, expected 1"),
-    "without sites": (lambda d: d.pop("sites"), "KeyError: 'sites'"),
+    "without sites": (lambda d: d.pop("sites"), "required field `sites`"),
     "with a list of sites": (lambda d: d.update(sites=[1]), "misstates a field"),
     "with an unknown field": (lambda d: d.update(extra=1), "extra"),
-    "with a list as fingerprint": (lambda d: d.update(fingerprint=[]), "fingerprint is no object"),
+    "with a list as fingerprint": (lambda d: d.update(fingerprint=[]), "$.fingerprint"),
     "without a threshold": (
         lambda d: d["sites"]["encoder.0"]["thresholds"]["mse"].pop("uint8"),
         "KeyError: 'uint8'",
@@ -219,7 +219,7 @@ DAMAGES: dict[str, tuple[Change, str]] = {
     ),
     "with text for a number": (
         lambda d: d["sites"]["encoder.0"].update(minimum="low"),
-        "TypeError",
+        "Expected `float`, got `str`",
     ),
     "with a share above one": (
         lambda d: d["sites"]["encoder.0"]["clipped"]["mse"].update(int8=1.5),

@@ -13,12 +13,11 @@ from models.spec import InputSpec
 from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
-    Origin,
-    check_replaceable,
     describe_file,
     load_engine,
     write_manifest,
 )
+from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import EngineError, OutputError
 
 
@@ -32,7 +31,7 @@ def write_engine(folder: Path) -> Path:
         weights={"name": "none", "sha256": None},
         classes=CAMVID,
         input=InputSpec(),
-        frames={"batch": 1},
+        frames={"batch": 1, "smallest": 64, "largest": 3840},
         precision="fp32",
         layers=LayerPrecisions("engine", {"a": "fp32", "b": "int8", "c": "bf16"}),
         runtime="openvino",
@@ -96,7 +95,7 @@ def test_an_engine_without_manifest_was_not_finished(tmp_path: Path) -> None:
 
 
 def test_a_path_to_nothing_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"not found.*build_engine\.sh"):
+    with pytest.raises(EngineError, match=r"not found.*roadseg build"):
         load_engine(tmp_path / "net.xml")
 
 

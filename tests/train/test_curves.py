@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.errors import OutputError
 from pipeline.train.curves import draw_comparison, draw_curves, write_curves
-from pipeline.train.runlog import in_words
+from pipeline.train.runlog import RunLog, in_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 ROWS: list[dict[str, Any]] = [
@@ -113,3 +114,21 @@ def test_runs_that_are_compared_share_one_scale_and_are_named_in_their_colours()
 
 def test_a_comparison_of_nothing_is_an_empty_page() -> None:
     assert lines(draw_comparison("nothing", {})) == []
+
+
+def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """Another program may remove it while a run goes on."""
+    log = RunLog(tmp_path / "gone" / "log.jsonl")
+    for write in (
+        lambda: log.append({"step": 1, "seconds": 0.0}),
+        lambda: log.cut(0),
+        lambda: write_curves(tmp_path / "gone" / "curves.svg", "a run", []),
+    ):
+        with pytest.raises(OutputError, match=r"gone/.*cannot be written .*--resume"):
+            write()
+
+
+def test_damaged_lines_of_a_log_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1, "loss": 2.0}\n\xff\n[]\n{"step": "x"}\n{"loss": 1}\n{"step": 2}')
+    assert [row["step"] for row in RunLog(path).rows()] == [1, 2]

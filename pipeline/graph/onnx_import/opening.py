@@ -16,7 +16,7 @@ from models.classes import ClassSet
 from models.registry import MODELS
 from models.spec import Figures, InputSpec, ModelSpec, Paper, Triple
 from models.weights import LoadedWeights, check_finite
-from pipeline.errors import BuildError
+from pipeline.errors import BuildError, translated
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.onnx_import.check import check_import, takes_several
 from pipeline.graph.onnx_import.check_classes import check_classes
@@ -65,6 +65,12 @@ def open_foreign(
     Raises:
         RoadsegError: the file, its classes or its form cannot be used; one line says why.
     """
+    remedy = "export it again, in inference mode, or fetch it again"
+    with translated(BuildError, f"{options.path.name} cannot be imported", remedy):
+        return _opened(options, size, batch)
+
+
+def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -> ForeignNetwork:
     classes = read_classes(options.classes)
     file = read_file(options.path)
     picture = picture_of(file, options, size)

@@ -22,6 +22,8 @@ class ForeignOptions:
         output: tensor with the logits, any of the file; None to find it.
         threshold: of an output with one channel, for two classes: above it the second is meant;
             None to find it.
+        memory: bytes that trying the file out may take.
+        seconds: of a processor's time that it may take.
     """
 
     path: Path
@@ -32,3 +34,5 @@ class ForeignOptions:
     layout: Literal["nchw", "nhwc"] | None = None
     output: str | None = None
     threshold: float | None = None
+    memory: int = 4 << 30
+    seconds: int = 120

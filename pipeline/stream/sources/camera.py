@@ -17,7 +17,7 @@ from pipeline.stream.sources.reconnect import LiveSource
 
 log = logging.getLogger(__name__)
 
-_DEVICE = re.compile(r"(?:/dev/video)?(\d+)", re.ASCII)
+_DEVICE = re.compile(r"(?:/dev/video)?(\d{1,6})", re.ASCII)
 
 
 def matches(text: str) -> bool:

@@ -12,7 +12,7 @@ from pipeline.stream.sources.connection import Capture
 from pipeline.stream.sources.devices import has_gstreamer
 from pipeline.stream.sources.reconnect import LiveSource
 
-_FORM = re.compile(r"csi(?::(\d+))?", re.ASCII)
+_FORM = re.compile(r"csi(?::(\d{1,6}))?", re.ASCII)
 _SIZE, _FPS = (1280, 720), 30.0
 
 #: The sensor's own format stays in the memory of its processor until ``nvvidconv`` fetches it; the

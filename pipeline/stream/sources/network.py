@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import cv2
 
+from calibration.scenes.containers import expect_stream
 from pipeline.errors import SourceError
 from pipeline.stream.redact import without_password
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
@@ -44,7 +44,6 @@ def open_network(text: str, options: SourceOptions) -> Source:
         SourceError: nothing answers, or what answers is no video.
     """
     quiet_opencv()
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _FFMPEG_OPTIONS)
     name = without_password(text)
     on_jetson = options.hardware and _is_for_jetson(text)
 
@@ -67,6 +66,7 @@ def _ffmpeg(url: str, hardware: bool) -> cv2.VideoCapture:
     }
     if hardware:  # OpenCV takes the processor where there is none or it refuses the stream
         asked["CAP_PROP_HW_ACCELERATION"] = cv2.VIDEO_ACCELERATION_ANY
+    expect_stream(_FFMPEG_OPTIONS)
     # Asked for what it does not know, an older OpenCV opens nothing.
     known = [(getattr(cv2, key), value) for key, value in asked.items() if hasattr(cv2, key)]
     return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for pair in known for number in pair])

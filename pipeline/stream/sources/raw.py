@@ -15,7 +15,7 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
 
-_FORM = re.compile(r"stdin:(\d+)x(\d+)(?:@(\d+(?:\.\d+)?))?", re.ASCII)
+_FORM = re.compile(r"stdin:(\d{1,6})x(\d{1,6})(?:@(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
 _LARGEST = 16384
 _LOOK_AROUND = 0.05
 

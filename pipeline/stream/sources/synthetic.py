@@ -9,7 +9,7 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
 
-_FORM = re.compile(r"synthetic(?::(\d+)x(\d+))?", re.ASCII)
+_FORM = re.compile(r"synthetic(?::(\d{1,6})x(\d{1,6}))?", re.ASCII)
 _SMALLEST, _LARGEST = 64, 3840
 _WIDTH, _HEIGHT, _FPS = 960, 540, 25.0
 

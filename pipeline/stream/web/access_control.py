@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
+from pipeline.stream.web.connections import Connections, client_of, network_of
+from pipeline.stream.web.credentials import Credentials, token_in
 from pipeline.stream.web.options import Limits, is_loopback
 
 Scope = MutableMapping[str, Any]
@@ -73,20 +73,28 @@ class AccessControl:
       was pointed at 127.0.0.1 (DNS rebinding) says its own.
     - Pages of other origins get nothing: by ``Origin`` for WebSockets, by ``Sec-Fetch-Site`` else.
     - The token comes as ``?token=``, as ``Authorization: Bearer``, or as the cookie that the page
-      itself gives for it.
+      itself gives for it. Who has it is let in before anything is counted: no crowd of strangers
+      at the same address can use up what its holder may ask. After many wrong tokens each further
+      one is answered late, and so is a right one.
 
     Args:
         app: what answers the rest.
         private: only names of this machine are right.
         token: that a visitor has to know; None for none.
         limits: of requests.
+        connections: of the server.
     """
 
-    def __init__(self, app: App, private: bool, token: str | None, limits: Limits) -> None:
+    def __init__(
+        self, app: App, private: bool, token: str | None, limits: Limits, connections: Connections
+    ) -> None:
         self._app = app
         self._private = private
-        self._token = token
-        self._requests = RateLimit(limits.requests, limits.burst)
+        self._credentials = None if token is None else Credentials(token)
+        self._connections = connections
+        self._pause = limits.guess_seconds
+        self._holders = RateLimit(limits.requests, limits.burst)
+        self._strangers = RateLimit(limits.requests, limits.burst)
         self._guesses = RateLimit(_GUESSES, _GUESSES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +106,34 @@ class AccessControl:
         if refusal is not None:
             await _refuse(scope, refusal, send)
             return
+        offered = token_in(scope.get("query_string", b""), headers)
+        if self._credentials is None or self._credentials.are_right(offered, headers, _port(scope)):
+            with self._connections.serving(client_of(scope)):
+                await self._welcome(scope, offered, receive, send)
+            return
+        await self._turn_away(scope, offered, send)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        """Say what is wrong with a request, whoever asks."""
+        query = scope.get("query_string", b"")
+        if len(query) > _LONGEST_QUERY or query.count(b"&") >= _MOST_FIELDS:
+            return 414, "the query is too long"
+        host = _name_of(headers.get("host", ""))
+        if self._private and not is_loopback(host):
+            return 403, "this page is for this machine only: open it as 127.0.0.1 or localhost"
+        if not _same_origin(scope, headers):
+            return 403, "pages of other sites get nothing from here"
+        return None
+
+    async def _welcome(
+        self, scope: Scope, offered: str | None, receive: Receive, send: Send
+    ) -> None:
+        address = network_of(client_of(scope)[0])
+        if not self._holders.spend(address):
+            await _refuse(scope, (429, "too many requests; wait a second"), send)
+            return
+        if offered is not None:
+            await self._hesitate(address)
         cookie = self._cookie_to_give(scope)
 
         async def send_with_headers(message: Message) -> None:
@@ -107,64 +143,44 @@ class AccessControl:
 
         await self._app(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        address = scope["client"][0] if scope.get("client") else ""
-        if not self._requests.spend(address):
-            return 429, "too many requests; wait a second"
-        query = scope.get("query_string", b"")
-        if len(query) > _LONGEST_QUERY or query.count(b"&") >= _MOST_FIELDS:
-            return 414, "the query is too long"
-        host = _name_of(headers.get("host", ""))
-        if self._private and not is_loopback(host):
-            return 403, "this page is for this machine only: open it as 127.0.0.1 or localhost"
-        if not _same_origin(scope, headers):
-            return 403, "pages of other sites get nothing from here"
-        return self._refusal_of_token(scope, headers, address)
-
-    def _refusal_of_token(
-        self, scope: Scope, headers: dict[str, str], address: str
-    ) -> tuple[int, str] | None:
-        if self._token is None:
-            return None
-        if self._guesses.left(address) < 1:
-            return 429, "too many wrong tokens; wait half a minute"
-        offered = _token_in(scope, headers)
-        cookie = _cookies_in(headers).get(self._cookie_name(scope), "")
-        if offered is None and _equal(cookie, self._cookie_text()):
-            return None
-        if offered is not None and _equal(offered, self._token):
-            return None
-        if offered is not None or cookie:
-            self._guesses.spend(address)
-        return 401, (
-            "this page needs its token: open the address that roadseg logged, with ?token= in it"
+    async def _turn_away(self, scope: Scope, offered: str | None, send: Send) -> None:
+        address = network_of(client_of(scope)[0])
+        refusal = (
+            401,
+            "this page needs its token: open the address that roadseg logged, with ?token= in it",
         )
+        if not self._strangers.spend(address):
+            refusal = 429, "too many requests; wait a second"
+        elif offered is not None:
+            await self._hesitate(address)
+            self._guesses.spend(address)
+        await _refuse(scope, refusal, send)
+
+    async def _hesitate(self, address: str) -> None:
+        """Wait where too many wrong tokens came from; the right one is not told by its pace."""
+        if self._credentials is not None and self._guesses.left(address) < 1:
+            await asyncio.sleep(self._pause)
 
     def _cookie_to_give(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Header that lets a browser in later without the token in its address."""
-        if self._token is None or scope["type"] != "http" or scope["path"] != "/":
+        if self._credentials is None or scope["type"] != "http" or scope["path"] != "/":
             return []
-        if _token_in(scope, {}) is None:
+        if token_in(scope.get("query_string", b""), {}) is None:
             return []
-        # Lax, not Strict: else the link with the token, opened from a message, would not work.
-        text = f"{self._cookie_name(scope)}={self._cookie_text()}; Path=/; HttpOnly; SameSite=Lax"
-        return [(b"set-cookie", text.encode())]
+        return [(b"set-cookie", self._credentials.cookie(_port(scope)).encode())]
 
-    def _cookie_name(self, scope: Scope) -> str:
-        # Browsers share cookies between the ports of a host.
-        port = scope["server"][1] if scope.get("server") else 0
-        return f"roadseg_{port}"
 
-    def _cookie_text(self) -> str:
-        """Derived from the token: it survives a restart, and does not give the token away."""
-        token = (self._token or "").encode()
-        return hmac.new(token, b"cookie of the page", hashlib.sha256).hexdigest()
+def _port(scope: Scope) -> int:
+    return int(scope["server"][1] or 0) if scope.get("server") else 0
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): text.decode("latin-1") for name, text in scope["headers"]
-    }
+    """Return names in lower case and what they say; several cookies are one."""
+    found: dict[str, str] = {}
+    for raw, text in scope["headers"]:
+        name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
+        found[name] = f"{found[name]}; {value}" if name == "cookie" and name in found else value
+    return found
 
 
 def _name_of(host: str) -> str:
@@ -191,26 +207,6 @@ def _place_of(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
         return None
-
-
-def _token_in(scope: Scope, headers: dict[str, str]) -> str | None:
-    kind, _, bearer = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return bearer.strip()
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return query["token"][0] if "token" in query else None
-
-
-def _cookies_in(headers: dict[str, str]) -> dict[str, str]:
-    try:
-        return {name: one.value for name, one in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
-
-
-def _equal(given: str, expected: str) -> bool:
-    """Compare in a time that says nothing about how much of it is right."""
-    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 async def _refuse(scope: Scope, refusal: tuple[int, str], send: Send) -> None:

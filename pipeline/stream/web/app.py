@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from pipeline.stream.web.camera import Camera
+from pipeline.stream.web.connections import client_of
 from pipeline.stream.web.files import PageFile, page_files
 from pipeline.stream.web.live import Live
 from pipeline.stream.web.metrics import Metrics
-from pipeline.stream.web.viewers import ConnectionLimit, Viewer
+from pipeline.stream.web.viewers import Viewer, ViewerPlaces
 
 _BOUNDARY = "roadseg-frame"
 
@@ -29,11 +32,26 @@ class Served:
 
     Attributes:
         cameras: all so far, in the order of their numbers.
-        viewer_limit: of connections, all cameras together.
+        places: of viewers, all cameras together.
     """
 
     cameras: Callable[[], Sequence[Camera]]
-    viewer_limit: ConnectionLimit
+    places: ViewerPlaces
+
+
+class _CameraNumber(Convertor[int]):
+    """Numbers that a camera may have; of longer ones Python refuses to make an ``int``."""
+
+    regex = "[0-9]{1,4}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("camera", _CameraNumber())
 
 
 def make_app(served: Served) -> Starlette:
@@ -42,9 +60,9 @@ def make_app(served: Served) -> Starlette:
     numbers = _Numbers(served)
     routes: list[BaseRoute] = [_file_route(file) for file in page_files()]
     routes += [
-        WebSocketRoute("/live/{number:int}", Live(served.cameras, served.viewer_limit).serve),
-        Route("/stream/{number:int}.mjpg", pictures.stream),
-        Route("/snapshot/{number:int}.jpg", pictures.snapshot),
+        WebSocketRoute("/live/{number:camera}", Live(served.cameras, served.places).serve),
+        Route("/stream/{number:camera}.mjpg", pictures.stream),
+        Route("/snapshot/{number:camera}.jpg", pictures.snapshot),
         Route("/api/stats", numbers.stats),
         Route("/metrics", numbers.metrics),
         Route("/healthz", numbers.health),
@@ -88,26 +106,18 @@ class _Pictures:
         media_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         if request.method == "HEAD":
             return Response(media_type=media_type)
-        if not self._served.viewer_limit.take():
-            limit = self._served.viewer_limit.limit
-            raise HTTPException(503, f"{limit} viewers are watching, no more are let in")
-        return StreamingResponse(self._parts(camera), media_type=media_type)
-
-    async def _parts(self, camera: Camera) -> AsyncIterator[bytes]:
         # The buffers of the connection hold one more than we see.
-        viewer = Viewer(window=1)
+        viewer = Viewer(client_of(request.scope), window=1)
+        if not self._served.places.take(viewer):
+            limit = self._served.places.limit
+            raise HTTPException(503, f"{limit} viewers are watching, no more are let in")
         camera.drawn.join(viewer)
-        try:
-            first = await asyncio.to_thread(camera.snapshot)
-            if first is not None:
-                viewer.offer(first)
-            while (jpeg := await viewer.take()) is not None:
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
-                yield b"".join((head.encode(), b"\r\n\r\n", jpeg, b"\r\n"))
-                viewer.answer()  # the connection has taken it
-        finally:
+
+        def leave() -> None:
             camera.drawn.leave(viewer)
-            self._served.viewer_limit.give_back()
+            self._served.places.give_back(viewer)
+
+        return _Watched(_parts(camera, viewer), media_type, leave)
 
     def _camera(self, request: Request) -> Camera:
         number = request.path_params["number"]
@@ -115,6 +125,32 @@ class _Pictures:
         if camera is None:
             raise HTTPException(404)
         return camera
+
+
+async def _parts(camera: Camera, viewer: Viewer) -> AsyncIterator[bytes]:
+    first = await asyncio.to_thread(camera.snapshot)
+    if first is not None:
+        viewer.offer(first)
+    while (jpeg := await viewer.take()) is not None:
+        head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
+        yield b"".join((head.encode(), b"\r\n\r\n", jpeg, b"\r\n"))
+        viewer.answer()  # the connection has taken it
+
+
+class _Watched(StreamingResponse):
+    """A stream that tells when it has ended, also one that never began."""
+
+    def __init__(
+        self, parts: AsyncIterator[bytes], media_type: str, leave: Callable[[], None]
+    ) -> None:
+        super().__init__(parts, media_type=media_type)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 class _Numbers:

@@ -71,6 +71,7 @@ class Camera:
         self._status: Callable[[], StreamStatus] | None = None
         self._overlay = Overlay(classes)
         self._drawing = threading.Lock()
+        self._drawn: tuple[Result, bytes] | None = None
         self._latest: Result | None = None
         self._began = time.monotonic()
         self._moment = self._began
@@ -202,7 +203,13 @@ class Camera:
         return message
 
     def _draw(self, result: Result) -> bytes:
-        """Overlay as JPEG; the browser's own modes do not go through here."""
+        """Overlay as JPEG, made once for all; the browser's own modes do not go through here."""
+        with self._drawing:  # snapshots may be asked for while the stream is drawn
+            if self._drawn is None or self._drawn[0] is not result:
+                self._drawn = (result, self._jpeg(result))
+            return self._drawn[1]
+
+    def _jpeg(self, result: Result) -> bytes:
         image = fitted(result.frame.image, self._width)
         shares = result.shares
         if shares is None:
@@ -210,9 +217,7 @@ class Camera:
         rate = self._rate.per_second
         age = (time.monotonic() - result.frame.captured) * 1e3
         words = f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
-        with self._drawing:  # a snapshot may be asked for while the stream is drawn
-            drawn = self._overlay.draw(image, result.classes, shares, words)
-        return jpeg_of(drawn)
+        return jpeg_of(self._overlay.draw(image, result.classes, shares, words))
 
     def _offer(self, audience: Audience, picture: bytes) -> None:
         self._post(lambda: audience.offer(picture))

@@ -11,7 +11,8 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.stream.web.camera import Camera
-from pipeline.stream.web.viewers import ConnectionLimit, Viewer
+from pipeline.stream.web.connections import client_of
+from pipeline.stream.web.viewers import Viewer, ViewerPlaces
 
 #: Seconds between two messages with numbers.
 _NUMBERS_EVERY = 0.5
@@ -35,14 +36,12 @@ class Live:
 
     Args:
         cameras: all so far.
-        viewer_limit: of connections.
+        places: of viewers.
     """
 
-    def __init__(
-        self, cameras: Callable[[], Sequence[Camera]], viewer_limit: ConnectionLimit
-    ) -> None:
+    def __init__(self, cameras: Callable[[], Sequence[Camera]], places: ViewerPlaces) -> None:
         self._cameras = cameras
-        self._viewer_limit = viewer_limit
+        self._places = places
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one browser until either side ends it."""
@@ -51,16 +50,17 @@ class Live:
         camera = next((one for one in self._cameras() if one.number == number), None)
         if camera is None:
             await socket.close(_NO_CAMERA)
-        elif not self._viewer_limit.take():
+            return
+        viewer = Viewer(client_of(socket.scope))
+        if not self._places.take(viewer):
             await socket.close(_FULL)
-        else:
-            try:
-                await self._watch(socket, camera)
-            finally:
-                self._viewer_limit.give_back()
+            return
+        try:
+            await self._watch(socket, camera, viewer)
+        finally:
+            self._places.give_back(viewer)
 
-    async def _watch(self, socket: WebSocket, camera: Camera) -> None:
-        viewer = Viewer()
+    async def _watch(self, socket: WebSocket, camera: Camera, viewer: Viewer) -> None:
         camera.parts.join(viewer)
         answers = asyncio.create_task(_read_answers(socket, viewer))
         try:

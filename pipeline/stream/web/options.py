@@ -17,16 +17,26 @@ class Limits:
 
     Attributes:
         viewers: browsers and streams that get pictures at once.
+        viewers_per_address: of these, from one address.
         requests: per second from one address, over a longer time.
         burst: requests from one address at once.
         connections: open at once, those of viewers included.
+        connections_per_address: of these, from one address.
+        request_seconds: from the connection, or the answer before, until a request is there whole.
+        stall_seconds: for which a visitor may leave unread what it was sent.
+        guess_seconds: that an answer takes to an address which offered too many wrong tokens.
         width: pixels; wider pictures are made smaller for the page.
     """
 
     viewers: int = 16
+    viewers_per_address: int = 12
     requests: float = 20.0
     burst: int = 100
     connections: int = 64
+    connections_per_address: int = 32
+    request_seconds: float = 5.0
+    stall_seconds: float = 10.0
+    guess_seconds: float = 1.0
     width: int = 1280
 
 

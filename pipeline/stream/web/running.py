@@ -7,17 +7,20 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import prometheus_client  # noqa: F401  (a missing package is to be found before the thread starts)
 import uvicorn
-import websockets  # noqa: F401
 
 from pipeline.errors import SinkError
 from pipeline.stream.web.access_control import AccessControl
 from pipeline.stream.web.app import Served, make_app
 from pipeline.stream.web.camera import Camera
-from pipeline.stream.web.options import HttpOptions
-from pipeline.stream.web.viewers import ConnectionLimit
+from pipeline.stream.web.connections import Connections
+from pipeline.stream.web.log_limit import LogLimit
+from pipeline.stream.web.options import HttpOptions, Limits
+from pipeline.stream.web.protocols import LimitedConfig
+from pipeline.stream.web.viewers import ViewerPlaces
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,15 @@ _STOP_TIMEOUT = 2.0
 _FAREWELL = 0.1
 #: Bytes of one message from a browser; an answer has one.
 _LONGEST_ANSWER = 64
+#: Bytes of a request's head: a host's other services may have set many cookies.
+_LONGEST_HEAD = 64 * 1024
+#: Connections that are accepted before the event loop looks at what the others sent. In a flood,
+#: somebody who asks at once is then read before so many came that the place is another's.
+_ACCEPTED_AT_ONCE = 4
+#: Connections that the system holds until they are accepted.
+_BACKLOG = 128
+#: Loggers that say what visitors do.
+_LOGGERS = ("uvicorn.error", "pipeline.stream.web.protocols", __name__)
 
 
 class Running:
@@ -49,9 +61,12 @@ class Running:
         options: HttpOptions,
         token: str | None,
     ) -> None:
-        app = make_app(Served(cameras, ConnectionLimit(options.limits.viewers)))
-        access = AccessControl(app, options.is_private, token, options.limits)
-        self._server = _Server(_config(access, options), cameras)
+        limits = options.limits
+        connections = Connections(limits.connections, limits.connections_per_address)
+        places = ViewerPlaces(limits.viewers, limits.viewers_per_address, connections.abort)
+        app = make_app(Served(cameras, places))
+        access = AccessControl(app, options.is_private, token, limits, connections)
+        self._server = _Server(_config(access, connections, limits), cameras)
         self._listener = listener
         self._thread = threading.Thread(target=self._run, name="roadseg-page", daemon=True)
         self._thread.start()
@@ -75,29 +90,42 @@ class Running:
             log.warning("left behind, still busy: %s", self._thread.name)
 
     def _run(self) -> None:
+        quiet = LogLimit()
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(quiet)
         try:
             self._server.run(sockets=[self._listener])
         except Exception:
             log.exception("the page has ended")
         finally:
+            for name in _LOGGERS:
+                logging.getLogger(name).removeFilter(quiet)
             self._listener.close()
             self._server.listening.set()
 
 
-def _config(app: AccessControl, options: HttpOptions) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
+def _say(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the event loop complains of, such as too few file descriptors, in one line."""
+    error = context.get("exception")
+    text = context.get("message", "a connection failed")
+    log.debug("on the page's event loop: %s", text, exc_info=error)
+    log.warning("on the page's event loop: %s (%s)", text, "no reason" if error is None else error)
+
+
+def _config(access: AccessControl, connections: Connections, limits: Limits) -> LimitedConfig:
+    return LimitedConfig(
+        access,
+        connections,
+        limits,
         loop="asyncio",
-        http="h11",
-        ws="websockets-sansio",
         lifespan="off",
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=options.limits.connections,
-        h11_max_incomplete_event_size=16 * 1024,
+        backlog=_ACCEPTED_AT_ONCE,
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
         ws_max_size=_LONGEST_ANSWER,
         ws_per_message_deflate=False,  # pictures do not get smaller
         ws_ping_interval=5.0,
@@ -118,7 +146,10 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)  # asyncio has one number for both
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(_say)
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -127,20 +127,21 @@ def _listen(options: HttpOptions) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
         raise SinkError(_why(error, host, port)) from error
     return listener
 
 
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
+def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
         return (
             f"port {port} on {host} is in use; stop what listens there, or choose another with "
             "--http-port (0: any free one)"
         )
-    if error.errno == errno.EACCES:
+    if number == errno.EACCES:
         return f"port {port} is reserved for the system; choose one from 1024 with --http-port"
-    reason = error.strerror or str(error)
+    reason = getattr(error, "strerror", None) or str(error)
     return (
         f"the page cannot listen on {host} ({reason}); give --http-host an address of this "
         "machine, 127.0.0.1 or 0.0.0.0"

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
+
+from pipeline.stream.web.connections import Client, network_of
 
 #: Pictures on the way to a viewer that it has not answered yet: one is shown while one travels.
 #: More would pile up in the buffers of a slow network and come late.
 _WINDOW = 2
 #: Seconds without an answer after which pictures are no longer made for a viewer's sake.
 _PATIENCE = 1.0
+#: Seconds without an answer after which a viewer leaves its place to another.
+_STALLED_AFTER = 2.0
 
 
 class Viewer:
@@ -22,14 +27,18 @@ class Viewer:
     where the next one takes its place.
 
     Args:
+        client: other end of its connection.
         window: pictures on the way at once.
 
     Attributes:
+        network: what counts as its address.
         sent, dropped: pictures so far.
         ended: nothing more is to be sent.
     """
 
-    def __init__(self, window: int = _WINDOW) -> None:
+    def __init__(self, client: Client = ("", 0), window: int = _WINDOW) -> None:
+        self.client = client
+        self.network = network_of(client[0])
         self.sent = 0
         self.dropped = 0
         self.ended = False
@@ -80,28 +89,52 @@ class Viewer:
         """Whether a picture is worth making: it can go out at once, or probably soon."""
         return self._on_the_way < self._window or now - self._answered < _PATIENCE
 
+    def stalled_for(self, now: float) -> float:
+        """Seconds for which all pictures on the way have not been answered."""
+        return 0.0 if self._on_the_way < self._window else now - self._answered
 
-class ConnectionLimit:
-    """How many may watch at once, all cameras together.
+
+class ViewerPlaces:
+    """How many may watch at once, all cameras together, and how many of them from one address.
+
+    Where all places are taken, a viewer that has stalled leaves for the one that comes.
 
     Args:
         limit: of viewers.
+        per_address: of viewers from one address.
+        abort: ends the connection of a viewer.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, per_address: int, abort: Callable[[Client], None]) -> None:
         self.limit = limit
-        self.taken = 0
+        self._per_address = per_address
+        self._abort = abort
+        self._taken: list[Viewer] = []
 
-    def take(self) -> bool:
+    def take(self, viewer: Viewer) -> bool:
         """Take a place; False when there is none."""
-        if self.taken >= self.limit:
+        own = [one for one in self._taken if one.network == viewer.network]
+        if len(own) >= self._per_address and not self._displace(own):
             return False
-        self.taken += 1
+        if len(self._taken) >= self.limit and not self._displace(self._taken):
+            return False
+        self._taken.append(viewer)
         return True
 
-    def give_back(self) -> None:
+    def give_back(self, viewer: Viewer) -> None:
         """Leave a place to somebody else."""
-        self.taken -= 1
+        if viewer in self._taken:
+            self._taken.remove(viewer)
+
+    def _displace(self, viewers: Sequence[Viewer]) -> bool:
+        now = time.monotonic()
+        longest = max(viewers, key=lambda one: one.stalled_for(now))
+        if longest.stalled_for(now) < _STALLED_AFTER:
+            return False
+        self._taken.remove(longest)
+        longest.end()
+        self._abort(longest.client)  # what waits for a reader does not see the end
+        return True
 
 
 class Audience:

@@ -1,0 +1,45 @@
+"""What a server says about its visitors, at most so often: none of them fills a disk with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+#: Seconds between two lines of one kind.
+_PAUSE = 60.0
+#: Kinds that are remembered; more are other people's words, and one kind together.
+_KINDS = 64
+
+
+class LogLimit(logging.Filter):
+    """Passes one line of each kind a minute, and says how many there were meanwhile.
+
+    A kind is the text before its values are put in. What a client did wrong comes without a
+    traceback; a mistake of our own keeps it.
+
+    Args:
+        pause: seconds.
+    """
+
+    def __init__(self, pause: float = _PAUSE) -> None:
+        super().__init__()
+        self._pause = pause
+        self._last: dict[str, float] = {}
+        self._held_back: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is written."""
+        kind = str(record.msg)
+        if kind not in self._last and len(self._last) >= _KINDS:
+            kind = ""
+        now = time.monotonic()
+        if now - self._last.get(kind, -self._pause) < self._pause:
+            self._held_back[kind] = self._held_back.get(kind, 0) + 1
+            return False
+        self._last[kind] = now
+        if held_back := self._held_back.pop(kind, 0):
+            record.msg = f"{record.getMessage().rstrip()} (and {held_back} more like it)"
+            record.args = ()
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeError | ConnectionError):
+            record.exc_info = None
+        return True
