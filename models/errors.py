@@ -9,6 +9,7 @@ command line prints it as ``error: ...`` and exits with status 1; nothing else i
     ├── ModelError            models/       an unknown network or variant
     ├── WeightsError          models/       weights that are damaged or belong to another network
     ├── SizeError             models/       a picture size that a network cannot take
+    ├── OutputError           models/       a folder or file of outputs that must not be written
     ├── DataError             calibration/  pictures, labels, class files
     ├── CalibrationError      calibration/  frames, ranges or a table for INT8
     └── (pipeline/errors.py)  pipeline/     engines, runtimes, sources, sinks, outputs
@@ -37,6 +38,10 @@ class WeightsError(RoadsegError):
 
 class SizeError(RoadsegError):
     """A width or height that the network cannot work on."""
+
+
+class OutputError(RoadsegError):
+    """An output would overwrite a file that is not ours, or its place is not writable."""
 
 
 @contextmanager

@@ -11,7 +11,6 @@
     ├── RuntimeMissingError   a runtime or package that this machine does not have
     ├── SourceError           frames that cannot be read
     ├── SinkError             results that cannot be written
-    ├── OutputError           a folder or file of outputs that must not or cannot be written
     └── TrainingError         a run that cannot go on
 """
 
@@ -23,6 +22,7 @@ from typing import Any
 
 from models.errors import (
     ModelError,
+    OutputError,
     RoadsegError,
     SizeError,
     WeightsError,
@@ -95,10 +95,6 @@ class SourceError(RoadsegError):
 
 class SinkError(RoadsegError):
     """A sink cannot be opened or written."""
-
-
-class OutputError(RoadsegError):
-    """An output would overwrite a file that is not ours, or its place is not writable."""
 
 
 class TrainingError(RoadsegError):

@@ -27,53 +27,56 @@ class LabelKind:
     values: Mapping[int, int] = field(default_factory=dict)
 
 
+#: CamVid's own 32 classes and their colours, by the class of the 11 that each is counted as.
+_CAMVID: dict[str, dict[str, RGB]] = {
+    "Sky": {"Sky": (128, 128, 128)},
+    "Building": {
+        "Building": (128, 0, 0),
+        "Archway": (192, 0, 128),
+        "Bridge": (0, 128, 64),
+        "Tunnel": (64, 0, 64),
+        "Wall": (64, 192, 0),
+    },
+    "Pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
+    "Road": {
+        "Road": (128, 64, 128),
+        "LaneMkgsDriv": (128, 0, 192),
+        "LaneMkgsNonDriv": (192, 0, 64),
+    },
+    "Pavement": {
+        "Sidewalk": (0, 0, 192),
+        "ParkingBlock": (64, 192, 128),
+        "RoadShoulder": (128, 128, 192),
+    },
+    "Tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
+    "SignSymbol": {
+        "SignSymbol": (192, 128, 128),
+        "Misc_Text": (128, 128, 64),
+        "TrafficLight": (0, 64, 64),
+    },
+    "Fence": {"Fence": (64, 64, 128)},
+    "Car": {
+        "Car": (64, 0, 128),
+        "SUVPickupTruck": (64, 128, 192),
+        "Truck_Bus": (192, 128, 192),
+        "Train": (192, 64, 128),
+        "OtherMoving": (128, 64, 64),
+    },
+    "Pedestrian": {
+        "Pedestrian": (64, 64, 0),
+        "Child": (192, 128, 64),
+        "CartLuggagePram": (64, 0, 192),
+        "Animal": (64, 128, 64),
+    },
+    "Bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
+}
+
+
 def _camvid() -> LabelKind:
     """CamVid's own 32 classes, grouped as the 11-class split of the SegNet papers does."""
-    groups: dict[str, dict[str, RGB]] = {
-        "Sky": {"Sky": (128, 128, 128)},
-        "Building": {
-            "Building": (128, 0, 0),
-            "Archway": (192, 0, 128),
-            "Bridge": (0, 128, 64),
-            "Tunnel": (64, 0, 64),
-            "Wall": (64, 192, 0),
-        },
-        "Pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
-        "Road": {
-            "Road": (128, 64, 128),
-            "LaneMkgsDriv": (128, 0, 192),
-            "LaneMkgsNonDriv": (192, 0, 64),
-        },
-        "Pavement": {
-            "Sidewalk": (0, 0, 192),
-            "ParkingBlock": (64, 192, 128),
-            "RoadShoulder": (128, 128, 192),
-        },
-        "Tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
-        "SignSymbol": {
-            "SignSymbol": (192, 128, 128),
-            "Misc_Text": (128, 128, 64),
-            "TrafficLight": (0, 64, 64),
-        },
-        "Fence": {"Fence": (64, 64, 128)},
-        "Car": {
-            "Car": (64, 0, 128),
-            "SUVPickupTruck": (64, 128, 192),
-            "Truck_Bus": (192, 128, 192),
-            "Train": (192, 64, 128),
-            "OtherMoving": (128, 64, 64),
-        },
-        "Pedestrian": {
-            "Pedestrian": (64, 64, 0),
-            "Child": (192, 128, 64),
-            "CartLuggagePram": (64, 0, 192),
-            "Animal": (64, 128, 64),
-        },
-        "Bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
-    }
     colours = {
         colour: CAMVID.names.index(name)
-        for name, members in groups.items()
+        for name, members in _CAMVID.items()
         for colour in members.values()
     }
     values = {index: index for index in range(len(CAMVID) + 1)}

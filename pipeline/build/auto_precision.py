@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import drawn_frame
 from pipeline.engine.manifest import Engine
-from pipeline.engine.publish import publish, writable
+from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
@@ -85,10 +83,10 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
     asked = [precision for precision in ORDER if precision in compiler.computed()]
     with (
         writable(options.output),
-        tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch,
+        build_folder(options.output) as scratch,
     ):
         tried = [
-            _built(replace(options, precision=name, output=Path(scratch) / name), progress)
+            _built(replace(options, precision=name, output=scratch / name), progress)
             for name in asked
         ]
         tried = _measured(tried, options, progress)

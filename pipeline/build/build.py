@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pipeline.build.network import Candidate, choose
 from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
 from pipeline.engine.manifest import Engine
-from pipeline.engine.publish import publish, writable
+from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError
 from pipeline.evaluation.pictures import open_pictures
@@ -126,20 +125,15 @@ def _plan(options: BuildOptions, progress: Progress) -> Iterator[_Plan]:
     if options.data is not None:
         open_pictures(options.data, candidate.spec.classes)  # refused now, not after the work
     with writable(options.output):
-        origin = Origin(
-            candidate.weights.name, candidate.weights.sha256, candidate.spec.classes.names
-        )
-        check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
-        if options.bundle:
-            check_bundle(options.output, name, options.force, origin)
+        _check_outputs(options, name, compiler, candidate)
         graph = DeploymentGraph(candidate.network, candidate.spec.input)
-        with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
+        with build_folder(options.output) as scratch:
             job = Job(
                 graph,
                 name,
                 precision,
                 targets,
-                Path(scratch),
+                scratch,
                 batch=options.batch,
                 sizes=options.sizes,
                 front_end=options.front_end or default_front_end(),
@@ -177,6 +171,17 @@ def _kept_out_of_int8(
     names = [convolution.name for convolution in placement.convolutions]
     asked = named_layers(options.high_precision, names)
     return {**compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, "asked for")}
+
+
+def _check_outputs(
+    options: BuildOptions, name: str, compiler: Compiler, candidate: Candidate
+) -> None:
+    """Refuse what would be replaced and must not be, before any work is done."""
+    weights = candidate.weights
+    origin = Origin(weights.name, weights.sha256, candidate.spec.classes.names)
+    check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
+    if options.bundle:
+        check_bundle(options.output, name, options.force, origin)
 
 
 def _exported(plan: _Plan) -> Path:

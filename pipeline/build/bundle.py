@@ -9,7 +9,6 @@ is INT8), the manifest as far as it is known before an engine is built, and the 
 from __future__ import annotations
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from models.atomic import atomic_path
 from models.bounded import in_words
+from models.scratch import scratch_folder
 from pipeline.engine.manifest import (
     BUNDLE,
     MOST_BYTES,
@@ -141,10 +141,10 @@ def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
         raise EngineError(
             f"bundle {path} not found, expected a file that 'build --bundle' wrote; check the path"
         )
-    with tempfile.TemporaryDirectory(prefix="roadseg-") as scratch:
+    with scratch_folder("roadseg-bundle-") as scratch:
         folder = path
         if not path.is_dir():
-            folder = Path(scratch)
+            folder = scratch
             _unpack(path, folder)
         manifest = read_verified(folder / _MANIFEST, BUNDLE).manifest
         table = folder / _TABLE

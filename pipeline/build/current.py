@@ -47,7 +47,8 @@ def engine_of(model: str, precision: str | None, hooks: Hooks) -> Engine:
     model_spec(model)
     cache = cache_folder()
     output = ENGINES if cache is None else cache / "engines"
-    options = BuildOptions(model, precision=precision, output=output)
+    # What is in the cache is nobody's own: an engine of older weights there gives way.
+    options = BuildOptions(model, precision=precision, output=output, force=cache is not None)
     chosen = (
         options if precision else replace(options, precision=choose_precision(options).precision)
     )

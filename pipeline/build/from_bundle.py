@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
-from pipeline.engine.publish import publish, writable
+from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
@@ -83,13 +82,13 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         with writable(options.output):
             origin = Origin.read(manifest.to_json())
             check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
-            with tempfile.TemporaryDirectory(dir=options.output, prefix=".build-") as scratch:
+            with build_folder(options.output) as scratch:
                 job = Job(
                     onnx,
                     name,
                     manifest.precision,
                     targets,
-                    Path(scratch),
+                    scratch,
                     int8=tuple(name for name in int8 if name not in floats),
                     batch=tuple(manifest.frames["batch_range"]),
                     sizes=options.sizes or _sizes(manifest),

@@ -39,9 +39,8 @@ def console() -> int:
     try:
         status = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        # What is still buffered would raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _give_up_on_stdout()
         return 0
     except KeyboardInterrupt:  # while something was imported
         return 130
@@ -100,7 +99,7 @@ def _tell(text: str) -> bool:
     encoding = sys.stdout.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+    except BrokenPipeError:  # the reader has what it wanted, as `| head` does
         _give_up_on_stdout()
         return True
     except OSError as error:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
 from pipeline.cli.outcome import Outcome, is_quiet, step_bar
 from pipeline.evaluation.layer_times import flame_chart, table
 from pipeline.evaluation.profile.bench import BenchOptions, BenchReport, bench
 from pipeline.runtimes.registry import open_engine
-from pipeline.stream.sinks.base import MARK, OutputFile
+from pipeline.stream.sinks.output_file import MARK, OutputFile
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Measure one engine on the drawn drive."""
+    with ExitStack() as stack:
+        return _run(options, stack)
+
+
+def _run(options: argparse.Namespace, stack: ExitStack) -> Outcome:
     chart = options.flame and OutputFile(options.flame, options.force)
+    if chart is not None:
+        stack.callback(chart.discard)
     wanted = BenchOptions(
         frame=options.frame,
         runs=options.runs,

@@ -25,7 +25,7 @@ from pipeline.stream.overlay import OverlayOptions
 from pipeline.stream.own_files import check_outputs
 from pipeline.stream.palettes import drawn_classes, hidden_classes
 from pipeline.stream.sinks import SinkOptions, numbered, open_sinks
-from pipeline.stream.sinks.base import MARK, OutputFile
+from pipeline.stream.sinks.output_file import MARK, OutputFile
 from pipeline.stream.sources import Source, SourceOptions, open_source
 from pipeline.stream.sources.base import CameraOptions
 from pipeline.stream.trace import Trace
@@ -80,7 +80,10 @@ def run(options: argparse.Namespace) -> Outcome:
             ),
         )
         device = _device(session)
-    return _outcome(report, device, manifest, stop)
+    outcome = _outcome(report, device, manifest, stop)
+    if trace is not None and trace.problem is not None:
+        outcome = replace(outcome, problems=(*outcome.problems, trace.problem))
+    return outcome
 
 
 def _outcome(report: StreamReport, device: str, manifest: Manifest, stop: StopEvent) -> Outcome:
@@ -189,9 +192,16 @@ def _trace(options: argparse.Namespace, stack: ExitStack) -> Trace | None:
     if options.trace is None:
         return None
     target = OutputFile(options.trace, options.force)
+    stack.callback(target.discard)  # after the others, so only where nothing was traced
     trace = Trace(target.partial, MARK)
-    stack.callback(target.commit)
-    return stack.enter_context(trace)
+
+    def finish() -> None:
+        trace.close()
+        if trace.used:
+            target.commit()
+
+    stack.callback(finish)
+    return trace
 
 
 def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[StreamInput]:

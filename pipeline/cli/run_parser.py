@@ -54,17 +54,7 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
         "--frames", type=positive, metavar="N", help="stop after N frames of each source"
     )
     add_hint(parser)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="YAML",
-        help="take options from a file, as --print-config writes it; the command line wins",
-    )
-    parser.add_argument(
-        "--print-config",
-        action="store_true",
-        help="print these options as such a file and run nothing",
-    )
+    _config(parser)
     parser.add_argument(
         "--rebuild",
         action="store_true",
@@ -80,6 +70,20 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
         help="write what each thread did and when, for ui.perfetto.dev or chrome://tracing",
     )
     return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="YAML",
+        help="take options from a file, as --print-config writes it; the command line wins",
+    )
+    parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print these options as such a file and run nothing",
+    )
 
 
 def _looks(parser: argparse.ArgumentParser) -> None:

@@ -28,16 +28,21 @@ class StopEvent(threading.Event):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: cleaned up after like Ctrl-C."""
+    """SIGTERM or SIGHUP: cleaned up after like Ctrl-C."""
 
 
 def raise_on_termination() -> None:
-    """Make SIGTERM an exception: a terminated build cleans up as an interrupted one does."""
+    """Make SIGTERM an exception: a terminated build cleans up as an interrupted one does.
+
+    So is the end of the terminal, SIGHUP, unless it is ignored (``nohup``).
+    """
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, handle)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, handle)
 
 
 @contextmanager

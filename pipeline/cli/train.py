@@ -15,13 +15,14 @@ import torch
 from calibration.scenes.class_file import read_classes
 from calibration.scenes.dataset import list_pictures
 from models.atomic import sha256_of
+from models.lock import WriteLock
 from models.pretrained import describe_source
 from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
 from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, is_quiet, percent
 from pipeline.cli.signals import stop_on_signal
-from pipeline.errors import TrainingError
+from pipeline.errors import OutputError, TrainingError
 from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.publish import TERMS, Provenance, publish, register
 from pipeline.train.recipe import RECIPES, Recipe, fine_tuning_recipe, qat_recipe
@@ -44,9 +45,24 @@ def run(options: argparse.Namespace) -> Outcome:
     """Train, or go on with a run; then write the best weights and their card."""
     _check_fine_tuning(options)
     spec = _spec(options)
-    recipe = _recipe(options, spec)
     folder = options.folder or Path("runs") / f"{spec.name}{'-qat' if options.qat else ''}"
-    _check_folder(folder, options)
+    with _locked(folder):
+        _check_folder(folder, options)
+        return _run(options, spec, folder)
+
+
+def _locked(folder: Path) -> WriteLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return WriteLock(folder / ".lock", f"the run in {folder}")
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror}); choose another --folder"
+        ) from error
+
+
+def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
+    recipe = _recipe(options, spec)
     bar = sys.stderr.isatty() and not (is_quiet(options) or options.verbose)
     if not bar:  # without one, the rows of the log say how far the run is
         logging.getLogger("pipeline.train").setLevel(logging.INFO)

@@ -7,18 +7,22 @@ was never finished, and loading compares what the manifest says with what lies t
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.atomic import atomic_path, sha256_of
+from models.atomic import atomic_path
 from models.bounded import read_bytes
 from models.classes import ClassSet
-from models.file_names import PLAIN_NAME, is_plain_name
 from models.spec import InputSpec
 from models.typed import parse_json
+from pipeline.engine.files import EngineFile as EngineFile
+from pipeline.engine.files import check_name as check_name
+from pipeline.engine.files import compare, verify_file
+from pipeline.engine.files import describe_file as describe_file
 from pipeline.engine.values import checked, short
 from pipeline.errors import EngineError
 
@@ -60,15 +64,6 @@ class LayerPrecisions:
         for precision in self.convolutions.values():
             counts[precision] = counts.get(precision, 0) + 1
         return counts
-
-
-@dataclass(frozen=True)
-class EngineFile:
-    """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``."""
-
-    name: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -139,10 +134,25 @@ class Engine:
         """The file that the runtime opens."""
         return self.folder / self.manifest.files[0].name
 
+    def read(self, place: int = 0) -> bytes:
+        """Return the bytes of one of its files, which are those that the manifest names.
 
-def describe_file(path: Path) -> EngineFile:
-    """Measure and hash one engine file."""
-    return EngineFile(path.name, path.stat().st_size, sha256_of(path))
+        A runtime that is given these and no path computes with what was verified, whatever is
+        copied over the file meanwhile or later.
+
+        Raises:
+            EngineError: the file was replaced, cut or removed since the engine was verified.
+        """
+        file = self.manifest.files[place]
+        path = self.folder / file.name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EngineError(
+                f"engine file {path} cannot be read ({error.strerror}); build the engine again"
+            ) from error
+        compare(path, file, len(content), hashlib.sha256(content).hexdigest)
+        return content
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
@@ -181,7 +191,7 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
     """
     manifest = read_manifest(manifest_path, kind)
     for file in manifest.files:
-        _verify(manifest_path.parent / file.name, file)
+        verify_file(manifest_path.parent / file.name, file)
     return Engine(manifest, manifest_path.parent)
 
 
@@ -212,6 +222,10 @@ def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for its writer
+        raise EngineError(
+            f"manifest {path} is no regular file, expected one that 'build' wrote; check the path"
+        )
     try:
         document = parse_json(read_bytes(path, MOST_BYTES))
     except (OSError, ValueError) as error:
@@ -224,35 +238,3 @@ def _read_document(path: Path) -> dict[str, Any]:
             "build the engine again"
         )
     return document
-
-
-def check_name(name: str, path: Path) -> None:
-    """Refuse a name out of the file ``path`` that would lead to another folder.
-
-    Raises:
-        EngineError: such a name.
-    """
-    if not is_plain_name(name):
-        raise EngineError(
-            f"{path} names the file {name!r}, expected {PLAIN_NAME}; it is damaged or was made to "
-            "reach other folders, build the engine again"
-        )
-
-
-def _verify(path: Path, file: EngineFile) -> None:
-    if not path.is_file():
-        raise EngineError(
-            f"engine file {path} is missing, the manifest names it; build the engine again"
-        )
-    size = path.stat().st_size
-    if size != file.bytes:
-        raise EngineError(
-            f"engine file {path} has {size} bytes, the manifest says {file.bytes}; it is cut or "
-            "from another build, build the engine again"
-        )
-    digest = sha256_of(path)
-    if digest != file.sha256:
-        raise EngineError(
-            f"engine file {path} has SHA-256 {digest[:12]}..., the manifest says "
-            f"{file.sha256[:12]}...; it is damaged or was replaced, build the engine again"
-        )

@@ -5,27 +5,83 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from models.lock import WriteLock
+from models.scratch import scratch_folder
 from pipeline.engine.manifest import Engine, write_manifest
 from pipeline.errors import OutputError
 
+#: Folder, beside the files of a new engine, for those of the old one while they change places.
+_REPLACED = "replaced"
+
 
 def publish(engine: Engine, output: Path) -> Engine:
-    """Move an engine, and what its build left beside it, to ``output``; the manifest comes last.
+    """Move an engine, and what its build left beside it, to ``output``.
 
-    Everything called ``NAME.*`` in the engine's folder belongs to it.
+    Everything called ``NAME.*`` in the engine's folder belongs to it. The manifest of an engine
+    that is replaced goes first and the new one comes last, so that no moment shows files of both
+    under one manifest. When a step fails, the old engine is put back.
+
+    Args:
+        engine: in a folder of its own, on the file system of ``output``.
+        output: where users look for it.
     """
     manifest = engine.manifest
-    for path in sorted(engine.folder.glob(f"{manifest.name}.*")):
-        target = output / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        if path.name != f"{manifest.name}.json":
-            os.replace(path, target)
-    write_manifest(output, manifest)
+    last = f"{manifest.name}.json"
+    names = [path.name for path in sorted(engine.folder.glob(f"{manifest.name}.*"))]
+    names = [name for name in names if name != last]
+    replaced = engine.folder / _REPLACED / manifest.name
+    replaced.mkdir(parents=True)
+    moved = []
+    lock = WriteLock(output / f".{manifest.name}.lock", f"engine {output / manifest.name}")
+    try:
+        for name in (last, *names):
+            _move(output / name, replaced / name)
+        for name in names:
+            _move(engine.folder / name, output / name)
+            moved.append(name)
+        write_manifest(output, manifest)
+    except BaseException:
+        for name in moved:
+            _move(output / name, engine.folder / name)
+        restore(engine.folder, output)
+        raise
+    finally:
+        lock.release()
+    shutil.rmtree(replaced)
     return Engine(manifest, output)
+
+
+def restore(scratch: Path, output: Path) -> None:
+    """Put back the engine that :func:`publish` had begun to replace when it was killed.
+
+    Args:
+        scratch: folder of the new engine.
+        output: where both belong.
+    """
+    for replaced in scratch.glob(f"**/{_REPLACED}/*"):  # --precision auto has folders in its own
+        last = f"{replaced.name}.json"
+        if not (output / last).exists():  # else the new one was finished
+            names = [path.name for path in replaced.iterdir() if path.name != last]
+            for name in (*names, last):
+                _move(replaced / name, output / name)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Move a file or a folder, over what is there."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    with suppress(FileNotFoundError):
+        os.replace(path, target)
+
+
+@contextmanager
+def build_folder(output: Path) -> Iterator[Path]:
+    """Make a folder to build in, in ``output``; what killed builds left there goes before."""
+    with scratch_folder(".build-", output, save=lambda left: restore(left, output)) as folder:
+        yield folder
 
 
 @contextmanager

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from models.atomic import atomic_path
 from pipeline.engine.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
 #: Compiled engines that are kept; each is about as large as its engine.
 _KEPT = 8
+#: Bytes of the SHA-256 that stands before each of them.
+_DIGEST = 32
 
 
 def cache_folder() -> Path | None:
@@ -35,13 +39,39 @@ def cache_folder() -> Path | None:
 
 
 def folder_of(cache: Path, manifest: Manifest) -> Path:
-    """Return the folder of one engine in a cache, named after all its files' bytes.
-
-    OpenVINO knows what it compiled by path, date and size of the network's file alone; weights lie
-    in another one.
-    """
+    """Return the folder of one engine in a cache, named after all its files' bytes."""
     digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode())
     return cache / digest.hexdigest()[:16]
+
+
+def read_blob(path: Path) -> bytes | None:
+    """Return a compiled engine as it was written; None where there is none.
+
+    One that is not whole is thrown away: a runtime would load it, and a single flipped bit in it
+    gives wrong class maps without a word.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, blob = content[:_DIGEST], content[_DIGEST:]
+    if hashlib.sha256(blob).digest() == digest:
+        return blob
+    log.warning("%s is damaged; the engine is compiled again", path)
+    with suppress(OSError):
+        path.unlink()
+    return None
+
+
+def write_blob(path: Path, blob: bytes | memoryview) -> None:
+    """Keep a compiled engine behind its SHA-256; where that fails, the next start takes longer."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(hashlib.sha256(blob).digest())
+            file.write(blob)
+    except OSError as error:
+        log.info("%s is not kept (%s)", path, error)
 
 
 def forget_the_oldest(folder: Path, kept: int = _KEPT) -> None:

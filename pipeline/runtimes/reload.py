@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,8 @@ class WatchedSession(Session):
     are made for them), and must segment a frame of the size that was seen last. Then it takes over
     between two frames. One that does not is refused with one line, and the old one goes on.
 
-    A build writes the manifest last, so that a changed manifest means a finished engine.
+    A build writes the manifest last, ``cp`` has an order of its own. So all files are looked at;
+    what changed is loaded when it changes no more, and what is refused when it changes again.
 
     Args:
         path: engine file or its manifest.
@@ -72,8 +73,11 @@ class WatchedSession(Session):
         self._manifest = path.with_suffix(".json")
         self._interval = interval
         self._open = open_
-        self._seen = self._state()
+        manifest = _state((self._manifest,))
         self.engine, self._session = open_(path)
+        files = [path.with_name(file.name) for file in self.engine.manifest.files]
+        self._files = (self._manifest, *files)
+        self._seen = (*manifest, *_state(files))
         self.swaps = 0
         self.refusals = 0
         self._shape: tuple[int, ...] | None = None
@@ -134,10 +138,11 @@ class WatchedSession(Session):
         self.capabilities = self._session.capabilities
 
     def _watch(self) -> None:
+        state = self._seen
         while not self._closed.wait(self._interval):
-            state = self._state()
-            if state is None or state == self._seen:
-                continue
+            before, state = state, _state(self._files)
+            if state == self._seen or state != before or None in state:
+                continue  # as it was, still changing, or not complete
             self._seen = state
             try:
                 self._offer(*self._load())
@@ -173,9 +178,14 @@ class WatchedSession(Session):
         if outdated is not None:
             outdated[1].close()
 
-    def _state(self) -> tuple[int, ...] | None:
-        """What changes when the manifest is replaced; None while it is not there."""
+
+def _state(files: Iterable[Path]) -> tuple[tuple[int, ...] | None, ...]:
+    """What changes when files are replaced or written to; None for one that is not there."""
+
+    def of(path: Path) -> tuple[int, ...] | None:
         with suppress(OSError):
-            found = self._manifest.stat()
+            found = path.stat()
             return (found.st_ino, found.st_mtime_ns, found.st_size)
         return None
+
+    return tuple(map(of, files))

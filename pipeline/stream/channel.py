@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -43,8 +43,9 @@ class ChannelContext:
 class Channel:
     """One source under way. Inference asks it for frames and gives it class maps.
 
-    Its source's failure ends this channel alone, after what was captured; a sink's failure ends
-    that sink; the failure of its last sink ends the channel.
+    The failure of its source, of its drawing, or of the session on its frames ends this channel
+    alone, after what came before; a sink's failure ends that sink; the failure of its last sink
+    ends the channel.
 
     Args:
         stream_input: source and sinks; closed by this channel's threads.
@@ -156,6 +157,13 @@ class Channel:
         self._captured.cancel()
         self._segmented.close()
 
+    def fail(self, error: Exception, frames: Sequence[Frame]) -> None:
+        """End this channel because of ``frames``, which inference took, after what came before."""
+        for frame in frames:
+            self.counter.miss(frame)
+        self.finish()
+        self._fail(error)
+
     def look_after(self) -> None:
         """Give up what is stuck: a read after the end, a write for too long."""
         self._capture.look_after(self._context.threads)
@@ -202,6 +210,7 @@ class Channel:
         if self.error not in errors:
             errors.append(self.error)
         failed = [in_words(error) for error in errors if error is not None]
+        lost = [problem for worker in self._workers for problem in worker.sink.problems]
         return Measured(
             read=self._capture.read,
             shown=self.counter.shown,
@@ -213,7 +222,7 @@ class Channel:
             result_age=self._result_age,
             stages=self._stages,
             sinks=tuple(worker.report() for worker in self._workers),
-            problems=(*self.source.problems, *failed),
+            problems=(*self.source.problems, *lost, *failed),
         )
 
     def report(self) -> SourceReport:
@@ -223,12 +232,25 @@ class Channel:
         )
 
     def _draw(self) -> None:
-        for result in self._segmented:
-            dressed = self._drawing.dressed(result, self._words(result.frame))
+        try:
+            for result in self._segmented:
+                self._hand_over(result)
+        except Exception as error:  # what one camera sends must not be another's end
+            self._captured.cancel()
+            self._segmented.cancel()
+            self._fail(error)
+        finally:
             for worker in self._workers:
-                worker.inbox.put(dressed)
+                worker.inbox.close()
+
+    def _hand_over(self, result: Result) -> None:
+        try:
+            dressed = self._drawing.dressed(result, self._words(result.frame))
+        except Exception:
+            self.counter.miss(result.frame)
+            raise
         for worker in self._workers:
-            worker.inbox.close()
+            worker.inbox.put(dressed)
 
     def _words(self, frame: Frame) -> str:
         """Frame rate so far and the age of this frame, as text for the picture."""

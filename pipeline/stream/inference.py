@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import EngineError
 from pipeline.frame import Frame, Result
-from pipeline.runtimes.session import Pending, Session
+from pipeline.runtimes.session import Pending, Segmented, Session
 from pipeline.stream.channel import Channel
 
 #: Longest time in seconds until a failure elsewhere is noticed.
@@ -35,6 +35,9 @@ class Inference:
     Among channels that have a frame, the one that has waited for its turn longest is next. Where
     the session takes batches, frames of equal size that are ready at that moment go along in the
     same run; nobody waits for a batch to fill.
+
+    A channel whose frames the session refuses ends alone. Of a batch that fails, the frames of each
+    channel are tried by themselves.
 
     While one run computes, a session that can takes the next frames already. Only files profit: a
     camera's frame would wait there and be an old one when its turn comes, so as long as there is a
@@ -132,15 +135,28 @@ class Inference:
 
     def _submit(self, batch: list[tuple[Channel, Frame]]) -> None:
         began = time.monotonic()
+        try:
+            self._under_way.append(_Run(batch, began, self._begun(batch)))
+        except Exception as error:  # what one camera sends must not be another's end
+            self._isolate(batch, error)
+
+    def _begun(self, batch: list[tuple[Channel, Frame]]) -> Pending:
         images = [frame.image for _, frame in batch]
         frames = images[0][None] if len(images) == 1 else np.stack(images)
         tint = next((channel.tint for channel, _ in batch if channel.tint is not None), None)
-        self._under_way.append(_Run(batch, began, self._session.submit(frames, tint)))
+        return self._session.submit(frames, tint)
 
     def _collect(self) -> None:
         """Hand out what the oldest run gives."""
         run = self._under_way.popleft()
-        segmented = run.pending.result()
+        try:
+            segmented = run.pending.result()
+        except Exception as error:
+            self._isolate(run.batch, error)
+        else:
+            self._hand_out(run, segmented)
+
+    def _hand_out(self, run: _Run, segmented: Segmented) -> None:
         finished = time.monotonic()
         # A run that waited for the one before it began to compute when that one was done.
         began = max(run.began, self._last)
@@ -149,4 +165,21 @@ class Inference:
             pictures = segmented.pictures if channel.tint is not None else None
             blended = None if pictures is None else pictures[place]
             result = Result(frame, segmented.classes[place], finished, blended=blended)
-            channel.accept(result, began)
+            try:
+                channel.accept(result, began)
+            except Exception as error:
+                channel.fail(error, [frame])
+
+    def _isolate(self, batch: list[tuple[Channel, Frame]], error: Exception) -> None:
+        """End the channels whose frames the session refuses, and those alone."""
+        channels = list(dict.fromkeys(channel for channel, _ in batch))
+        if len(channels) == 1:
+            channels[0].fail(error, [frame for _, frame in batch])
+            return
+        while self._under_way:  # results are to be asked for in the order of the runs
+            self._collect()
+        for channel in channels:
+            own = [(one, frame) for one, frame in batch if one is channel]
+            self._submit(own)
+            if self._under_way:
+                self._collect()

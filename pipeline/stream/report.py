@@ -12,7 +12,7 @@ from pipeline.stream.timing import Rate, StageTimes, Summary, Times
 
 @dataclass(frozen=True)
 class SinkReport:
-    """One sink: its kind, where it wrote (None: nowhere), frames it took and dropped, its end."""
+    """One sink: its kind, what it left (None: nothing), frames it took and dropped, its end."""
 
     sink: str
     output: str | None

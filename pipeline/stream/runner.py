@@ -12,9 +12,10 @@ through queues in which the latest value wins. One thread per source, per drawin
 and one for the session (``inference``). What belongs to one source is its channel (``channel``):
 capture (``capture``), drawing (``drawing``), sinks (``sink_worker``).
 
-A sink that fails ends alone. A source that fails, or whose last sink fails, ends alone. What is
-left goes on, and the failures are problems of the report; when nothing is left, the last of them
-is raised. A failure of the session, or of our own, ends everything.
+A sink that fails ends alone. A source that fails, whose frames the session or the drawing cannot
+take, or whose last sink fails, ends alone. What is left goes on, and the failures are problems of
+the report; when nothing is left, the last of them is raised. A session that is broken ends all, one
+by one.
 """
 
 from __future__ import annotations

@@ -74,12 +74,13 @@ class SinkWorker:
                 return False
             (frame, _), self._writing = self._writing, None
             self._refused += 1
+        self.sink.abandon()
         counter.sink_done(frame, shown=False)
         place = self.sink.output or self.stage
         self._fail(
             SinkError(
                 f"{place} took nothing for {patience:g} s after {self.sink.written} frames and "
-                "was given up; check the disk or the network that it writes to"
+                "was given up, it appears no more; check the disk or the network that it writes to"
             )
         )
         return True
@@ -87,7 +88,7 @@ class SinkWorker:
     @property
     def dropped(self) -> int:
         """Results that the sink did not take: too slow for them, failed, or given up."""
-        return self.inbox.dropped + self._refused
+        return self.inbox.dropped + self._refused + self.sink.lost
 
     def status(self) -> SinkStatus:
         """Take a picture, from any thread."""
@@ -96,22 +97,22 @@ class SinkWorker:
 
     def report(self) -> SinkReport:
         """What it did, in numbers."""
-        output = str(self.sink.output) if self.sink.output else None
+        # What was given up may hang to this day, and is nowhere.
+        output = str(self.sink.left) if self.sink.left and self.sink.written else None
         failed = self.error is not None
         return SinkReport(self.stage, output, self.sink.written, self.dropped, failed)
 
     def _write(self, result: Result, counter: FrameCounter) -> None:
         with self._lock:
             self._writing = (result.frame, time.monotonic())
-        shown = False
+        shown, lost = False, self.sink.lost
         try:
             with self._stages.measure(self.stage, result.frame.index):
-                self.sink.write(result)
-            shown = True
+                shown = self.sink.write(result)
         finally:
             with self._lock:
                 mine, self._writing = self._writing is not None, None
-                self._refused += mine and not shown
+                self._refused += mine and not shown and self.sink.lost == lost
             if mine:  # else it was given up, and counted, while it hung
                 counter.sink_done(result.frame, shown)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError
+from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.timing import Work
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 _WAITING = 256
 #: Longest time in seconds until an event is in the file, as long as others come.
 _PATIENCE = 1.0
-#: Ends the file after every writing, so that it is whole JSON at any moment, even after kill -9.
 _TAIL = b"\n]}\n"
 
 
@@ -36,6 +36,10 @@ class Trace(AbstractContextManager["Trace"]):
         path: written from the start; what stood there is replaced.
         comment: stands at the head of the file.
 
+    Attributes:
+        used: whether an event was noted.
+        problem: why it ends early, in one line; None where it does not.
+
     Raises:
         OutputError: the file cannot be written.
     """
@@ -45,16 +49,14 @@ class Trace(AbstractContextManager["Trace"]):
         self._lock = threading.Lock()
         self._waiting: list[dict[str, Any]] = []
         self._threads: set[int] = set()
-        self._broken = False
+        self.problem: str | None = None
+        self.used = False
         self._written = time.monotonic()
         try:
-            self._file = path.open("wb")
+            self._file = GrowingFile(path, _TAIL)
             head = json.dumps({"displayTimeUnit": "ms", "otherData": {"comment": comment}})
             process = _name("process_name", 0, "roadseg")
-            self._file.write(f'{head[:-1]}, "traceEvents": [\n{json.dumps(process)}'.encode())
-            self._end = self._file.tell()
-            self._file.write(_TAIL)
-            self._file.flush()
+            self._file.append(f'{head[:-1]}, "traceEvents": [\n{json.dumps(process)}')
         except OSError as error:
             raise OutputError(
                 f"trace {path} cannot be written ({error.strerror}); choose another place"
@@ -71,7 +73,8 @@ class Trace(AbstractContextManager["Trace"]):
         """Write what waits and finish the file."""
         with self._lock:
             if not self._file.closed:
-                self._write()
+                if self.problem is None:
+                    self._write()
                 self._file.close()
 
     def _add(self, source: str, work: Work) -> None:
@@ -87,29 +90,27 @@ class Trace(AbstractContextManager["Trace"]):
             "args": {"frame": work.frame, "source": source},
         }
         with self._lock:
-            if self._file.closed or self._broken:
+            if self._file.closed or self.problem is not None:
                 return
             if number not in self._threads:
                 self._threads.add(number)
                 name = thread.name.removeprefix("roadseg-")
                 self._waiting.append(_name("thread_name", number, name))
             self._waiting.append(event)
+            self.used = True
             if len(self._waiting) >= _WAITING or work.ended - self._written > _PATIENCE:
                 self._write()
 
     def _write(self) -> None:
-        events = "".join(f",\n{json.dumps(event)}" for event in self._waiting).encode()
+        events = "".join(f",\n{json.dumps(event)}" for event in self._waiting)
         self._waiting.clear()
         self._written = time.monotonic()
         try:
-            self._file.seek(self._end)
-            self._file.write(events + _TAIL)
-            self._file.flush()
-            self._end += len(events)
+            self._file.append(events)
         except OSError as error:
             # A full disk ends the trace, not the stream.
-            self._broken = True
-            log.error("trace %s ends here (%s)", self._path, error.strerror)
+            self.problem = f"trace {self._path} ends early ({error.strerror}); make room"
+            log.error("%s", self.problem)
 
 
 def _name(what: str, thread: int, name: str) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def test_what_is_not_current_is_built_in_the_cache_and_left_where_it_is(
     hooks = Hooks(said.append, quietly, before=lambda: order.append("check"))
     assert engine_of("segnet_lite", "fp32", hooks) is small_engine
     assert [options.output for options in built] == [folder.parent / "cache" / "engines"]
+    assert built[0].force  # what stands there is of older weights, say
     assert order == ["check", "build"]
     assert "weight file is no longer the same" in said[0]
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

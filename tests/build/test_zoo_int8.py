@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow  # every network of the registry, exported and qua
 SPECS = pytest.mark.parametrize("spec", DISTINCT.values(), ids=lambda spec: spec.name)
 
 #: Networks that are computed as well, at least one of each kind of placement: plain with skips,
-#: unpooling, concatenation, dense blocks, residuals with pyramid pooling, and inverted residuals
-#: with a resize before the concatenation.
+#: unpooling, concatenation, dense blocks, residuals with pyramid pooling, inverted residuals with a
+#: resize before the concatenation, and two branches that exchange sums.
 COMPUTED = pytest.mark.parametrize(
     "spec",
     [
@@ -42,6 +42,7 @@ COMPUTED = pytest.mark.parametrize(
             "fc_densenet56",
             "pspnet_resnet50",
             "deeplab_v3plus_lite",
+            "ddrnet23_slim",
         )
     ],
     ids=lambda spec: spec.name,

@@ -468,6 +468,8 @@ SIGNED_CONVOLUTIONS: dict[str, tuple[nn.Conv2d, bool]] = {
     "padded with a step": (nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1), True),
     "without padding": (nn.Conv2d(CHANNELS, CHANNELS, 3), False),
     "of one pixel": (nn.Conv2d(CHANNELS, CHANNELS, 1), False),
+    "of one pixel without a bias": (nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False), False),
+    "padded without a bias": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False), True),
     "dilated": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=2, dilation=2), False),
     "depthwise": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS), False),
 }

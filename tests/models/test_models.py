@@ -123,6 +123,7 @@ def test_the_registry_holds_the_networks_of_the_mission() -> None:
         "fc_densenet67 fc_densenet103 deeplab_v1 dilatednet_frontend dilatednet_context "
         "dilatednet_context7 deeplab_v2_vgg16 deeplab_v2_resnet101 pspnet_resnet50 "
         "pspnet_resnet101 pspnet_lite deeplab_v3_resnet50 deeplab_v3_resnet101 deeplab_v3_lite "
-        "deeplab_v3plus_lite"
+        "deeplab_v3plus_lite fcn8s_lite deconvnet_lite unet_lite deeplab_v1_lite dilatednet_lite "
+        "deeplab_v2_lite pspnet_cut5 deeplab_v3_cut5 deeplab_v3plus_lite2 ddrnet23_slim"
     )
     assert set(families.split()) <= set(MODELS)

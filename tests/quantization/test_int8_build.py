@@ -122,7 +122,8 @@ def test_its_own_table_builds_the_same_engine_again(engine: Engine, options: Bui
     frame = np.random.default_rng(3).integers(0, 256, (1, 90, 120, 3), dtype=np.uint8)
     with open_session(engine) as first, open_session(rebuilt) as second:
         assert np.array_equal(first.run(frame), second.run(frame))
-    assert any("accuracy was not measured" in one for one in rebuilt.manifest.warnings)
+    # Nothing was measured in this build, and what the table is worth stands in it.
+    assert rebuilt.manifest.warnings == ()
     assert rebuilt.manifest.calibration is not None
     assert rebuilt.manifest.calibration["measured"]["judged"]["frames"] == FRAMES
 

@@ -89,7 +89,7 @@ def test_a_full_disk_ends_the_trace_and_nothing_else(
 class FullFile:
     closed = False
 
-    def seek(self, _place: int) -> int:
+    def append(self, _content: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 

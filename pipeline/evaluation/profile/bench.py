@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
+from models.scratch import scratch_folder
 from pipeline.engine.manifest import Engine
 from pipeline.evaluation.latency import Latency, latency_of, time_runs
 from pipeline.evaluation.profile.limit import Limit, measure_limit
@@ -211,7 +211,7 @@ def end_to_end(
         size: (width, height) of the clip.
         frames: in the clip.
     """
-    with tempfile.TemporaryDirectory(prefix="roadseg-bench-") as folder:
+    with scratch_folder("roadseg-bench-") as folder:
         clip = Path(folder, "clip.mp4")
         write_clip(clip, size, frames)
         return stream_file(session, classes, clip, Path(folder, "out.mp4"))

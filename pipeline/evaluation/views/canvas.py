@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.atomic import atomic_path
 from pipeline.errors import OutputError
 from pipeline.frame import Image
-from pipeline.stream.sinks.base import MARK, is_ours
+from pipeline.stream.sinks.output_file import MARK, is_ours
 
 Colour = tuple[int, int, int]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+import functools
+import hashlib
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 
-from pipeline.engine.manifest import LayerPrecisions
+from pipeline.engine.manifest import Engine, LayerPrecisions
 from pipeline.errors import EngineError
+from pipeline.runtimes.cache import folder_of, read_blob, write_blob
 
 __all__ = [
     "AS_WRITTEN",
@@ -17,6 +21,7 @@ __all__ = [
     "compiled",
     "computes",
     "executed_convolutions",
+    "open_for_cpu",
     "ov",
     "processor_name",
     "read_model",
@@ -31,20 +36,29 @@ _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 AS_WRITTEN = {"LP_TRANSFORMS_MODE": "NO"}
 
 
-@cache
+@functools.cache
 def _core() -> ov.Core:
     """One for the whole process.
 
     With a Core per engine, a process crashed when an engine was replaced under load (``--watch``):
     the Core of the new one was destroyed while other threads computed.
+
+    Files are copied into memory. Mapped, as OpenVINO has it by itself, a file that is written over
+    or cut ends the process that runs it (SIGBUS).
     """
-    return ov.Core()
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": "NO"})
+    return core
 
 
 def computes(precision: str) -> bool:
     """Whether this CPU has arithmetic of ``precision``; without, OpenVINO computes in FP32."""
+    return precision.upper() in _capabilities()
+
+
+def _capabilities() -> list[str]:
     known: list[str] = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return precision.upper() in known
+    return known
 
 
 def read_model(xml: Path) -> ov.Model:
@@ -76,10 +90,54 @@ def compile_for_cpu(
     settings = dict(settings or {})
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
-    try:  # by its path: what is in the cache is then found without reading the network
+    try:
         return _core().compile_model(xml, "CPU", _usual(precision) | settings)
     except RuntimeError as error:
         raise _refused(str(xml), error) from error
+
+
+def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -> ov.CompiledModel:
+    """Compile a verified engine, or read what it was compiled to before.
+
+    Args:
+        engine: OpenVINO IR, ``.xml`` and ``.bin``; their bytes are verified while they are read.
+        settings: OpenVINO's own, beside precision and lowest latency.
+        cache: folder for what was compiled; None for none. What is damaged there is made again.
+
+    Raises:
+        EngineError: the files changed since they were verified, or OpenVINO refuses them.
+    """
+    settings = _usual(engine.manifest.precision) | settings
+    kept = None if cache is None else _place(cache, engine, settings)
+    try:
+        if kept is not None and (blob := read_blob(kept)) is not None:
+            with suppress(RuntimeError):  # whole, but not for this OpenVINO: compiled again
+                return _core().import_model(_tensor(blob), "CPU", settings)
+        weights = _tensor(engine.read(1))
+        network = _core().read_model(engine.read(0), weights)
+        model = _core().compile_model(network, "CPU", settings)
+    except RuntimeError as error:
+        raise _refused(str(engine.path), error) from error
+    if kept is not None:
+        write_blob(kept, model.export_model().getbuffer())
+    return model
+
+
+def _tensor(content: bytes) -> ov.Tensor:
+    """Copy bytes to where OpenVINO keeps them as long as it needs them."""
+    return ov.Tensor(np.frombuffer(content, np.uint8))
+
+
+def _place(cache: Path, engine: Engine, settings: dict[str, str]) -> Path:
+    """Where a cache keeps an engine as this OpenVINO compiles it for this processor."""
+    tied_to = [
+        ov.get_version(),
+        processor_name(),
+        sorted(_capabilities()),
+        sorted(settings.items()),
+    ]
+    digest = hashlib.sha256(repr(tied_to).encode())
+    return folder_of(cache, engine.manifest) / f"{digest.hexdigest()[:16]}.blob"
 
 
 def compiled(

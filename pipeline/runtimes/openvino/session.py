@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
-from pipeline.runtimes.cache import folder_of, forget_the_oldest
+from pipeline.runtimes.cache import forget_the_oldest
 from pipeline.runtimes.openvino.core import (
     AS_WRITTEN,
-    compile_for_cpu,
     executed_convolutions,
+    open_for_cpu,
     ov,
     processor_name,
 )
@@ -45,11 +45,9 @@ class OpenVINOSession(Session):
     ) -> None:
         manifest = engine.manifest
         settings = {"PERFORMANCE_HINT": hint.upper()} | (AS_WRITTEN if as_written else {})
-        if cache is not None:
-            settings["CACHE_DIR"] = str(folder_of(cache, manifest))
-        self._model: ov.CompiledModel | None = compile_for_cpu(
-            engine.path, manifest.precision, threads, settings
-        )
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        self._model: ov.CompiledModel | None = open_for_cpu(engine, settings, cache)
         if cache is not None:
             forget_the_oldest(cache)
         count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
@@ -69,6 +67,16 @@ class OpenVINOSession(Session):
     def _run(self, frames: Frames) -> ClassMaps:
         if self._model is None:
             raise EngineError("the session is closed; open the engine again")
+        try:
+            return self._computed(frames)
+        except RuntimeError as error:
+            height, width = frames.shape[1:3]
+            raise EngineError(
+                f"OpenVINO cannot segment frames of {width}x{height} "
+                f"({str(error).strip().splitlines()[-1]}); give frames of another size"
+            ) from error
+
+    def _computed(self, frames: Frames) -> ClassMaps:
         maps = np.empty((len(frames), *self._size), np.uint8)
         parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
         for first in range(0, len(parts), len(self._requests)):

@@ -58,7 +58,7 @@ def load_engine(trt: Any, runtime: Any, engine: Engine, logger: Any) -> Any:
         # Such a file brings the runtime that executes it: machine code of whoever built it. Only
         # what its manifest calls so may bring any.
         runtime.engine_host_code_allowed = True
-    content = engine.path.read_bytes()
+    content = engine.read()
     if hasattr(runtime, "get_engine_validity"):  # TensorRT for RTX alone has it
         _check_validity(trt, engine, *runtime.get_engine_validity(content))
     loaded = runtime.deserialize_cuda_engine(content)

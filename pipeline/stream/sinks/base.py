@@ -1,9 +1,8 @@
-"""The one interface of everything that takes results, and how outputs are claimed and finished."""
+"""The one interface of everything that takes results."""
 
 from __future__ import annotations
 
 import errno
-import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,15 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.classes import CAMVID, ClassSet
-from pipeline.errors import OutputError, SinkError
+from pipeline.errors import SinkError
 from pipeline.frame import Frame, Result
 from pipeline.stream.status import StreamStatus
-
-#: Stands in every file that a sink writes: how a later run knows its own outputs.
-MARK = "made by roadseg"
-
-#: Where in a file the mark is looked for: video containers keep it at their head or tail.
-_MARK_WITHIN = 1 << 16
 
 #: Frames per second of a source that has no rate of its own (a directory of pictures).
 _DEFAULT_FPS = 10.0
@@ -43,6 +36,7 @@ class SinkOptions:
             ``Page.sink`` of ``pipeline.stream.web`` is such. None where there is no page.
         segment: seconds after which a video goes on in a new file; None for one file.
         keep: bytes that all files of a segmented video may take; None for no end.
+        make_room: asked on a full disk whether there is room now; None where nobody makes any.
         drawn: the same with the colours that are drawn; None for those of ``classes``.
     """
 
@@ -54,6 +48,7 @@ class SinkOptions:
     page: Callable[[SinkOptions], Sink] | None = None
     segment: float | None = None
     keep: int | None = None
+    make_room: Callable[[], bool] | None = None
     drawn: ClassSet | None = None
 
 
@@ -84,8 +79,9 @@ class MediaTime:
 class Sink(AbstractContextManager["Sink"]):
     """Takes results in order. Use as a context manager; write from one thread at a time.
 
-    Closing finishes the output; an output that took no result, or whose writing failed, is
-    removed instead, and what stood there before stays.
+    Closing finishes the output; an output that took no result is removed instead, and what stood
+    there before stays. Of one whose writing failed, on a full disk for example, what came before is
+    kept where it can be used.
 
     A sink may be slow and may fail: it never hurts the others. A live stream drops what it is too
     slow for; a file waits for it, unless it ``may_drop``. A write that takes half a minute counts
@@ -98,6 +94,10 @@ class Sink(AbstractContextManager["Sink"]):
         output: what it leaves behind; None for nothing.
         url: where a browser finds what it shows; None for nowhere.
         written: results taken so far.
+        lost: results that it was given and could not keep, though it goes on.
+        problems: one line each about results that were lost.
+        left: what is there now because of this sink: ``output``, or what of it could be kept; None
+            before the end, and for nothing.
         wants_overlay, wants_shares: what ``Result`` has to bring.
         may_drop: only shows: of a file too it gets the newest result, where another sink keeps all.
         status: what the stream is doing right now, from any thread; None outside of a stream.
@@ -113,10 +113,13 @@ class Sink(AbstractContextManager["Sink"]):
         self.output = output
         self.url: str | None = None
         self.written = 0
+        self.lost = 0
+        self.problems: list[str] = []
+        self.left: Path | None = None
         self.status: Callable[[], StreamStatus] | None = None
         self.end_stream: Callable[[], None] = _nothing
-        self._failed = False
         self._closed = False
+        self._abandoned = False
         self._busy = threading.Lock()
 
     def attach(self, status: Callable[[], StreamStatus]) -> None:
@@ -127,19 +130,30 @@ class Sink(AbstractContextManager["Sink"]):
         """
         self.status = status
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> bool:
         """Take one result.
+
+        Returns:
+            Whether it was kept; what was not is counted in ``lost``.
 
         Raises:
             SinkError: the output cannot be written any further, for example on a full disk.
         """
         with self._busy:
+            lost = self.lost
             try:
                 self._write(result)
             except OSError as error:
-                self._failed = True
+                self._closed = True
+                self.left = None if self._abandoned else self._salvage()
                 raise self._error(error) from error
-            self.written += 1
+            kept = self.lost == lost
+            self.written += kept
+            return kept
+
+    def abandon(self) -> None:
+        """Give the sink up while a write hangs: nothing of it appears under its name any more."""
+        self._abandoned = True
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -160,23 +174,28 @@ class Sink(AbstractContextManager["Sink"]):
             self._busy.release()
 
     def _end(self) -> None:
-        if self._failed or not self.written:
+        if self._abandoned:
+            self._leave()
+            return
+        if not self.written:
             self._discard()
             return
         try:
             self._finish()
         except OSError as error:
-            self._discard()
+            self.left = self._salvage()
             raise self._error(error) from error
+        self.left = self.output
 
     def _error(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
+        kept = f"{self.left} has what came before" if self.left else "nothing half-written was left"
         advice = "make room or choose another place"
         if error.errno == errno.ENAMETOOLONG:
             advice = "give a shorter name"
         return SinkError(
             f"{self.output or self.name} cannot be written after {self.written} frames "
-            f"({reason}); {advice}, nothing half-written was left"
+            f"({reason}); {advice}, {kept}"
         )
 
     @abstractmethod
@@ -187,6 +206,19 @@ class Sink(AbstractContextManager["Sink"]):
         """Finish an output that took at least one result."""
         return
 
+    def _salvage(self) -> Path | None:
+        """Keep what can be used of an output whose writing failed, remove the rest; must not raise.
+
+        Returns:
+            What is kept; None for nothing.
+        """
+        self._discard()
+        return None
+
+    def _leave(self) -> None:
+        """Close what is open, and leave on the disk what is there; must not raise."""
+        self._discard()
+
     def _discard(self) -> None:
         """Remove what was begun; must not raise."""
         return
@@ -194,50 +226,3 @@ class Sink(AbstractContextManager["Sink"]):
 
 def _nothing() -> None:
     """Stand in for what only a stream can do."""
-
-
-class OutputFile:
-    """A file that is written under a name beside its own and moved there when it is whole.
-
-    A process that is killed leaves ``NAME.partial.SUFFIX``; the next run replaces it.
-
-    Raises:
-        OutputError: a file that is not ours stands there, or the folder cannot be written.
-    """
-
-    def __init__(self, path: Path, force: bool) -> None:
-        self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-        if path.is_dir():
-            raise OutputError(f"{path} is a directory; give the name of a file in it")
-        if not force and path.exists() and not is_ours(path):
-            raise OutputError(
-                f"{path} exists and was not written by roadseg; choose another name, "
-                "or replace it with --force"
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.partial.touch()
-        except OSError as error:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); choose a folder that you may "
-                "write to"
-            ) from error
-
-    def commit(self) -> None:
-        """Move the finished file to its name."""
-        os.replace(self.partial, self.path)
-
-    def discard(self) -> None:
-        """Remove what was begun."""
-        self.partial.unlink(missing_ok=True)
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is empty or carries our mark near its head or tail."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_MARK_WITHIN)
-        file.seek(max(0, size - _MARK_WITHIN))
-        tail = file.read()
-    return size == 0 or MARK.encode() in head or MARK.encode() in tail

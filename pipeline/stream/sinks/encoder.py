@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,12 @@ class Encoder(ABC):
     """Pictures into a video file; every failure to write is an ``OSError``.
 
     Args of every kind: the path, whose suffix names the container, and the format.
+
+    Attributes:
+        make_room: asked on a full disk whether there is room now, by those that can.
     """
+
+    make_room: Callable[[], bool] = staticmethod(lambda: False)
 
     @abstractmethod
     def __init__(self, path: Path, form: VideoFormat) -> None:
@@ -72,3 +78,12 @@ def _fitted(image: Image, size: tuple[int, int]) -> Image:
     right, below = size[0] - inner[0] - left, size[1] - inner[1] - top
     padded = cv2.copyMakeBorder(resized, top, below, left, right, cv2.BORDER_CONSTANT)
     return np.asarray(padded, dtype=np.uint8)
+
+
+def plays(path: Path) -> bool:
+    """Whether there is a picture in a video."""
+    video = cv2.VideoCapture(str(path))
+    try:
+        return path.exists() and bool(video.read()[0])
+    finally:
+        video.release()

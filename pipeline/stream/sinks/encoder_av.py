@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,18 +16,33 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.frame import Image
-from pipeline.stream.sinks.base import MARK
 from pipeline.stream.sinks.codecs import best_codec
+from pipeline.stream.sinks.disk_file import DiskFile, whole_mkv, whole_mp4
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat
+from pipeline.stream.sinks.output_file import MARK
 
 _CLOCK = 90_000
 _KEYFRAME_SECONDS = 1
 
+
+@dataclass(frozen=True)
+class _Container:
+    """FFmpeg's ``name`` and ``options``; ``whole`` as for ``DiskFile``."""
+
+    name: str
+    options: Mapping[str, str]
+    whole: Callable[[Path], int]
+
+
 #: Every packet or fragment goes to the disk at once, so that what is there plays after ``kill -9``:
 #: mkv does so by itself, mp4 is written in fragments, and turned into a plain file at its end.
-_CONTAINER_OPTIONS = {
-    ".mkv": {"flush_packets": "1", "cluster_time_limit": "1000"},
-    ".mp4": {"flush_packets": "1", "movflags": "frag_keyframe+hybrid_fragmented"},
+_CONTAINERS = {
+    ".mkv": _Container("matroska", {"flush_packets": "1", "cluster_time_limit": "1000"}, whole_mkv),
+    ".mp4": _Container(
+        "mp4",
+        {"flush_packets": "1", "movflags": "frag_keyframe+hybrid_fragmented"},
+        whole_mp4,
+    ),
 }
 
 
@@ -78,15 +94,26 @@ class AvVideo:
 
 
 class AvEncoder(AvVideo, Encoder):
-    """Frames may come at any time: the file keeps the moments of a live source."""
+    """Frames may come at any time: the file keeps the moments of a live source.
+
+    On a full disk it is cut to what plays.
+    """
 
     def __init__(self, path: Path, form: VideoFormat) -> None:
-        options = _CONTAINER_OPTIONS[path.suffix.lower()]
+        kind = _CONTAINERS[path.suffix.lower()]
+        self._file = DiskFile(path, kind.whole, lambda: self.make_room())
         with os_errors():
-            # Absolute: FFmpeg takes 10:30.mp4 for an address.
-            container = av.open(str(path.absolute()), "w", options=options)
+            container = av.open(self._file, "w", format=kind.name, options=dict(kind.options))
         container.metadata["comment"] = MARK
         super().__init__(container, form)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            raise self._file.error or error from None
+        finally:
+            self._file.close()
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 
 from pipeline.frame import Image
-from pipeline.stream.sinks.base import MARK
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat
+from pipeline.stream.sinks.output_file import MARK
 
 
 class OpenCvEncoder(Encoder):

@@ -10,14 +10,18 @@ from typing import IO
 
 import cv2
 
+from models.lock import WriteLock
 from pipeline.errors import OutputError
 from pipeline.frame import Image, Result
 from pipeline.stream.overlay import Palette
-from pipeline.stream.sinks.base import MARK, MediaTime, Sink, SinkOptions
+from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
+from pipeline.stream.sinks.output_file import MARK
 
 _PREFIXES = {"masks:": False, "masks-index:": True}
 #: Marks a directory as ours.
 _MARKER = ".roadseg"
+#: Who writes into it.
+_LOCK = ".roadseg.lock"
 _MANIFEST = "manifest.csv"
 #: What a mask is called until it is whole; of a fixed length, since frames' names may be long.
 _PARTIAL = ".mask.partial"
@@ -62,7 +66,7 @@ class MaskSink(Sink):
         self._palette = None if as_index else Palette(options.classes)
         self._time = MediaTime(options)
         self._manifest: IO[str] | None = None
-        _claim(folder, options.force)
+        self._lock = _claim(folder, options.force)
 
     def _write(self, result: Result) -> None:
         if self._manifest is None:
@@ -72,7 +76,9 @@ class MaskSink(Sink):
         seconds = f"{self._time.seconds(result.frame):.4f}"
         partial = self._folder / _PARTIAL
         try:
-            partial.write_bytes(encoded)
+            partial.unlink(missing_ok=True)  # of a run that was killed, or a link to elsewhere
+            with partial.open("xb") as file:
+                file.write(encoded)
             csv.writer(self._manifest).writerow((name, result.frame.index, seconds))
             partial.replace(self._folder / name)
         except OSError:
@@ -97,11 +103,19 @@ class MaskSink(Sink):
         return manifest
 
     def _finish(self) -> None:
-        if self._manifest is not None:
-            self._manifest.close()
+        try:
+            if self._manifest is not None:
+                self._manifest.close()
+        finally:
+            self._lock.release()
+
+    def _salvage(self) -> Path | None:
+        # Masks that were written are whole, so they stay.
+        self._discard()
+        return self._folder if self.written else None
 
     def _discard(self) -> None:
-        # Masks that were written are whole, so they stay, as does what an earlier run left.
+        # What an earlier run left stays, too.
         with suppress(OSError):
             self._finish()
 
@@ -114,27 +128,25 @@ def _png_settings() -> list[int]:
     return settings
 
 
-def _claim(folder: Path, force: bool) -> None:
-    """Make sure that a directory is there, is ours, and can be written."""
+def _claim(folder: Path, force: bool) -> WriteLock:
+    """Make sure that a directory is there, is ours alone, and can be written."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; masks need the name of a directory")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        ours = (folder / _MARKER).exists() or not any(folder.iterdir())
-        probe = folder / f"{_MARKER}.partial"
+        others = [path for path in folder.iterdir() if path.name != _LOCK]
+        ours = (folder / _MARKER).exists() or not others
         if ours or force:
-            probe.touch()
-            probe.unlink()
+            return WriteLock(folder / _LOCK, str(folder))
     except OSError as error:
         raise OutputError(
             f"directory {folder} cannot be written ({error.strerror}); choose one that you may "
             "write to"
         ) from error
-    if not ours and not force:
-        raise OutputError(
-            f"directory {folder} holds files and no masks of roadseg; choose an empty one, "
-            "or write into it with --force"
-        )
+    raise OutputError(
+        f"directory {folder} holds files and no masks of roadseg; choose an empty one, "
+        "or write into it with --force"
+    )
 
 
 def _listed(manifest: Path) -> list[str]:

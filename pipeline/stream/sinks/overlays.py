@@ -10,8 +10,9 @@ import cv2
 
 from pipeline.errors import SinkError
 from pipeline.frame import Image, Result
-from pipeline.stream.sinks.base import MARK, OutputFile, Sink, SinkOptions
+from pipeline.stream.sinks.base import Sink, SinkOptions
 from pipeline.stream.sinks.masks import MaskSink
+from pipeline.stream.sinks.output_file import MARK, OutputFile
 
 _PREFIX = "overlays:"
 _SUFFIXES = {".png", ".jpg", ".jpeg"}

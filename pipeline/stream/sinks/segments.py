@@ -4,34 +4,57 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pipeline.frame import Frame, Result
-from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions, is_ours
+from pipeline.errors import OutputError, SinkError
+from pipeline.frame import Result
+from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
+from pipeline.stream.sinks.encoder import plays
+from pipeline.stream.sinks.output_file import is_ours, lock_of
 
 log = logging.getLogger(__name__)
 
-#: What names of videos have behind NAME: time or position, a frame where those are not enough,
-#: and what a killed run leaves.
-_MARK = r"(\d{8}T\d{6}Z|\d{6,}s)(-\d+)?(\.partial)?"
+#: What names of videos have behind NAME: their number, the time or position, and what a killed run
+#: leaves. Earlier versions gave no numbers.
+_MARK = (
+    r"((?P<number>\d{6,})-)?(?P<began>\d{8}T\d{6}Z|\d{6,}s)(?P<frame>-\d+)?"
+    r"(?P<partial>\.partial(-\d+)?)?"
+)
+#: Seconds until a video is tried again after the disk was full.
+_PAUSE = 1.0
+#: Bytes that must be free before it goes on: enough for some seconds.
+_ROOM = 16 << 20
+
+#: Most bytes of a video's head, before its first picture.
+_HUSK = 4096
 
 #: Opens one video of the recording.
 OpenVideo = Callable[[Path, SinkOptions], Sink]
 
 
 class SegmentedVideo(Sink):
-    """``NAME.mp4`` as ``NAME-20261122T231500Z.mp4`` and so on, each whole and playable alone.
+    """``NAME.mp4`` as ``NAME-000001-20261122T231500Z.mp4`` and so on, each playable alone.
 
-    A live recording names each video by the time (UTC) at which it begins, a file by its position
-    in seconds, ``NAME-000600s.mp4``; so they sort in order. Videos of earlier runs under the same
-    name, those of a killed one included, count for ``keep`` and go first.
+    The number counts the videos under a name, over all runs: the oldest is the one with the lowest
+    number, whatever the clock said, and no name comes twice. A live recording has the time (UTC) at
+    which the video begins behind it, a file its position in seconds, ``NAME-000007-000600s.mp4``.
+    Videos of earlier runs under the same name, those of a killed one included, count for ``keep``
+    and go first.
+
+    On a full disk the oldest make room where ``keep`` is given, all but the newest. Where that is
+    not enough, the video ends, and what comes until there is room again is lost and counted.
 
     Args:
         path: NAME and the container.
         options: ``segment`` seconds per video; ``keep`` bytes for all of them, or None.
         open_video: opens one of them.
+
+    Raises:
+        OutputError: another process records under this name, or the folder cannot be written.
     """
 
     wants_overlay = True
@@ -40,45 +63,117 @@ class SegmentedVideo(Sink):
         super().__init__("video", path.with_name(f"{path.stem}-*{path.suffix}"))
         assert options.segment is not None
         self._path = path
-        self._options = options
+        self._options = replace(options, make_room=self._remove_oldest)
         self._seconds = options.segment
         self._open_video = open_video
         self._time = MediaTime(options)
         self._video: Sink | None = None
         self._ends = 0.0
-        self._made: set[Path] = set()
+        self._again = 0.0
+        # Not by a pattern of the shell: the videos of ``drive-1.mp4`` are none of ``drive.mp4``.
+        stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+        self._name = re.compile(rf"{stem}-{_MARK}{suffix}", re.ASCII)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_of(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror}); choose a folder that you may "
+                "write to"
+            ) from error
+        self._remove_husks()
+        self._number = max((self._age(video)[0] for video in self._videos()), default=0)
 
     def _write(self, result: Result) -> None:
         seconds = self._time.seconds(result.frame)
-        if self._video is None or seconds >= self._ends:
-            self._finish()
-            self._make_room()
-            self._video = self._open_video(self._next(result.frame, seconds), self._options)
-            # On a grid, so that a slow source does not stretch the videos.
-            self._ends = (seconds // self._seconds + 1) * self._seconds
-        self._video.write(result)
+        try:
+            if self._video is None or seconds >= self._ends:
+                if not self._may_begin(seconds):
+                    self.lost += 1
+                    return
+                self._video = self._begin(seconds)
+            self._video.write(result)
+        except (OutputError, SinkError) as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            self._fail(error)
+            self._again = seconds + _PAUSE
+            self.lost += 1
 
-    def _next(self, frame: Frame, seconds: float) -> Path:
-        """Name of the video that begins with ``frame``."""
+    def _may_begin(self, seconds: float) -> bool:
+        """End the video before, make room, and tell whether there is enough."""
+        self._end_video()
+        if seconds < self._again:
+            return False
+        self._make_room()
+        if self._again:
+            while not self._has_room() and self._remove_oldest():
+                pass
+            if not self._has_room():
+                self._again = seconds + _PAUSE
+                return False
+            log.warning("%s is recorded again", self.output)
+            self._again = 0.0
+        return True
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._path.parent).free >= _ROOM
+
+    def _begin(self, seconds: float) -> Sink:
+        """Open the video that begins at ``seconds``."""
+        mark = f"{int(seconds):06d}s"
         if self._options.live:
             mark = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
-        else:
-            mark = f"{int(seconds):06d}s"
-        path = self._path.with_name(f"{self._path.stem}-{mark}{self._path.suffix}")
-        if path in self._made:  # videos of less than a second
-            path = path.with_name(f"{path.stem}-{frame.index}{path.suffix}")
-        self._made.add(path)
-        return path
+        number = self._number + 1
+        name = f"{self._path.stem}-{number:06d}-{mark}{self._path.suffix}"
+        video = self._open_video(self._path.with_name(name), self._options)
+        self._number = number
+        # On a grid, so that a slow source does not stretch the videos.
+        self._ends = (seconds // self._seconds + 1) * self._seconds
+        return video
+
+    def _end_video(self) -> None:
+        if self._video is not None:
+            video, self._video = self._video, None
+            video.close()
+
+    def _fail(self, error: Exception) -> None:
+        """End a video that failed; what it has is kept where it plays."""
+        log.warning("%s", error)
+        if not self.problems:
+            self.problems.append(f"frames of the recording were lost: {error}")
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+
+    def _age(self, video: Path) -> tuple[int, str]:
+        """Sorts videos, the oldest first; those without a number are of an earlier version."""
+        found = self._name.fullmatch(video.name)
+        assert found is not None
+        return int(found["number"] or 0), video.name
+
+    def _videos(self) -> list[Path]:
+        """Videos of this recording that are ours, the oldest first."""
+        found = [path for path in self._path.parent.iterdir() if self._name.fullmatch(path.name)]
+        return sorted((path for path in found if is_ours(path)), key=self._age)
+
+    def _remove_husks(self) -> None:
+        """Remove what killed runs left and holds no picture: a video's head, a lock of one."""
+        for path in self._path.parent.iterdir():
+            lock = path.name.startswith(".") and path.suffix == ".lock"
+            found = self._name.fullmatch(path.name[1:-5] if lock else path.name)
+            if found is None or not found["number"] or not path.is_file():
+                continue
+            head = found["partial"] and path.stat().st_size <= _HUSK and not plays(path)
+            if lock or head:
+                path.unlink()
+                log.info("removed %s, which holds no picture", path)
 
     def _make_room(self) -> None:
         """Remove the oldest videos until a new one as large as the largest has room."""
         if self._options.keep is None:
             return
-        # Not by a pattern of the shell: the videos of ``drive-1.mp4`` are none of ``drive.mp4``.
-        stem, suffix = re.escape(self._path.stem), re.escape(self._path.suffix)
-        name = re.compile(rf"{stem}-{_MARK}{suffix}", re.ASCII)
-        videos = sorted(path for path in self._path.parent.iterdir() if name.fullmatch(path.name))
-        sizes = {video: video.stat().st_size for video in videos if is_ours(video)}
+        sizes = {video: video.stat().st_size for video in self._videos()}
         room = self._options.keep - max(sizes.values(), default=0)
         while sizes and sum(sizes.values()) > room:
             oldest = next(iter(sizes))
@@ -86,10 +181,30 @@ class SegmentedVideo(Sink):
             oldest.unlink()
             log.info("removed %s to make room", oldest)
 
+    def _remove_oldest(self) -> bool:
+        """Make room on a full disk where ``keep`` is given; the newest video stays."""
+        oldest = self._videos()[:-1] if self._options.keep is not None else []
+        if oldest:
+            oldest[0].unlink()
+            log.info("removed %s from a full disk", oldest[0])
+        return bool(oldest)
+
     def _finish(self) -> None:
+        try:
+            self._end_video()
+        except SinkError as error:
+            self._fail(error)
+        finally:
+            self._lock.release()
+
+    def _salvage(self) -> Path | None:
+        self._finish()
+        return self.output
+
+    def _leave(self) -> None:
         if self._video is not None:
-            video, self._video = self._video, None
-            video.close()
+            self._video.abandon()
+        self._finish()
 
     def _discard(self) -> None:
         self._finish()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.frame import Result
-from pipeline.stream.sinks.base import MARK, MediaTime, OutputFile, Sink, SinkOptions
+from pipeline.stream.growing_file import GrowingFile
+from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
+from pipeline.stream.sinks.output_file import MARK, OutputFile
 
 _FORMAT = "roadseg-statistics"
 _VERSION = 1
@@ -42,8 +43,8 @@ class StatisticsSink(Sink):
         self._names = options.classes.names
         self._lines = path.suffix.lower() == ".jsonl"
         self._target = OutputFile(path, options.force)
-        # Lines are flushed one by one, so that a run can be followed while it lasts.
-        self._file = self._target.partial.open("w", encoding="utf-8", buffering=1)
+        # Whole JSON at any moment; a line of ``.jsonl`` is whole by itself.
+        self._file = GrowingFile(self._target.partial, b"" if self._lines else b"\n]}\n")
         self._time = MediaTime(options)
         header = json.dumps(
             {
@@ -57,11 +58,9 @@ class StatisticsSink(Sink):
         self._opening = f"{header}\n" if self._lines else f'{header[:-1]}, "frames": [\n'
 
     def _write(self, result: Result) -> None:
-        if not self.written:
-            self._file.write(self._opening)
-        line = json.dumps(self._describe(result))
-        separator = "" if self._lines or not self.written else ",\n"
-        self._file.write(f"{separator}{line}" + ("\n" if self._lines else ""))
+        line = json.dumps(self._describe(result)) + ("\n" if self._lines else "")
+        before = self._opening if not self.written else "" if self._lines else ",\n"
+        self._file.append(f"{before}{line}")
 
     def _describe(self, result: Result) -> dict[str, Any]:
         shares = [] if result.shares is None else result.shares.tolist()
@@ -76,13 +75,20 @@ class StatisticsSink(Sink):
         }
 
     def _finish(self) -> None:
-        if not self._lines:
-            self._file.write("\n]}\n")
         self._file.close()
         self._target.commit()
 
+    def _salvage(self) -> Path | None:
+        if not self.written:
+            self._discard()
+            return None
+        self._file.close()
+        return self._target.keep()
+
+    def _leave(self) -> None:
+        self._file.close()
+        self._target.leave()
+
     def _discard(self) -> None:
-        # What is still buffered may not fit on the disk either; the file goes anyway.
-        with suppress(OSError):
-            self._file.close()
+        self._file.close()
         self._target.discard()

@@ -23,6 +23,8 @@ _PREFIX = "socket:"
 _MOST = 16
 #: Seconds that a reader may take nothing before it is sent away.
 _PATIENCE = 10.0
+#: Seconds until it accepts again where the system has no file left.
+_PAUSE = 0.5
 #: Seconds that the last frame gets at the end.
 _LAST_WORDS = 0.5
 
@@ -59,6 +61,7 @@ class UnixSocketSink(Sink):
         self._lock = threading.Lock()
         self._listener = _listen(path)
         self._inode = path.stat().st_ino
+        self._closing = threading.Event()
         self._accepting = threading.Thread(
             target=self._accept, name="roadseg-socket-accept", daemon=True
         )
@@ -67,6 +70,7 @@ class UnixSocketSink(Sink):
     def close(self) -> None:
         """Send the readers home, and remove the socket."""
         super().close()
+        self._closing.set()
         with contextlib.suppress(OSError):  # closed before
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self._accepting.join(1.0)
@@ -90,11 +94,13 @@ class UnixSocketSink(Sink):
                 reader.offer(message)
 
     def _accept(self) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # closed
-                return
+            except OSError as error:  # closed, or no file is left, which others may give back
+                if not self._closing.wait(_PAUSE):
+                    log.warning("%s lets nobody in for now (%s)", self._path, error.strerror)
+                continue
             with self._lock:
                 if len(self._readers) < _MOST:
                     self._readers.add(_Reader(connection, self._greeting, self._forget))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Result
-from pipeline.stream.sinks.base import MediaTime, OutputFile, Sink, SinkOptions
-from pipeline.stream.sinks.encoder import Encoder, VideoFormat, even
+from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
+from pipeline.stream.sinks.encoder import Encoder, VideoFormat, even, plays
+from pipeline.stream.sinks.output_file import OutputFile
 from pipeline.stream.sinks.segments import SegmentedVideo
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class VideoSink(Sink):
         self._encoder_kind = _encoder_kind()
         self._encoder: Encoder | None = None
         self._size = (0, 0)
+        self._make_room = options.make_room
         self._target = OutputFile(path, options.force)
 
     def _write(self, result: Result) -> None:
@@ -67,6 +69,8 @@ class VideoSink(Sink):
             self._size = (image.shape[1], image.shape[0])
             form = VideoFormat.of(self._size, self._time.fps)
             self._encoder = self._encoder_kind(self._target.partial, form)
+            if self._make_room is not None:
+                self._encoder.make_room = self._make_room
         self._encoder.add(even(image, self._size), self._time.seconds(result.frame))
 
     def _finish(self) -> None:
@@ -75,14 +79,28 @@ class VideoSink(Sink):
             encoder.close()
         self._target.commit()
 
+    def _salvage(self) -> Path | None:
+        self._close_quietly()
+        if plays(self._target.partial):
+            return self._target.keep()
+        self._target.discard()
+        return None
+
+    def _leave(self) -> None:
+        self._close_quietly()
+        self._target.leave()
+
     def _discard(self) -> None:
+        self._close_quietly()
+        self._target.discard()
+
+    def _close_quietly(self) -> None:
         if self._encoder is not None:
             encoder, self._encoder = self._encoder, None
             try:
                 encoder.close()
             except OSError as error:
                 log.debug("closing a video that failed: %s", error)
-        self._target.discard()
 
 
 def _encoder_kind() -> type[Encoder]:

@@ -10,6 +10,9 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source
 
+#: Containers round times to their own clock.
+_MILLISECOND = 1e-3
+
 
 class Excerpt(Source):
     """Delivers part of another source, frame 0 being the first of that part.
@@ -51,8 +54,8 @@ class Excerpt(Source):
         self._zero: float | None = None
         self._shift = self._latest = 0.0
         self.endless = loop or self._inner.endless
-        self.promised = self._expected()
         self._next: Frame | None = self._first()
+        self.promised = self._expected()
 
     def _expected(self) -> int | None:
         if self.endless or self._inner.promised is None:
@@ -62,14 +65,21 @@ class Excerpt(Source):
     def _first(self) -> Frame:
         """Leave out what comes before ``start``."""
         frame = self._inner.read()
-        while frame is not None and frame.index < self._skipped:
+        while frame is not None and self._precedes(frame):
             frame = self._inner.read()
         if frame is None:
             self._inner.close()
             raise SourceError(
                 f"source {self.name} has no frame at {self._start:g} s; give an earlier --start"
             )
+        self._skipped = frame.index
         return frame
+
+    def _precedes(self, frame: Frame) -> bool:
+        """Whether a frame stands before ``start``, by its own time where it has one."""
+        if frame.seconds is None:
+            return frame.index < self._skipped
+        return frame.seconds < self._start - _MILLISECOND
 
     def _read(self) -> Frame | None:
         frame = self._pending()

@@ -75,11 +75,13 @@ def test_the_case_of_a_suffix_does_not_matter(tmp_path: Path) -> None:
     assert open_labelled_folder(tmp_path, CAMVID)[0].name == "x"
 
 
-@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES - {".jp2", ".pbm", ".pgm", ".jfif"}))
+@pytest.mark.parametrize(
+    "suffix", sorted(PICTURE_SUFFIXES - {".jp2", ".pbm", ".pgm", ".jfif", ".gif"})
+)
 def test_a_picture_of_any_format_is_matched_to_its_label_by_stem(
     tmp_path: Path, suffix: str
 ) -> None:
-    # Not among them: formats of one channel, one that wants larger pictures, one that is not written.
+    # Not among them: formats of one channel or few colours, for larger pictures, or not written.
     write(tmp_path / "images" / f"x.y{suffix}", np.full((20, 30, 3), 90, np.uint8))
     write(tmp_path / "labels" / "x.y.png", random_label(0))
     sample = open_labelled_folder(tmp_path, CAMVID)[0]

@@ -80,6 +80,27 @@ def test_a_file_that_asks_for_too_much_is_one_line(bomb: object, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_the_child_takes_no_more_memory_than_it_may(tmp_path: Path) -> None:
+    options = options_for(expand(), tmp_path)
+    # In a process of its own: what is counted of children is the most that any of them took.
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from pipeline.errors import BuildError\n"
+        "from pipeline.graph.onnx_import.options import ForeignOptions\n"
+        "from pipeline.graph.onnx_import.trial import try_out\n"
+        "paths = map(Path, sys.argv[1:])\n"
+        "options = ForeignOptions(*paths, (0,) * 3, (1,) * 3, memory=1 << 30, seconds=5)\n"
+        "try:\n    try_out(options, None, 1)\n"
+        "except BuildError:\n"
+        "    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    command = [sys.executable, "-c", code, str(options.path), str(options.classes)]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2 << 20  # KiB
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_the_build_and_its_child(tmp_path: Path) -> None:
     options = options_for(functions(), tmp_path)
     command = [sys.executable, "-m", "pipeline", "build", "--onnx", str(options.path)]

@@ -15,7 +15,7 @@ from int8_builds import manifest
 
 from pipeline.cli import run as run_command
 from pipeline.engine.compatibility import GpuInfo
-from pipeline.engine.manifest import Engine
+from pipeline.engine.manifest import Engine, describe_file
 from pipeline.errors import EngineError, IncompatibleEngineError, RuntimeMissingError
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import load_engine, start_runtime
@@ -43,8 +43,9 @@ class Runtime:
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     described = manifest(runtime="tensorrt-rtx")
-    (tmp_path / described.files[0].name).write_bytes(b"engine")
-    return Engine(described, tmp_path)
+    path = tmp_path / described.files[0].name
+    path.write_bytes(b"engine")
+    return Engine(replace(described, files=(describe_file(path),)), tmp_path)
 
 
 VALID = (trt.EngineValidity.VALID, 0)

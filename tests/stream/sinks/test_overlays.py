@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Frame, Result
 from pipeline.stream.sinks import SinkOptions, numbered, open_sink
-from pipeline.stream.sinks.base import is_ours
+from pipeline.stream.sinks.output_file import is_ours
 
 
 def result(index: int = 0) -> Result:

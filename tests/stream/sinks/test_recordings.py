@@ -25,15 +25,16 @@ def record(path: Path, results: list[Result], options: SinkOptions) -> list[Path
 def test_a_file_becomes_videos_by_position_and_loses_no_frame(tmp_path: Path, suffix: str) -> None:
     options = SinkOptions(fps=10.0, segment=2.0)
     videos = record(tmp_path / f"drive{suffix}", [result(i) for i in range(45)], options)
-    assert [video.stem for video in videos] == ["drive-000000s", "drive-000002s", "drive-000004s"]
+    positions = ["000001-000000s", "000002-000002s", "000003-000004s"]
+    assert [video.stem for video in videos] == [f"drive-{position}" for position in positions]
     assert [len(read_video(video)[0]) for video in videos] == [20, 20, 5]
 
 
-def test_a_second_run_replaces_the_videos_of_the_first(tmp_path: Path) -> None:
+def test_a_second_run_goes_on_behind_the_videos_of_the_first(tmp_path: Path) -> None:
     options = SinkOptions(fps=10.0, segment=1.0)
     for _ in range(2):
         videos = record(tmp_path / "drive.mp4", [result(i) for i in range(25)], options)
-    assert [len(read_video(video)[0]) for video in videos] == [10, 10, 5]
+    assert [len(read_video(video)[0]) for video in videos] == [10, 10, 5] * 2
 
 
 def test_a_live_recording_is_named_by_the_time_of_day_even_within_one_second(
@@ -46,7 +47,7 @@ def test_a_live_recording_is_named_by_the_time_of_day_even_within_one_second(
     assert sum(len(read_video(video)[0]) for video in videos) == 15
     assert len(videos) == 3
     for video in videos:
-        stamp = video.stem.removeprefix("drive-")[:16]
+        stamp = video.stem.removeprefix("drive-")[7:]
         began = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
         assert before <= began <= datetime.now(timezone.utc)
 
@@ -71,7 +72,7 @@ def test_the_oldest_videos_make_room_and_strangers_stay(tmp_path: Path) -> None:
     keep = 3 * size
     options = SinkOptions(fps=10.0, segment=1.0, keep=keep)
     videos = [v for v in record(tmp_path / "drive.mp4", results, options) if v != stranger]
-    assert [video.stem for video in videos][-1] == "drive-000005s"
+    assert [video.stem for video in videos][-1] == "drive-000006-000005s"
     assert 2 <= len(videos) <= 3
     assert sum(video.stat().st_size for video in videos) <= keep
     assert stranger.read_bytes() == b"somebody's own" * 10000
@@ -90,7 +91,7 @@ def test_a_name_that_is_a_pattern_is_taken_as_it_is(tmp_path: Path) -> None:
     with open_sink(str(tmp_path / "cam[1].mp4"), options) as sink:
         for one in results:
             sink.write(one)
-    assert [path.name for path in tmp_path.iterdir()] == ["cam[1]-000001s.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["cam[1]-000002-000001s.mp4"]
 
 
 def test_the_last_encoder_is_taken_where_no_other_works() -> None:

@@ -81,6 +81,15 @@ def test_real_time_is_the_frames_own(tmp_path: Path) -> None:
     assert frames[-1].captured - frames[-2].captured > 0.25  # three frames at 30 a second: 0.03
 
 
+def test_a_start_is_a_moment_of_the_video_and_no_number_of_frames(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "phone.mp4", PHONE)
+    source = open_source(str(path), SourceOptions(start=1.167))
+    assert source.promised == 5
+    frames = all_of(source)
+    assert [frame.name for frame in frames] == [f"{number:06d}" for number in range(7, 12)]
+    assert [frame.index for frame in frames] == list(range(5))
+
+
 def test_a_stream_without_times_says_which_rate_was_assumed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,68 @@
+"""Scratch folders that go with the process that made them, or at the next start after it died."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import OutputError
+from models.lock import WriteLock
+
+log = logging.getLogger(__name__)
+
+#: Tells whose a scratch folder is; the lock ends with the process.
+_LOCK = ".lock"
+#: Seconds after which a folder without a lock is nobody's: of an earlier version, or of a process
+#: that was killed before it locked it.
+_NOBODYS = 24 * 3600.0
+
+
+def _nothing(_folder: Path) -> None:
+    """What most have to save of a folder that was left."""
+
+
+@contextmanager
+def scratch_folder(
+    prefix: str, parent: Path | None = None, save: Callable[[Path], None] = _nothing
+) -> Iterator[Path]:
+    """Make a folder that is removed at the end; those of processes that were killed go before.
+
+    Args:
+        prefix: of its name, and of the names of those that are swept.
+        parent: where; the system's folder for temporary files by default.
+        save: takes what is worth keeping out of a folder that is about to be swept.
+    """
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    sweep(prefix, parent, save)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name:
+        folder = Path(name)
+        with WriteLock(folder / _LOCK, name):
+            yield folder
+
+
+def sweep(prefix: str, parent: Path, save: Callable[[Path], None] = _nothing) -> None:
+    """Remove what killed processes left: folders of ours whose lock nobody holds any more."""
+    for folder in parent.glob(f"{prefix}*"):
+        try:
+            if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+                continue
+            if not (folder / _LOCK).exists() and time.time() - _changed(folder) < _NOBODYS:
+                continue
+            with WriteLock(folder / _LOCK, str(folder)):
+                save(folder)
+                shutil.rmtree(folder)
+            log.info("removed %s, which a killed process left", folder)
+        except OutputError:  # its process lives
+            continue
+        except OSError as error:  # another process sweeps, too
+            log.info("%s is not removed (%s)", folder, error)
+
+
+def _changed(folder: Path) -> float:
+    return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))

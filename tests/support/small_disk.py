@@ -1,0 +1,51 @@
+"""A disk of a few bytes: for one file by the system's limit, for a folder by counting."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.stream.sinks.disk_file import DiskFile
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    """Let every file take ``size`` bytes and no more (Python ignores SIGXFSZ)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class SmallDisk:
+    """A folder in which videos find no more room than ``size`` bytes for everything in it."""
+
+    def __init__(self, folder: Path, size: int, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.size = size
+        put = DiskFile._put
+
+        def limited(file: DiskFile, data: memoryview) -> int:
+            room = self.size - self.used
+            if room <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return put(file, data[:room])
+
+        usage = shutil.disk_usage
+        patch.setattr(DiskFile, "_put", limited)
+        patch.setattr(
+            shutil, "disk_usage", lambda path: usage(path)._replace(free=self.size - self.used)
+        )
+
+    @property
+    def used(self) -> int:
+        """Bytes of all files in the folder."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
