@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -40,10 +41,13 @@ def scratch_folder(
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
     sweep(prefix, parent, save)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as name:
-        folder = Path(name)
-        with WriteLock(folder / _LOCK, name):
+    folder = parent / f"{prefix}{secrets.token_hex(8)}"
+    try:  # before it is there: a signal may come at any moment
+        folder.mkdir(mode=0o700)
+        with WriteLock(folder / _LOCK, str(folder)):
             yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(prefix: str, parent: Path, save: Callable[[Path], None] = _nothing) -> None:

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import argparse
 import copy
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from models.bounded import read_text
+from pipeline.errors import reason_of
+
+#: Bytes of a file with options.
+_MOST_BYTES = 1 << 18
 
 _COMMAND, _FILE, _PRINT = "run", "config", "print-config"
 #: What a file may not hold: it would lead to another file, or nowhere.
@@ -72,10 +79,10 @@ def _words(path: Path, given: Sequence[str], parser: argparse.ArgumentParser) ->
             yield from map(str, values)
         elif action.nargs == 0:
             if not isinstance(value, bool):
-                parser.error(f"{path}: {key} is {value!r}, expected true or false")
+                parser.error(f"{path}: {key} is {reprlib.repr(value)}, expected true or false")
             yield from [f"--{name}"] if value else []
         elif any(isinstance(one, bool | dict | None.__class__) for one in values):
-            parser.error(f"{path}: {key} is {value!r}, expected what --{name} takes")
+            parser.error(f"{path}: {key} is {reprlib.repr(value)}, expected what --{name} takes")
         else:
             yield from (f"--{name}={one}" for one in values)
 
@@ -84,9 +91,9 @@ def _read(path: Path, parser: argparse.ArgumentParser) -> dict[Any, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        _refuse(parser, path, " ".join(str(error).split()))
+        document = yaml.safe_load(read_text(path, _MOST_BYTES))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        _refuse(parser, path, reason_of(error))
     if not isinstance(document, dict):
         _refuse(parser, path, f"it holds a {type(document).__name__}")
     return document

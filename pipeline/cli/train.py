@@ -6,6 +6,8 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,14 +53,22 @@ def run(options: argparse.Namespace) -> Outcome:
         return _run(options, spec, folder)
 
 
-def _locked(folder: Path) -> WriteLock:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let nobody else train in a folder; one that stays empty is not left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return WriteLock(folder / ".lock", f"the run in {folder}")
+        lock = WriteLock(folder / ".lock", f"the run in {folder}")
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written ({error.strerror}); choose another --folder"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
 
 
 def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:

@@ -293,6 +293,32 @@ def _parse(path: Path) -> None:
             raise AssertionError(f"status {left.code}") from left
 
 
+def _config_file() -> bytes:
+    return (
+        b"engine: net.xml\nsource: [synthetic, '0']\nsink:\n  - out.mp4\nframes: 20\nsmooth: true\n"
+    )
+
+
+def _damage_yaml(content: bytes, dice: random.Random) -> bytes:
+    lines = content.decode().splitlines()
+    strange = (
+        "frames: " + "[" * 5000, "frames: &a [1, *a]", "? [1]: 2", "- x", "sink: {a: b}", "1: 2",
+        "frames: 1e999", "engine: !!python/object:os.system x", "config: x.yml", "frames: null",
+        "frames: " + "9" * 5000, "\tx: y", "%YAML 9.9",
+        "a: &a [x]\nb: &b [*a, *a]\nsource: [*b, *b]",
+    )  # fmt: skip
+    if dice.random() < 0.4:
+        return damage_bytes(content, dice)
+    at = dice.randrange(len(lines))
+    lines[at : at + dice.randrange(2)] = [dice.choice(strange)]
+    return "\n".join(lines).encode()
+
+
+def _config(path: Path) -> None:
+    path.with_name("words.json").write_text(json.dumps(["run", "--config", str(path)]))
+    _parse(path.with_name("words.json"))
+
+
 _ARCHIVE = damage_zip({"manifest.json": damage_json, "calibration.json": damage_json})
 SUBJECTS = {
     "manifest": Subject(
@@ -325,6 +351,7 @@ SUBJECTS = {
     "AVI": Subject("v.avi", _video(".avi"), damage_bytes, _source),
     "playlist": Subject("v.mp4", _playlist, _damage_playlist, _listed),
     "ONNX": Subject("net.onnx", _onnx_file, _damage_onnx, _onnx, may_die=True),
+    "config": Subject("run.yml", _config_file, _damage_yaml, _config),
     "command line": Subject("words.json", _command_line, _damage_command_line, _parse),
 }
 

@@ -54,6 +54,7 @@ class VideoSource(Source):
         quiet_opencv()
         self._capture = open_capture(path)
         self._delivered = 0
+        self._place = 0.0
         self._clock = FrameTimes(timed=not has_no_times(path))
         self._shape = shape_of(path, self._capture)
         self._next = self._decode() if self._capture.isOpened() else None
@@ -96,6 +97,8 @@ class VideoSource(Source):
             arrived, image = self._capture.read()
             if arrived and image is not None:
                 shown = self._shape.shown(np.asarray(image, dtype=np.uint8))
+                if hasattr(cv2, "CAP_PROP_PTS"):  # from OpenCV 4.11, in frames of the rate
+                    self._place = max(self._place, self._capture.get(cv2.CAP_PROP_PTS))
                 return shown, self._capture.get(cv2.CAP_PROP_POS_MSEC)
             if self.promised is None or self._delivered >= self.promised:
                 break
@@ -129,7 +132,9 @@ class VideoSource(Source):
         if self.promised is None or self.fps is None:
             return True
         duration = self.promised / self.fps
-        return self._clock.last >= duration * 0.98 - 0.5
+        # Times here begin at the first frame, which need not be where the container's do.
+        reached = max(self._clock.last, self._place / self.fps)
+        return reached >= duration * 0.98 - 0.5
 
     def _close(self) -> None:
         self._capture.release()

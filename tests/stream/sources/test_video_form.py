@@ -31,7 +31,7 @@ def all_of(source: Source) -> list[Frame]:
         return list(iter(source.read, None))
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(8, 3000), min_size=1, max_size=15),
     st.sampled_from([".mp4", ".mkv", ".mov"]),
