@@ -34,6 +34,9 @@ _SHA256 = 64
 #: Bytes of a table; those of the largest networks have a tenth of it.
 _MOST_BYTES = 64 << 20
 
+#: Characters of a reason, which may hold a name of any length.
+_LONGEST_REASON = 200
+
 _REMEDY = "calibrate again with --calibration DIR|VIDEO"
 
 #: What must agree and what to do where it does not, causes first: another size makes another graph
@@ -201,7 +204,7 @@ def load_table(path: Path) -> CalibrationTable:
     except (KeyError, TypeError, ValueError, RecursionError) as error:  # whatever JSON can hold
         raise CalibrationError(
             f"calibration table {path} misses or misstates a field ({type(error).__name__}: "
-            f"{error}); it is damaged, {_REMEDY}"
+            f"{str(error)[:_LONGEST_REASON]}); it is damaged, {_REMEDY}"
         ) from error
     return table
 

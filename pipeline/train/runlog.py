@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ class RunLog:
         for line in self.path.read_bytes().splitlines():
             try:
                 row = convert(parse_json(line), dict[str, Any])
-                convert(row, _Row)
+                known = convert(row, _Row)
+                if not math.isfinite(known.loss + (known.miou or 0.0) + known.seconds):
+                    continue
             except ValueError:
                 continue
             rows.append(row)
