@@ -153,7 +153,7 @@ class Catalogue:
     def _session(self, network: str, precision: str) -> Session:
         key = (network, precision)
         if key not in self._sessions:
-            self._sessions[key] = open_session(self._engine(*key, self._runtime))
+            self._sessions[key] = open_session(self._engine(*key, self._runtime), measuring=True)
         return self._sessions[key]
 
     def _infer(self, network: str, precision: str) -> None:
