@@ -62,7 +62,7 @@ def page(found: Mapping[str, Sequence[Point]]) -> str:
     colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(machines)}
     legend = "".join(f'<li style="color:{colours[m]}">{escape(m)}</li>' for m in machines)
     charts = "".join(
-        f"<figure><figcaption>{escape(name)}</figcaption>{_chart(points, colours)}</figure>"
+        f"<figure><figcaption>{escape(name)}</figcaption>{_chart(name, points, colours)}</figure>"
         for name, points in found.items()
     )
     return (
@@ -75,7 +75,8 @@ def page(found: Mapping[str, Sequence[Point]]) -> str:
     )
 
 
-def _chart(points: Sequence[Point], colours: Mapping[str, str]) -> str:
+def _chart(name: str, points: Sequence[Point], colours: Mapping[str, str]) -> str:
+    unit = "starts/s" if name.startswith("start ") else "frames/s"
     top = max(point.fps for point in points) * 1.15
     step = (_WIDTH - _LEFT - 50) / max(len(points) - 1, 1)
 
@@ -83,7 +84,8 @@ def _chart(points: Sequence[Point], colours: Mapping[str, str]) -> str:
         return _LEFT + 20 + place * step, _HEIGHT - _FOOT - (_HEIGHT - _FOOT - _TOP) * fps / top
 
     parts = [
-        f'<text x="2" y="12">{top:.3g}/s</text><text x="2" y="{_HEIGHT - _FOOT}">0</text>',
+        f'<text x="2" y="12">{_number(top)} {unit}</text>',
+        f'<text x="2" y="{_HEIGHT - _FOOT}">0</text>',
         f'<path d="M{_LEFT} {_TOP}V{_HEIGHT - _FOOT}H{_WIDTH}" fill="none" stroke="#888"/>',
     ]
     for machine, colour in colours.items():
@@ -94,7 +96,7 @@ def _chart(points: Sequence[Point], colours: Mapping[str, str]) -> str:
     for place, one in enumerate(points):
         x, y = spot(place, one.fps)
         ratio = "" if one.ratio is None else f", {one.ratio:.3f} of the base's time"
-        told = f"{one.commit} {one.day}: {one.fps:.1f}/s{ratio}; {one.machine}"
+        told = f"{one.commit} {one.day}: {_number(one.fps)} {unit}{ratio}; {one.machine}"
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colours[one.machine]}">'
                      f"<title>{escape(told)}</title></circle>")  # fmt: skip
         if (len(points) - 1 - place) % every == 0:
@@ -104,6 +106,10 @@ def _chart(points: Sequence[Point], colours: Mapping[str, str]) -> str:
             parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 10}" text-anchor="middle">'
                          f"{escape(one.commit)}</text>")  # fmt: skip
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -332,7 +332,7 @@ def test_the_history_has_a_line_per_machine_and_units(
     text = page(found)
     assert text.count("<polyline") == 2
     assert "Zen 4" in text
-    assert "/s</text>" in text
+    assert "70.1 frames/s</text>" in text
     assert "color-scheme: light dark" in text
 
 
