@@ -31,8 +31,8 @@ _TEXT = f"""\
 The rows above differ in encoder and length as well. These do not: EfficientNet-Lite0 cut after its
 fifth stage, ImageNet's weights, and one recipe (`_COMPARED` in `pipeline/train/recipe.py`). Rows
 with another *encoder* need its coarser maps, or unpool. *Steps* are those of the registered
-checkpoint and of its schedule. In brackets: the difference from `{REFERENCE}`. *INT8* is what INT8
-adds to the mIoU.
+checkpoint and of its schedule, which is shorter where a run was cut. In brackets: the difference
+from `{REFERENCE}`. *INT8* is what INT8 adds to the mIoU.
 """
 
 
@@ -64,7 +64,7 @@ def _row(name: str, card: Card, reference: Card) -> tuple[str, ...]:
         f"{card['step']} of {card['recipe']['steps']}",
         *beside(card, None if name == REFERENCE else reference),
         f"{100 * card['val_detail']['flip_share']:.2f}",
-        "" if int8 is None else f"{100 * (int8 - card['val']['miou']):+.1f}",
+        "" if int8 is None else f"{100 * (int8 - card['val']['miou']):+.2f}",
     )
 
 
