@@ -7,6 +7,9 @@ the name ends in: a file from elsewhere would open its neighbours, or connection
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FILES = (
@@ -16,25 +19,43 @@ _FILES = (
 )
 #: What cameras send besides; playlists lead to the camera's own pieces.
 _STREAMS = f"{_FILES},rtsp,rtp,sdp,hls,rtp_mpegts,sap"
-_set_by_us: set[str] = set()
+_lock = threading.Lock()
+_asked: list[str] = []
 
 
-def expect_file() -> None:
-    """Let the next video that OpenCV opens be a file that opens no other one."""
-    _set(f"format_whitelist;{_FILES}|protocol_whitelist;file")
+def expect_file() -> AbstractContextManager[None]:
+    """Let videos that OpenCV opens inside be files that open no other one."""
+    return _set(f"format_whitelist;{_FILES}|protocol_whitelist;file")
 
 
-def expect_stream(options: str) -> None:
-    """Let the next video that OpenCV opens be a camera on the network.
+def expect_stream(options: str) -> AbstractContextManager[None]:
+    """Let videos that OpenCV opens inside be cameras on the network.
 
     Args:
         options: further ones, as OpenCV's FFmpeg reads them.
     """
-    _set(f"{options}|format_whitelist;{_STREAMS}")
+    return _set(f"{options}|format_whitelist;{_STREAMS}")
 
 
-def _set(text: str) -> None:
-    """OpenCV has no other way to hand options on; what the user set in the environment stays."""
-    if os.environ.get(_OPTIONS) in {None, *_set_by_us}:
-        _set_by_us.add(text)
-        os.environ[_OPTIONS] = text
+@contextmanager
+def _set(text: str) -> Iterator[None]:
+    """Hand options on by the environment, the only way that OpenCV has, and take them back.
+
+    What the user set there stays, and the program's own videos see nothing of ours. Several threads
+    may open videos at once: the latest one's options hold, then those before.
+    """
+    with _lock:
+        is_ours = bool(_asked) or _OPTIONS not in os.environ
+        if is_ours:
+            _asked.append(text)
+            os.environ[_OPTIONS] = text
+    try:
+        yield
+    finally:
+        if is_ours:
+            with _lock:
+                _asked.remove(text)
+                if _asked:
+                    os.environ[_OPTIONS] = _asked[-1]
+                else:
+                    del os.environ[_OPTIONS]

@@ -24,8 +24,7 @@ def open_capture(path: Path) -> cv2.VideoCapture:
     fooled into seeing a series of pictures in a name.
     """
     has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-    expect_file()
-    with library_path(path) as name:
+    with expect_file(), library_path(path) as name:
         return cv2.VideoCapture(name, cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY)
 
 

@@ -133,7 +133,9 @@ class Checkout:
         return self.git("rev-parse", "HEAD")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(self.root)}
+        # Without what a run of tests in several processes says of itself.
+        environment = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
+        environment["PYTHONPATH"] = str(self.root)
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a second less for each run
         environment.pop("ROADSEG_DATA", None)
         return subprocess.run(

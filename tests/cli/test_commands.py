@@ -57,7 +57,9 @@ def labelled(tmp_path: Path) -> Path:
     for i in range(3):
         picture = random.integers(0, 256, (90, 120, 3), dtype=np.uint8)
         cv2.imwrite(str(folder / "images" / f"{i}.png"), picture)
-        cv2.imwrite(str(folder / "labels" / f"{i}.png"), np.full((90, 120), 3, np.uint8))
+        label = np.full((90, 120), 3, np.uint8)
+        label[:30] = 1
+        cv2.imwrite(str(folder / "labels" / f"{i}.png"), label)
     return folder
 
 

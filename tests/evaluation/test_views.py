@@ -334,4 +334,4 @@ def test_wrong_usage_is_status_2(capsys: Captured, arguments: tuple[str, ...]) -
     with pytest.raises(SystemExit) as stop:
         main(["models", *arguments])
     assert stop.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    assert "lists the usage" in capsys.readouterr().err

@@ -66,10 +66,10 @@ def _ffmpeg(url: str, hardware: bool) -> cv2.VideoCapture:
     }
     if hardware:  # OpenCV takes the processor where there is none or it refuses the stream
         asked["CAP_PROP_HW_ACCELERATION"] = cv2.VIDEO_ACCELERATION_ANY
-    expect_stream(_FFMPEG_OPTIONS)
     # Asked for what it does not know, an older OpenCV opens nothing.
     known = [(getattr(cv2, key), value) for key, value in asked.items() if hasattr(cv2, key)]
-    return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for pair in known for number in pair])
+    with expect_stream(_FFMPEG_OPTIONS):
+        return cv2.VideoCapture(url, cv2.CAP_FFMPEG, [number for pair in known for number in pair])
 
 
 def _gstreamer(url: str) -> cv2.VideoCapture:

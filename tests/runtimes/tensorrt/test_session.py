@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from device_double import GpuDouble, TensorRTDouble, _Context
@@ -329,13 +330,12 @@ def test_a_cache_that_is_not_what_was_written_is_not_given_to_tensorrt(
     assert given == [b"cache of the double"]
     (tmp_path / "double.rtxcache").write_bytes(kept[:-1] + b"!")
     scenario(rtx, GpuDouble(host_kernel), rtx=True)
-    other = replace(rtx.manifest.files[0], sha256="0" * 64)
+    model = onnx.load(rtx.path)
+    model.doc_string = "another engine of this name"
+    onnx.save(model, rtx.path)
+    other = replace(rtx.manifest, files=(describe_file(rtx.path),))
     (tmp_path / "double.rtxcache").write_bytes(kept)
-    scenario(
-        replace(rtx, manifest=replace(rtx.manifest, files=(other,))),
-        GpuDouble(host_kernel),
-        rtx=True,
-    )
+    scenario(replace(rtx, manifest=other), GpuDouble(host_kernel), rtx=True)
     assert len(given) == 1
 
 
