@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import subprocess
@@ -13,8 +14,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "benchmarks" / "BASE"
 OUTPUTS = ROOT / "outputs" / "fps"
-#: What decides which packages a commit runs with.
-_PACKAGES = ("constraints.txt", "setup.cfg")
 
 
 class SideError(Exception):
@@ -76,11 +75,19 @@ def worktree(revision: str) -> Path:
 
 def interpreter(root: Path) -> str:
     """Return the Python of a side: this one, unless the side asks for other packages."""
-    if all((root / name).read_bytes() == (ROOT / name).read_bytes() for name in _PACKAGES):
+    if _packages(root) == _packages(ROOT):
         return sys.executable
     sys.stderr.write(f"the base has other packages: its environment is made in {root}\n")
     subprocess.run([root / "scripts" / "environment.sh"], cwd=root, check=True)
     return str(root / ".venv" / "bin" / "python")
+
+
+def _packages(root: Path) -> list[object]:
+    """Return what decides which packages a commit runs with; setup.cfg has other sections, too."""
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg", encoding="utf-8")
+    wanted = [dict(setup[name]) for name in setup.sections() if name.startswith("options")]
+    return [(root / "constraints.txt").read_text(encoding="utf-8"), *wanted]
 
 
 class Worker:

@@ -295,6 +295,10 @@ def test_a_base_with_other_packages_runs_in_its_own_environment(checkout: Checko
     )
     script.chmod(0o755)
     base = checkout.commit(USUAL)
+    with (checkout.root / "setup.cfg").open("a") as file:
+        file.write("[mypy]\nstrict = True\n")  # no package
+    checkout.commit(USUAL)
+    assert "other packages" not in checkout.gate("--base", base, "-s", "--only", "mIoU").stderr
     checkout.commit(USUAL, constraints_txt="numpy==3\n")
     done = checkout.gate("--base", base, "-s")
     assert done.returncode == 0, done.stdout
