@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline import __version__
-    from pipeline.api import Network, Result, RoadsegError, build, load, stream
+    from pipeline.build.api import Network, Result, RoadsegError, build, load, stream
     from pipeline.receiver import Receiver
 
 __all__ = [
@@ -49,7 +49,7 @@ if "__path__" not in globals():  # a checkout; in the wheel this file is roadseg
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_ELSEWHERE.get(name, "roadseg.pipeline.api")), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "roadseg.pipeline.build.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,6 @@
 ::
 
     RoadsegError
-    ├── BenchmarkError        figures that cannot be measured, read or compared
     ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
     │   └── IncompatibleEngineError   not for this machine: building it again here helps
     ├── BuildError            a network that a compiler could not turn into an engine
@@ -32,7 +31,6 @@ from models.errors import (
 
 __all__ = [
     "AccuracyError",
-    "BenchmarkError",
     "BuildError",
     "EngineError",
     "IncompatibleEngineError",
@@ -53,10 +51,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-
-class BenchmarkError(RoadsegError):
-    """Figures cannot be measured here, or a file of them cannot be read."""
 
 
 class EngineError(RoadsegError):

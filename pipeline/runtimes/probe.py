@@ -89,9 +89,6 @@ class Load(AbstractContextManager["Load"]):
 class Probe(ABC):
     """Asked by ``bench``; nothing that streams needs it."""
 
-    #: Class of the hardware that computes, where it is no processor core; None for the processor.
-    accelerator: str | None = None
-
     @abstractmethod
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
         """Time every layer of an engine: medians of ``runs`` on ``frames``, in execution order.

@@ -26,7 +26,6 @@ from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.registry import open_engine, open_session
-from pipeline.runtimes.tensorrt.layer_list import figures_of
 from pipeline.runtimes.tensorrt.network import collecting_logger, parse_network
 
 
@@ -93,10 +92,10 @@ def test_an_engine_for_rtx_gpus_is_built_without_one(
     assert manifest.layers.source == "builder"
     assert manifest.layers.counts() == {"int8": 0, "fp16": 26, "fp32": 0}
     assert manifest.targets == ("sm80+",)
-    figures = figures_of(manifest)
-    assert figures.kernels == manifest.layers.kernels == manifest.to_json()["layers"]["kernels"]
-    assert 30 < (figures.kernels or 0) < 45
-    assert 3 < figures.megabytes < 10  # with Turing among the targets a third more
+    assert manifest.layers.kernels == manifest.to_json()["layers"]["kernels"]
+    assert 30 < (manifest.layers.kernels or 0) < 45
+    # With Turing among the targets a third more.
+    assert 3e6 < sum(file.bytes for file in manifest.files) < 10e6
     assert manifest.runtime_version == trt.__version__
     assert manifest.latency_ms is None  # nothing ran, so nothing is claimed
     assert any("not measured" in warning for warning in manifest.warnings)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.engine.manifest import LayerPrecisions, Manifest
+from pipeline.engine.manifest import LayerPrecisions
 
 #: How the message with the list begins.
 BEGINNING = "Layers:"
@@ -52,27 +52,6 @@ class Layer:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     weights: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EngineFigures:
-    """What can be compared of two engines without a GPU.
-
-    Attributes:
-        kernels: that one run launches; None where the builder's list was not read.
-        convolutions: how many are computed in each precision.
-        megabytes: of the engine's files.
-    """
-
-    kernels: int | None
-    convolutions: Mapping[str, int]
-    megabytes: float
-
-
-def figures_of(manifest: Manifest) -> EngineFigures:
-    """Return the figures of a built engine, from its manifest alone."""
-    size = sum(file.bytes for file in manifest.files) / 1e6
-    return EngineFigures(manifest.layers.kernels, manifest.layers.counts(), size)
 
 
 def layers_in(text: str) -> Iterator[Layer]:

@@ -25,7 +25,6 @@ class TensorRTProbe(Probe):
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self.accelerator = platform.gpu.info.name
 
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
         counted: dict[int, list[float]] = {}
