@@ -33,6 +33,14 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class LoadedWeights:
+    """Attributes: ``name`` as given or registered; ``sha256`` of the file, None when random."""
+
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Paper:
     """Where a network comes from, and what it reported on CamVid (11 classes, test split).
 

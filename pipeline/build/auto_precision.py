@@ -93,7 +93,7 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         chosen, why = choose(tried, _budget(options))
         assert chosen.engine is not None
         manifest = chosen.engine.manifest
-        origin = Origin.read(manifest.to_json())
+        origin = Origin.of(manifest)
         check_replaceable(options.output, manifest.name, compiler.suffixes, options.force, origin)
         auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
         manifest = replace(manifest, settings={**manifest.settings, "auto": auto})

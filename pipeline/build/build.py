@@ -14,6 +14,7 @@ from pipeline.build.options import BuildOptions
 from pipeline.build.verify import PARITY_FRAMES, drawn_frame, measured
 from pipeline.engine.manifest import Engine
 from pipeline.engine.publish import build_folder, publish, writable
+from pipeline.engine.records import Accuracy, Parity
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError
 from pipeline.evaluation.pictures import open_pictures
@@ -105,8 +106,8 @@ class _Plan:
             write_report(engine.folder, engine.manifest, self.prepared, self.request.budget)
         elif isinstance(self.job.graph, FP16Graph):
             half = self.job.graph
-            found = {"pixel_agreement": half.agreement, "computed_by": "PyTorch, on the CPU"}
-            accuracy = {**(engine.manifest.accuracy or {}), "fp16_graph": found}
+            found = Parity(pixel_agreement=half.agreement, computed_by="PyTorch, on the CPU")
+            accuracy: Accuracy = {**(engine.manifest.accuracy or {}), "fp16_graph": found}
             manifest = replace(
                 engine.manifest, accuracy=accuracy, high_precision=named(half.kept, half.exported)
             )
@@ -178,7 +179,7 @@ def _check_outputs(
 ) -> None:
     """Refuse what would be replaced and must not be, before any work is done."""
     weights = candidate.weights
-    origin = Origin(weights.name, weights.sha256, candidate.spec.classes.names)
+    origin = Origin(weights, candidate.spec.classes.names)
     check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
     if options.bundle:
         check_bundle(options.output, name, options.force, origin)

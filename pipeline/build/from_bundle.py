@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +14,11 @@ from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
 from pipeline.engine.publish import build_folder, publish, writable
+from pipeline.engine.records import Calibration
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
-from pipeline.graph.frame_sizes import Sizes
+from pipeline.graph.frame_sizes import USUAL_SIZES, Sizes
 from pipeline.progress import Progress
 from pipeline.runtimes.compile import compiled, frames_of
 from pipeline.runtimes.compiler import (
@@ -80,7 +79,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 "it is; build the network itself with that option"
             )
         with writable(options.output):
-            origin = Origin.read(manifest.to_json())
+            origin = Origin.of(manifest)
             check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
             with build_folder(options.output) as scratch:
                 job = Job(
@@ -90,8 +89,8 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                     targets,
                     scratch,
                     int8=tuple(name for name in int8 if name not in floats),
-                    batch=tuple(manifest.frames["batch_range"]),
-                    sizes=options.sizes or _sizes(manifest),
+                    batch=manifest.frames.batch_range,
+                    sizes=options.sizes or manifest.frames.sizes or USUAL_SIZES,
                     builder=options.builder,
                     high_precision=floats,
                 )
@@ -141,7 +140,7 @@ def _as_asked(options: RebuildOptions, old: Manifest) -> RebuildOptions:
     return replace(
         options,
         targets=_targets(old),
-        sizes=_sizes(old) if "sizes" in old.frames else None,
+        sizes=old.frames.sizes,
         builder=BuilderSettings(**{**asked, "timing_cache": times}),
         high_precision=tuple(old.settings.get("high_precision", ())),
     )
@@ -167,21 +166,16 @@ def _architecture() -> str | None:
     return open_gpu().info.architecture
 
 
-def _sizes(manifest: Manifest) -> Sizes:
-    smallest, usual, largest = ((width, height) for width, height in manifest.frames["sizes"])
-    return smallest, usual, largest
-
-
 def _int8(manifest: Manifest) -> tuple[str, ...]:
     return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
 
 
-def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Mapping[str, Any] | None:
+def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Calibration | None:
     """Return what is known of INT8, with what this build keeps out of it."""
     if manifest.calibration is None or not high_precision:
         return manifest.calibration
     kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
-    return {**manifest.calibration, "kept": kept}
+    return Calibration(**{**manifest.calibration, "kept": kept})
 
 
 def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:

@@ -12,6 +12,7 @@ from calibration.scenes.dataset import open_labelled_folder
 from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, Manifest
+from pipeline.engine.records import Accuracy, Parity
 from pipeline.errors import BuildError
 from pipeline.evaluation.accuracy import evaluate
 from pipeline.evaluation.latency import measure_latency
@@ -41,7 +42,7 @@ def measured(
         return replace(manifest, warnings=(*manifest.warnings, _NOT_RUN.format(reason)))
     with open_session(engine, measuring=True) as session:
         progress("comparing with PyTorch", 0.0)
-        accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
+        accuracy = Accuracy(parity=_parity(session, graph, manifest))
         progress("measuring latency", 0.5)
         frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
@@ -53,7 +54,7 @@ def measured(
 
 def _on_data(
     session: Session, graph: DeploymentGraph, manifest: Manifest, data: Path, progress: Progress
-) -> dict[str, object]:
+) -> Accuracy:
     """Measure mIoU on labelled pictures, or agreement with PyTorch on others."""
     if has_labels(data):
         progress("measuring mIoU", 0.7)
@@ -70,7 +71,7 @@ def _on_data(
     return {"frames": len(same), "pixel_agreement": float(np.mean(same))}
 
 
-def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dict[str, object]:
+def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> Parity:
     reference = EagerSession(graph)
     shares = []
     for index in PARITY_FRAMES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +222,8 @@ def _int8_figures(engine: Engine, budget: Budget) -> list[str]:
     manifest = engine.manifest
     if manifest.precision != "int8":
         return []
-    figures, origin = dict(manifest.accuracy or {}), "in this build"
+    figures: Mapping[str, Any] = manifest.accuracy or {}
+    origin = "in this build"
     if "pixel_agreement" not in figures:
         measured = (manifest.calibration or {}).get("measured", {})
         figures, origin = measured.get("judged", {}), "when its table was made"

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from calibration.errors import DataError
 from calibration.frames import CalibrationFrames
 from calibration.quantizer.placement import Placement
-from calibration.table import CalibrationTable
+from calibration.table import CalibrationTable, Judged
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import has_labels, open_pictures, spread
 from pipeline.frame import Frame, Image
@@ -144,14 +143,12 @@ def _mostly_not_int8(placement: Placement) -> str | None:
 def _with_evaluation(accepted: Attempt, device: str) -> CalibrationTable:
     """Write into a table what it was worth, for those who build with it and have no frames."""
     comparison, table = accepted.comparison, accepted.table
-    judged: dict[str, Any] = {
-        "frames": comparison.frames,
-        "pixel_agreement": comparison.pixel_agreement,
-    }
+    judged = Judged(frames=comparison.frames, pixel_agreement=comparison.pixel_agreement)
     if comparison.scores is not None:
-        judged |= {"miou_fp32": comparison.scores[0].miou, "miou": comparison.scores[1].miou}
+        judged["miou_fp32"], judged["miou"] = (score.miou for score in comparison.scores)
     if comparison.speed is not None:
-        judged |= {"speedup": round(comparison.speed.speedup, 2), "processor": device}
+        judged["speedup"] = round(comparison.speed.speedup, 2)
+        judged["processor"] = device
     return replace(table, measured={**table.measured, "judged": judged})
 
 

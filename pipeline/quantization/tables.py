@@ -37,5 +37,5 @@ def open_table(
             "of road pictures or a video (random noise is never used)"
         )
     table = load_table(path)
-    table.check(target.identity())
+    table.check(target.spec.name, target.identity())
     return table, None

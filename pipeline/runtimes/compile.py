@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import metadata
-from typing import Any
 
-from models.spec import ModelSpec
-from models.weights import LoadedWeights
+from models.spec import LoadedWeights, ModelSpec
 from pipeline import __version__
 from pipeline.engine.manifest import Engine, Manifest, describe_file
+from pipeline.engine.records import FrameRange
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import Compiled, Compiler, Job
@@ -49,7 +47,7 @@ def described(
         name=job.name,
         model=spec.name,
         variant=dict(spec.variant),
-        weights=asdict(weights),
+        weights=weights,
         classes=spec.classes,
         input=spec.input,
         frames=frames_of(job),
@@ -71,18 +69,15 @@ def described(
     return Engine(manifest, job.folder)
 
 
-def frames_of(job: Job) -> dict[str, Any]:
+def frames_of(job: Job) -> FrameRange:
     """Return what an engine takes, for its manifest."""
-    return {
-        "dtype": "uint8",
-        "layout": "NHWC",
-        "order": "bgr",
-        "batch": job.batch[2],
-        "batch_range": list(job.batch),
-        "smallest": min(job.sizes[0]),
-        "largest": max(job.sizes[-1]),
-        "sizes": [list(size) for size in job.sizes],  # width, height
-    }
+    return FrameRange(
+        batch=job.batch[2],
+        batch_range=job.batch,
+        smallest=min(job.sizes[0]),
+        largest=max(job.sizes[-1]),
+        sizes=job.sizes,
+    )
 
 
 def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:

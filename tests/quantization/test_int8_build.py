@@ -96,7 +96,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engi
     assert calibration is not None
     assert calibration["frame_count"] == FRAMES
     assert calibration["source"].startswith("road")
-    assert calibration["weights"] == manifest.weights["sha256"]
+    assert calibration["weights"] == manifest.weights.sha256
     assert set(calibration["measured"]["agreement_by_method"]) >= {"minmax", "entropy", "mse"}
     assert "first convolution" in calibration["kept"]["encoder.0.0.conv"]
     assert accuracy is not None
@@ -276,7 +276,7 @@ def test_a_registered_table_fits_its_weights_and_holds_the_budget(model: str) ->
     weights = load_weights(network, spec, None)
     target = Target(spec, weights, ExportedGraph(DeploymentGraph(network, spec.input)))
     table = load_table(registered_table(model))
-    table.check(target.identity())
+    table.check(spec.name, target.identity())
     judged = table.measured["judged"]
     assert judged["miou_fp32"] - judged["miou"] <= (0.003 if model.startswith("segnet") else 0.005)
     assert judged["pixel_agreement"] >= 0.98
