@@ -14,12 +14,10 @@ from models.classes import CAMVID, ClassSet
 from pipeline.errors import SinkError
 from pipeline.frame import Frame, Result
 from pipeline.stream.status import StreamStatus
+from pipeline.stream.waiting import CLOSE_TIMEOUT
 
 #: Frames per second of a source that has no rate of its own (a directory of pictures).
 _DEFAULT_FPS = 10.0
-
-#: Longest time in seconds that closing waits for a write in another thread.
-_CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ class Sink(AbstractContextManager["Sink"]):
         Raises:
             SinkError: the end of the output cannot be written.
         """
-        if not self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+        if not self._busy.acquire(timeout=CLOSE_TIMEOUT):
             return  # a write hangs in another thread; nothing can be finished under it
         try:
             if not self._closed:

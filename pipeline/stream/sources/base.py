@@ -15,11 +15,9 @@ import cv2
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.health import SourceHealth
+from pipeline.stream.waiting import CLOSE_TIMEOUT
 
 __all__ = ["CameraOptions", "Frame", "Source", "SourceOptions", "quiet_opencv"]
-
-#: Longest time in seconds that closing waits for a read in another thread.
-_CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Source(AbstractContextManager["Source"]):
         """
         self._interrupt()
         self._end()
-        if self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+        if self._busy.acquire(timeout=CLOSE_TIMEOUT):
             try:
                 if not self._closed:
                     self._closed = True
