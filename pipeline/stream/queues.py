@@ -179,3 +179,16 @@ class LatestValueQueue(FrameQueue[T]):
         while len(self._waiting) >= self._capacity:
             lost.append(self._waiting.popleft())
         return True
+
+
+def queue_for(
+    newest_wins: bool,
+    depth: int,
+    failed: threading.Event,
+    on_drop: Callable[[T], None] | None = None,
+    wake_up: threading.Event | None = None,
+) -> FrameQueue[T]:
+    """Return the queue of a stream in which the newest item wins, or else ``depth`` may wait."""
+    if newest_wins:
+        return LatestValueQueue(failed, on_drop=on_drop, wake_up=wake_up)
+    return LosslessQueue(failed, depth, on_drop, wake_up)

@@ -95,7 +95,7 @@ class _Pictures:
 
     async def snapshot(self, request: Request) -> Response:
         """Answer the last picture with its classes drawn over it."""
-        jpeg = await asyncio.to_thread(self._camera(request).snapshot)
+        jpeg = await asyncio.to_thread(self._camera(request).pictures.snapshot)
         if jpeg is None:
             raise HTTPException(503, "this camera has shown no picture yet")
         return Response(jpeg, media_type="image/jpeg")
@@ -111,10 +111,10 @@ class _Pictures:
         if not self._served.places.take(viewer):
             limit = self._served.places.limit
             raise HTTPException(503, f"{limit} viewers are watching, no more are let in")
-        camera.drawn.join(viewer)
+        camera.pictures.drawn.join(viewer)
 
         def leave() -> None:
-            camera.drawn.leave(viewer)
+            camera.pictures.drawn.leave(viewer)
             self._served.places.give_back(viewer)
 
         return _Watched(_parts(camera, viewer), media_type, leave)
@@ -128,7 +128,7 @@ class _Pictures:
 
 
 async def _parts(camera: Camera, viewer: Viewer) -> AsyncIterator[bytes]:
-    first = await asyncio.to_thread(camera.snapshot)
+    first = await asyncio.to_thread(camera.pictures.snapshot)
     if first is not None:
         viewer.offer(first)
     while (jpeg := await viewer.take()) is not None:
