@@ -24,7 +24,7 @@ from scripts.import_graph import cycles, entry_graph, file_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("models", "calibration", "pipeline")
-EXTRAS = ("build", "rtx", "dev")  # what scripts/environment.sh installs
+EXTRAS = ("build", "video", "rtx", "dev")  # what scripts/environment.sh installs
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
 MOST_LINES_OF_A_FILE = 300

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calibration.errors import CalibrationError
-from calibration.table import Judged, Measured, load_table
+from calibration.records import Judged, Measured
+from calibration.table import load_table
 from models.registry import MODELS
 from models.weights import registered_table, registered_weights
 from pipeline.build.options import BuildOptions

@@ -1,4 +1,4 @@
-"""An engine on disk: plain engine files and a JSON manifest beside them that tells the truth.
+"""An engine on disk: plain engine files, and beside them a JSON manifest that is checked.
 
 ``NAME.engine`` (TensorRT) or ``NAME.xml`` + ``NAME.bin`` (OpenVINO) stay loadable by the runtime's
 own tools; ``NAME.json`` says what they are. The manifest is written last, so an engine without one

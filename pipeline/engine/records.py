@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from calibration.table import Measured
+from calibration.records import Fingerprint, Measured
 
 _LARGEST_BATCH = 1024
 _Side = tuple[int, int]
@@ -88,16 +88,10 @@ class Accuracy(TypedDict, total=False):
     speedup: float
 
 
-class Calibration(TypedDict, total=False):
+class Calibration(Fingerprint, total=False):
     """How INT8 was calibrated: what its table says, and the layers ``kept`` in floating point."""
 
     table: str
-    frames: str
-    frame_count: int
-    source: str
-    preprocessing: Mapping[str, Any]
-    weights: str
-    graph: str
     method: str | None
     methods: Mapping[str, str]
     measured: Measured

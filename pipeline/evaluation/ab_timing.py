@@ -1,4 +1,4 @@
-"""Two sessions over the same frames in turn, so that both meet the same moods of the machine.
+"""Two sessions over the same frames in turn, so that both find the machine in the same state.
 
 A machine may change its speed by half within seconds. Times of two engines mean something side by
 side only when they were taken in one run: a b, b a, a b, ..., each as often first as second.

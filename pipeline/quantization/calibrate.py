@@ -11,8 +11,9 @@ from torch.fx import Interpreter, Node
 
 from calibration.frames import CalibrationFrames
 from calibration.observers.histogram import METHODS, ActivationHistogram, clipped_share, threshold
-from calibration.table import CalibrationTable, Fingerprint, Measured, PerType, Site
-from models.spec import ModelSpec
+from calibration.records import Fingerprint, Measured, PerType
+from calibration.table import CalibrationTable, Site
+from models.spec import NetworkSpec
 from models.weights import LoadedWeights
 from pipeline.frame import Image
 from pipeline.graph.exported import ExportedGraph
@@ -34,12 +35,14 @@ class Target:
         weights: that were loaded.
         exported: its deployment graph in FP32.
         kept: convolutions that stay in floating point whatever a table says -> why.
+        fp32: operations that FP16 cannot hold -> why, where what is not INT8 is FP16.
     """
 
-    spec: ModelSpec
+    spec: NetworkSpec
     weights: LoadedWeights
     exported: ExportedGraph
     kept: Mapping[str, str] = field(default_factory=dict)
+    fp32: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> Fingerprint:
         """Return what ranges depend on, beside the frames; a table of another is refused."""
@@ -55,7 +58,7 @@ class Target:
         """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
         chosen = table.high_precision if high_precision is None else tuple(high_precision)
         kept = {**dict.fromkeys(chosen, "asked for"), **self.kept}
-        return QDQGraph(self.exported, table.threshold_of, kept, unsigned)
+        return QDQGraph(self.exported, table.threshold_of, kept, unsigned, self.fp32)
 
 
 def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> CalibrationTable:

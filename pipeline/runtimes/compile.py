@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata
 
-from models.spec import LoadedWeights, ModelSpec
+from models.spec import LoadedWeights, NetworkSpec
 from pipeline import __version__
 from pipeline.engine.manifest import Engine, Manifest, describe_file
 from pipeline.engine.records import FrameRange
@@ -15,7 +15,7 @@ from pipeline.runtimes.compiler import Compiled, Compiler, Job
 
 
 def assemble(
-    job: Job, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights, progress: Progress
+    job: Job, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights, progress: Progress
 ) -> Engine:
     """Compile ``job`` and read back what came of it; nothing is measured yet.
 
@@ -40,7 +40,7 @@ def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
 
 
 def described(
-    job: Job, result: Compiled, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights
+    job: Job, result: Compiled, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights
 ) -> Engine:
     """Return the engine that ``result`` is, with the draft of its manifest."""
     manifest = Manifest(
@@ -55,7 +55,7 @@ def described(
         layers=result.layers,
         runtime=compiler.runtime,
         runtime_version=result.runtime_version,
-        targets=job.targets,
+        targets=job.form.targets,
         files=tuple(describe_file(file) for file in result.files),
         built_on=compiler.machine(),
         settings={
@@ -72,11 +72,11 @@ def described(
 def frames_of(job: Job) -> FrameRange:
     """Return what an engine takes, for its manifest."""
     return FrameRange(
-        batch=job.batch[2],
-        batch_range=job.batch,
-        smallest=min(job.sizes[0]),
-        largest=max(job.sizes[-1]),
-        sizes=job.sizes,
+        batch=job.form.batch[2],
+        batch_range=job.form.batch,
+        smallest=min(job.form.sizes[0]),
+        largest=max(job.form.sizes[-1]),
+        sizes=job.form.sizes,
     )
 
 

@@ -92,19 +92,13 @@ class Channel:
         )
         self._smoother = Smoother(self.source.live) if options.smooth else None
         self._delivery = Delivery(
-            stream_input,
-            options,
-            context.threads,
-            self._segmented,
-            self.counter,
-            self._stages,
-            self._cancel,
+            stream_input, options, context.threads, self._segmented, self.counter, self._stages
         )
 
     def start(self) -> None:
         """Start the threads."""
         self._capture.start(self._context.threads, f"capture{self._number}", self._fail)
-        self._delivery.start(self.status, self._number)
+        self._delivery.start(self._number, self.status, self._cancel)
 
     @property
     def tint(self) -> Tint | None:

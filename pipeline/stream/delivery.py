@@ -29,7 +29,6 @@ class Delivery:
         results: of inference, in order; closed by whoever puts them.
         counter: told of every result that is shown or missed.
         stages: timed here.
-        failed: called with what ended it.
     """
 
     def __init__(
@@ -40,14 +39,12 @@ class Delivery:
         results: FrameQueue[Result],
         counter: FrameCounter,
         stages: StageTimes,
-        failed: Callable[[BaseException], None],
     ) -> None:
         self._options = options
         self._threads = threads
         self._results = results
         self._counter = counter
         self._stages = stages
-        self._failed = failed
         self._drawing = Drawing(stream_input.sinks, options)
         self.tint = self._drawing.tint
         live = stream_input.source.live
@@ -62,13 +59,20 @@ class Delivery:
             )
             self.workers.append(SinkWorker(stage, sink, inbox, stages, self._sink_failed))
 
-    def start(self, status: Callable[[], StreamStatus], number: str) -> None:
+    def start(
+        self,
+        number: str,
+        status: Callable[[], StreamStatus],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         """Start the threads.
 
         Args:
+            number: appended to their names.
             status: of this source's part of the stream, for sinks that show it.
-            number: appended to names of threads.
+            failed: called with what ended it all.
         """
+        self._failed = failed
         for worker in self.workers:
             worker.sink.attach(status)
             worker.sink.end_stream = self._options.stop.set

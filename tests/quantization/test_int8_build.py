@@ -25,8 +25,8 @@ from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import AccuracyError, RuntimeMissingError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
-from pipeline.quantization.accuracy_gate import Budget
 from pipeline.quantization.calibrate import Target, agreement_of, calibrate, class_maps
+from pipeline.quantization.options import Budget
 from pipeline.quantization.sensitivity import rank_layers
 from pipeline.runtimes.registry import open_session
 
@@ -193,7 +193,7 @@ def test_pictures_without_labels_are_judged_by_agreement(
 ) -> None:
     unlabelled = replace(calibrated, data=road / "images", max_miou_drop=None, output=tmp_path)
     # 98 % is for road scenes; this is a drawn drive at a tiny size.
-    monkeypatch.setattr("pipeline.quantization.search.Request.budget", Budget(agreement=0.9))
+    monkeypatch.setattr("pipeline.quantization.options.Int8Options.budget", Budget(agreement=0.9))
     accuracy = build(unlabelled, quiet).manifest.accuracy
     assert accuracy is not None
     assert accuracy["pixel_agreement"] >= 0.9

@@ -27,7 +27,7 @@ from pipeline.evaluation.disagreement import (
     write_disagreements,
 )
 from pipeline.frame import Image
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget
 from pipeline.quantization.report.figures import (
     axis_of,
     class_rows,

@@ -1,4 +1,4 @@
-"""What an INT8 engine rests on, as pairs of a name and a text."""
+"""Where an INT8 engine's weights, ranges and figures come from, as names and texts."""
 
 from __future__ import annotations
 

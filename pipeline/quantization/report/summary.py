@@ -1,4 +1,4 @@
-"""What an INT8 build came to: one sentence, a state, and the few figures that decide."""
+"""The result of an INT8 build: one sentence, a state, and the few figures that decide."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.engine.manifest import LayerPrecisions, Manifest
 from pipeline.evaluation.compare import Comparison
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget
 from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
 
 MINUS = "\N{MINUS SIGN}"

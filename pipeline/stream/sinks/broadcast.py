@@ -49,7 +49,7 @@ def open_broadcast(text: str, options: SinkOptions) -> Sink:
         import av  # noqa: F401
     except ImportError as error:
         raise RuntimeMissingError(
-            "sending video over the network needs PyAV, which is not installed; pip install av"
+            "sending video over the network needs PyAV, which is not installed; run: pip install av"
         ) from error
     return BroadcastSink(text, options)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import cv2
 
+from calibration.scenes.png import with_comment
 from pipeline.errors import SinkError
 from pipeline.frame import Image, Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
@@ -16,7 +16,6 @@ from pipeline.stream.sinks.output_file import MARK, OutputFile
 
 _PREFIX = "overlays:"
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
-_END_OF_PNG = b"\x00\x00\x00\x00IEND"
 
 
 def matches_picture(text: str) -> bool:
@@ -96,7 +95,4 @@ def _marked(encoded: bytes) -> bytes:
     mark = MARK.encode()
     if encoded.startswith(b"\xff\xd8"):  # JPEG: a segment COM behind the start of the image
         return encoded[:2] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark + encoded[2:]
-    body = b"tEXtComment\x00" + mark
-    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    place = encoded.rindex(_END_OF_PNG)
-    return encoded[:place] + chunk + encoded[place:]
+    return with_comment(encoded, MARK)

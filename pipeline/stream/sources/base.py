@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from abc import abstractmethod
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import cv2
 
+from calibration.scenes.video_file import quiet_opencv as quiet_opencv
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.health import SourceHealth
@@ -176,15 +176,3 @@ class Source(AbstractContextManager["Source"]):
     def _end(self) -> None:
         if self._ended_at is None:
             self._ended_at = time.monotonic()
-
-
-def quiet_opencv() -> None:
-    """Keep OpenCV and its FFmpeg from writing to standard error; our own errors say it in words.
-
-    A level that the user set in the environment stays.
-    """
-    # Older builds, as of Linux distributions and JetPack, leave the level to the environment.
-    if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2.utils, "logging"):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    # Read by OpenCV when its FFmpeg starts, with the first video that is opened; -8 is "quiet".
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

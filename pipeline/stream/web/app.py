@@ -82,7 +82,7 @@ def _file_route(file: PageFile) -> Route:
 async def _refused(_request: Request, error: Exception) -> Response:
     """Say what is wrong in one line, without repeating what was asked for."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    words = {404: "there is nothing here", 405: "only GET is answered here"}
+    words = {404: "no such page", 405: "only GET is answered here"}
     text = words.get(status, getattr(error, "detail", "something went wrong"))
     return JSONResponse({"error": text}, status)
 
