@@ -147,6 +147,14 @@ def test_the_page_of_the_layout_leads_to_files_that_exist() -> None:
     ] == []
 
 
+def test_the_page_of_the_architecture_leads_to_files_that_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip(" `") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 20
+    assert [row for row in rows if not (ROOT / row).exists()] == []
+    assert len(set(rows)) == len(rows), "each place once"
+
+
 def test_no_tool_leaves_out_the_folders_named_build(tracked: list[Path]) -> None:
     """Git, ruff and pytest have rules of their own against folders of this name."""
     wanted = {ROOT / "pipeline/build/build.py", ROOT / "tests/build/test_build.py"}
