@@ -87,7 +87,9 @@ class Placement:
     @property
     def depthwise(self) -> tuple[str, ...]:
         """Names of the INT8 convolutions that have a group for each input channel."""
-        return tuple(name for name, node in self.nodes.items() if _groups(node) == _channels(node))
+        return tuple(
+            name for name, node in self.nodes.items() if argument(node, "groups") == _channels(node)
+        )
 
     @property
     def int8(self) -> tuple[str, ...]:
@@ -166,11 +168,6 @@ def convolution_name(node: Node) -> str | None:
         weight = weight.all_input_nodes[0]
     assert isinstance(weight, Node)
     return str(weight.target).removeprefix("network.").removesuffix(".weight")
-
-
-def _groups(node: Node) -> object:
-    """Return the groups of a convolution."""
-    return argument(node, "groups")
 
 
 def _channels(node: Node) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.classes import CAMVID, ClassSet
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Result
+from pipeline.frame import Frame, Image, Result
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.waiting import CLOSE_TIMEOUT
 
@@ -199,6 +199,12 @@ class Sink(AbstractContextManager["Sink"]):
     @abstractmethod
     def _write(self, result: Result) -> None:
         """Take one result; an ``OSError`` becomes a ``SinkError``."""
+
+    def _overlay_of(self, result: Result) -> Image:
+        """Return the drawn frame of a result, (H, W, 3) uint8 BGR."""
+        if result.overlay is None:
+            raise SinkError(f"{self.output or self.name} was given a result without an overlay")
+        return result.overlay
 
     def _finish(self) -> None:
         """Finish an output that took at least one result."""

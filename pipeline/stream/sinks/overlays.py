@@ -49,7 +49,7 @@ class OverlaySink(MaskSink):
         self.name = "overlays"
 
     def _picture(self, result: Result) -> Image:
-        return _overlay_of(result, self.output)
+        return self._overlay_of(result)
 
 
 class PictureSink(Sink):
@@ -72,7 +72,7 @@ class PictureSink(Sink):
                 f"{self._path} is one picture and the source has more; give overlays:DIR for all, "
                 "a video such as out.mp4, or --frames 1"
             )
-        picture = _overlay_of(result, self._path)
+        picture = self._overlay_of(result)
         encoded = cv2.imencode(self._path.suffix.lower(), picture)[1].tobytes()
         self._file.partial.write_bytes(_marked(encoded))
 
@@ -82,12 +82,6 @@ class PictureSink(Sink):
     def _discard(self) -> None:
         with suppress(OSError):
             self._file.discard()
-
-
-def _overlay_of(result: Result, output: Path | None) -> Image:
-    if result.overlay is None:
-        raise SinkError(f"{output} was given a result without an overlay")
-    return result.overlay
 
 
 def _marked(encoded: bytes) -> bytes:
