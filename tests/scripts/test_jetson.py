@@ -118,3 +118,12 @@ def test_a_power_mode_is_named_or_refused_with_those_that_there_are(tmp_path: Pa
     status, _, told = on_a_board(tmp_path, modes, "9")
     assert status == 1
     assert re.fullmatch(r"error: power mode '9' .* has: 0 15W, 1 25W, 2 MAXN_SUPER, 3 7W\n", told)
+
+
+def test_the_setup_installs_all_that_the_camera_path_needs_and_jetpack_has_not() -> None:
+    declared = configparser.ConfigParser()
+    declared.read(ROOT / "setup.cfg")
+    needed = set(declared["options"]["install_requires"].split()) - {"opencv-python", "openvino"}
+    script = (ROOT / "scripts/jetson/setup.sh").read_text(encoding="utf-8")
+    [listed] = [line for line in script.splitlines() if " pyyaml " in line]
+    assert needed - set(listed.split()) == set()
