@@ -65,6 +65,9 @@ class View:
     height: int
 
 
+_USUAL = Budget()
+
+
 @dataclass(frozen=True)
 class ShownFrame:
     """A frame with its pictures; ``differing`` is the share of its pixels that changed class."""
@@ -76,7 +79,7 @@ class ShownFrame:
 
 
 def write_report(
-    folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget | None = None
+    folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget = _USUAL
 ) -> Path:
     """Write ``NAME.report.html`` and the pictures ``NAME.report/difference-1.png`` ...
 
@@ -84,7 +87,7 @@ def write_report(
         folder: of the build, where the engine lies.
         manifest: final, with accuracy and calibration.
         prepared: what the engine was built from.
-        budget: that the gate held; without, the report does not say how much might be lost.
+        budget: that the gate held.
 
     Returns:
         The HTML file.
@@ -124,7 +127,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _content(manifest: Manifest, prepared: Prepared, budget: Budget | None) -> dict[str, Any]:
+def _content(manifest: Manifest, prepared: Prepared, budget: Budget) -> dict[str, Any]:
     comparison, table = prepared.comparison, prepared.table
     return {
         "manifest": manifest,
