@@ -58,8 +58,8 @@ class EngineForm:
         targets: GPU architectures such as ``sm86``; empty for the runtime's default.
         batch: smallest, usual and largest number of frames in one run.
         sizes: width and height of the smallest, usual and largest frame.
-        front_end: how TensorRT gets the network, ``onnx`` or ``torch-tensorrt``; None for the
-            latter where it is installed.
+        front_end: how TensorRT gets the network, ``onnx`` or ``torch-tensorrt``. None is ONNX to
+            a compiler; a build fills in torch-tensorrt where it is installed.
         builder: what TensorRT's builder may do.
     """
 
