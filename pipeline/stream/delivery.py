@@ -44,8 +44,7 @@ class Delivery:
         self._threads = threads
         self._results = results
         self._counter = counter
-        self._stages = stages
-        self._drawing = Drawing(stream_input.sinks, options)
+        self._drawing = Drawing(stream_input.sinks, options, stages)
         self.tint = self._drawing.tint
         live = stream_input.source.live
         keeps_all = any(not sink.may_drop for sink in stream_input.sinks)
@@ -101,11 +100,8 @@ class Delivery:
                 worker.inbox.close()
 
     def _dressed(self, result: Result) -> Result:
-        if not self._drawing.wanted:
-            return result
         try:
-            with self._stages.measure("draw", result.frame.index):
-                return self._drawing.dressed(result, self._counter.recent_rate.per_second)
+            return self._drawing.dressed(result, self._counter.recent_rate.per_second)
         except Exception:
             self._counter.miss(result.frame)
             raise

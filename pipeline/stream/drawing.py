@@ -11,6 +11,7 @@ from pipeline.runtimes.session import Tint
 from pipeline.stream.inputs import StreamOptions
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.sinks.base import Sink
+from pipeline.stream.timing import StageTimes
 
 
 def status_text(rate: float | None, frame: Frame) -> str:
@@ -25,18 +26,19 @@ class Drawing:
     Args:
         sinks: asked for ``wants_overlay`` and ``wants_shares``.
         options: classes and looks.
+        stages: timed here as ``draw``, where there is something to do.
 
     Attributes:
-        wanted: there is something to do.
         tint: what a session that paints is to blend; None where nobody looks, or where class maps
             change after it.
     """
 
-    def __init__(self, sinks: Sequence[Sink], options: StreamOptions) -> None:
+    def __init__(self, sinks: Sequence[Sink], options: StreamOptions, stages: StageTimes) -> None:
         draws = any(sink.wants_overlay for sink in sinks)
         self._overlay = Overlay(options.classes, options.overlay) if draws else None
         self._classes = len(options.classes)
-        self.wanted = draws or any(sink.wants_shares for sink in sinks)
+        self._counts = draws or any(sink.wants_shares for sink in sinks)
+        self._stages = stages
         self.tint: Tint | None = None
         if self._overlay is not None and not options.smooth:
             self.tint = self._overlay.tint
@@ -48,12 +50,15 @@ class Drawing:
             result: as inference gave it.
             rate: frames per second, for the picture's line of status.
         """
-        shares = class_shares(result.classes, self._classes)
-        if self._overlay is None:
-            return replace(result, shares=shares)
-        status = status_text(rate, result.frame)
-        if result.blended is not None:
-            drawn = self._overlay.finish(result.blended, shares, status)
-        else:
-            drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
-        return replace(result, shares=shares, overlay=drawn, blended=None)
+        if not self._counts:
+            return result
+        with self._stages.measure("draw", result.frame.index):
+            shares = class_shares(result.classes, self._classes)
+            if self._overlay is None:
+                return replace(result, shares=shares)
+            status = status_text(rate, result.frame)
+            if result.blended is not None:
+                drawn = self._overlay.finish(result.blended, shares, status)
+            else:
+                drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
+            return replace(result, shares=shares, overlay=drawn, blended=None)
