@@ -12,6 +12,7 @@ export class Picture {
     this.hidden = new Set();
     this.camera = null; // ImageBitmap
     this.classes = null; // { width, height, data: Uint8Array }
+    this.marks = []; // zones: [[[x, y], ...] from 0 to 1, text, alert]
     this.mask = document.createElement("canvas");
     this.table = new Uint32Array(256);
     this.latest = 0;
@@ -35,6 +36,7 @@ export class Picture {
     this.camera?.close();
     this.camera = camera;
     this.classes = { width: header.width, height: header.height, data };
+    this.marks = header.marks ?? [];
     this.paint();
     this.draw();
     return header;
@@ -51,6 +53,7 @@ export class Picture {
     this.camera?.close();
     this.camera = null;
     this.classes = null;
+    this.marks = [];
     this.context.fillStyle = "#05070a";
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
@@ -114,15 +117,43 @@ export class Picture {
     context.imageSmoothingEnabled = false; // a mask holds colours of classes and no others
     if (mode === "mask") {
       this.drawMask(0, 1);
-      return;
+    } else {
+      context.drawImage(camera, 0, 0);
+      if (mode === "overlay") this.drawMask(null, this.opacity);
     }
-    context.drawImage(camera, 0, 0);
-    if (mode === "overlay") this.drawMask(null, this.opacity);
     if (mode === "both") {
       context.fillStyle = "#05070a";
       context.fillRect(width, 0, GAP, height);
       this.drawMask(width + GAP, 1);
     }
+    for (const mark of this.marks) this.drawMark(...mark);
+  }
+
+  // Outline of a zone and its words; red and filled in an alert.
+  drawMark(polygon, text, alert) {
+    const { context, camera: { width, height } } = this;
+    const unit = Math.max(1, width / 640);
+    context.beginPath();
+    for (const [x, y] of polygon) context.lineTo(x * width, y * height);
+    context.closePath();
+    if (alert) {
+      context.fillStyle = "#ff282859";
+      context.fill();
+    }
+    for (const [colour, line] of [["#101214", 3 * unit], [alert ? "#ff2828" : "#f5f5f5", unit]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = line;
+      context.stroke();
+    }
+    context.font = `600 ${Math.round(11 * unit)}px system-ui, sans-serif`;
+    const box = { width: context.measureText(text).width + 8 * unit, height: 17 * unit };
+    const [x, y] = polygon.reduce((one, other) => (other[1] < one[1] ? other : one));
+    const left = Math.max(0, Math.min(x * width, width - box.width));
+    const top = Math.max(0, y * height - box.height - 3 * unit);
+    context.fillStyle = alert ? "#c81818" : "#101214d9";
+    context.fillRect(left, top, box.width, box.height);
+    context.fillStyle = "#fff";
+    context.fillText(text, left + 4 * unit, top + 12.5 * unit);
   }
 
   // At `left` on black, or over what is there (null).
