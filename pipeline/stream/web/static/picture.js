@@ -75,8 +75,8 @@ export class Picture {
   classAt(x, y) {
     if (!this.classes || !this.camera) return null;
     if (this.mode === "both") {
-      const side = this.camera.width / this.canvas.width;
-      x = x > 0.5 ? (x - (1 - side)) / side : x / side;
+      x = within(x, this.camera.width / this.canvas.width);
+      y = within(y, this.camera.height / this.canvas.height);
     }
     if (x < 0 || x >= 1 || y < 0 || y >= 1) return null;
     const { width, height, data } = this.classes;
@@ -109,22 +109,22 @@ export class Picture {
   draw() {
     const { canvas, context, camera, mode } = this;
     const { width, height } = camera;
-    const total = mode === "both" ? 2 * width + GAP : width;
-    if (canvas.width !== total || canvas.height !== height) {
-      canvas.width = total;
-      canvas.height = height;
+    const [left, top] = mode === "both" ? this.secondPlace() : [0, 0];
+    if (canvas.width !== left + width || canvas.height !== top + height) {
+      canvas.width = left + width;
+      canvas.height = top + height;
     }
     context.imageSmoothingEnabled = false; // a mask holds colours of classes and no others
     if (mode === "mask") {
-      this.drawMask(0, 1);
+      this.drawMask(0, 0, 1);
     } else {
       context.drawImage(camera, 0, 0);
-      if (mode === "overlay") this.drawMask(null, this.opacity);
+      if (mode === "overlay") this.drawMask(null, null, this.opacity);
     }
     if (mode === "both") {
       context.fillStyle = "#05070a";
-      context.fillRect(width, 0, GAP, height);
-      this.drawMask(width + GAP, 1);
+      context.fillRect(left ? width : 0, top ? height : 0, left ? GAP : width, top ? GAP : height);
+      this.drawMask(left, top, 1);
     }
     for (const mark of this.marks) this.drawMark(...mark);
   }
@@ -156,17 +156,32 @@ export class Picture {
     context.fillText(text, left + 4 * unit, top + 12.5 * unit);
   }
 
-  // At `left` on black, or over what is there (null).
-  drawMask(left, opacity) {
+  // Beside the camera's picture or below it, whichever makes both larger.
+  secondPlace() {
+    const { width, height } = this.camera;
+    const room = this.canvas.parentElement;
+    const scale = (columns, rows) =>
+      Math.min(room.clientWidth / columns, room.clientHeight / rows);
+    const beside = scale(2 * width + GAP, height) >= scale(width, 2 * height + GAP);
+    return beside ? [width + GAP, 0] : [0, height + GAP];
+  }
+
+  // At a place on black, or over what is there (null).
+  drawMask(left, top, opacity) {
     const { context, camera } = this;
     if (left !== null) {
       context.fillStyle = "#05070a";
-      context.fillRect(left, 0, camera.width, camera.height);
+      context.fillRect(left, top, camera.width, camera.height);
     }
     context.globalAlpha = opacity;
-    context.drawImage(this.mask, left ?? 0, 0, camera.width, camera.height);
+    context.drawImage(this.mask, left ?? 0, top ?? 0, camera.width, camera.height);
     context.globalAlpha = 1;
   }
+}
+
+// From a place on both pictures, 0..1, to that on one of them; `part` is what one takes of both.
+function within(place, part) {
+  return place > 0.5 && part < 1 ? (place - (1 - part)) / part : place / part;
 }
 
 // Twice as wide and high, with slanted outlines in place of stairs: a corner of a pixel takes the class
