@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -156,6 +157,14 @@ def test_doctor_says_what_can_be_built_and_run(capsys: Captured) -> None:
     assert runtimes["openvino"]["can_build"]
     assert runtimes["openvino"]["can_run"]
     assert runtimes["tensorrt-rtx"]["can_build"]
+    if find_spec("tensorrt") is None:
+        assert not runtimes["tensorrt"]["can_build"]
+    assert all(row["can_bundle"] for row in runtimes.values())
+    assert main(["doctor"]) == 0
+    table = capsys.readouterr().out.partition("build")[2]
+    shown = {line.split()[0]: line.split()[1:] for line in table.splitlines() if "  " in line}
+    if not runtimes["tensorrt"]["can_build"]:
+        assert shown["tensorrt"] == ["bundle", "no"]
     assert report["packages"]["openvino"]  # type: ignore[index]
     assert isinstance(report["video"]["ffmpeg"], bool)  # type: ignore[index]
 
