@@ -1,4 +1,4 @@
-"""How to install what is missing: into the environment of a checkout, or beside an installed wheel."""
+"""How to install what is missing: in the environment of a checkout, or beside a wheel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ def in_checkout() -> bool:
 
 def install_package(name: str) -> str:
     """Return the command that installs a package."""
-    return (
-        f".venv/bin/pip install -c constraints.txt {name}"
-        if in_checkout()
-        else f"pip install {name}"
-    )
+    pip = ".venv/bin/pip install -c constraints.txt" if in_checkout() else "pip install"
+    return f"{pip} {name}"
 
 
 def install_extra(extra: str) -> str:

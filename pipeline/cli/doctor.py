@@ -219,7 +219,7 @@ def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
         return []
     name, capability = gpus[0]["name"], gpus[0].get("compute_capability", "")
     if "jetson" in name.lower():
-        return [f"{name}: scripts/jetson/setup.sh of a checkout installs what runs engines here"]
+        return [f"{name}: scripts/jetson/setup.sh installs what runs engines here"]
     extra = next((key for key, known in _EXTRAS.items() if capability in known), "tensorrt")
     if extra == "rtx" and re.search(r"\b(A100|A30|A800|L4|L40S?|T4)\b", name):
         extra = "tensorrt"  # data-centre cards of those architectures

@@ -59,7 +59,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         except ImportError as error:
             raise RuntimeMissingError(
                 f"--runtime tensorrt needs pycuda to know its GPU, which cannot be imported here "
-                f"({error}); run: {install_pycuda()}; on a Jetson scripts/jetson/setup.sh of a checkout"
+                f"({error}); run: {install_pycuda()}; on a Jetson scripts/jetson/setup.sh"
             ) from error
         return open_gpu().info
 
