@@ -72,8 +72,8 @@ def page(found: Mapping[str, Sequence[Point]]) -> str:
         f"<style>{_STYLE}</style><h1>Speed over commits</h1>"
         "<p>Units of work per second: frames, or starts. Higher is faster. Lines of two machines "
         "say nothing about each other; the number below a dot is its time over that of the base "
-        f"commit in the same run, the one in bold the last rate. Pointing at a dot tells its commit "
-        f"and day.</p><ul>{legend}</ul><main>{charts}</main></html>\n"
+        "commit in the same run, the one in bold the last rate. Pointing at a dot tells its "
+        f"commit and day.</p><ul>{legend}</ul><main>{charts}</main></html>\n"
     )
 
 

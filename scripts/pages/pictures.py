@@ -19,12 +19,17 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+import roadseg
+from pipeline.stream.sources import open_source
+from pipeline.stream.web.encoding import fitted
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 _CHROMIUM = "/usr/bin/chromium"
 _QUALITY = 82
+_FPS, _SECONDS = 25, 8
 #: Milliseconds that the browser may take for a step.
 _PATIENCE = 120_000
 
@@ -82,28 +87,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the pictures."""
     parser = argparse.ArgumentParser(prog="scripts/pictures.sh", description=__doc__)
     parser.add_argument("--network", default="deeplab_v3plus_lite", help="or an engine's path")
-    parser.add_argument("--source", default="synthetic:960x540", help="what is segmented")
+    parser.add_argument(
+        "--source", default="synthetic:640x360", help="what is segmented, its first eight seconds"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs", metavar="DIR")
     parser.add_argument("--all", action="store_true", help="also those that no page shows")
     parser.add_argument("--only", choices=("page", "drive"), help="some of them")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.only in (None, "page"):
-        shots = SHOTS + MORE_SHOTS if options.all else SHOTS
-        with served(options.network, options.source) as url:
-            take(url, shots, options.output)
-    if options.only in (None, "drive"):
-        draw_drive(options.network, options.source, options.output / "drive.webp")
+    with tempfile.TemporaryDirectory() as folder:
+        drive = Path(folder) / "drive.mp4"
+        record(options.source, drive, _SECONDS * _FPS)
+        if options.only in (None, "page"):
+            shots = SHOTS + MORE_SHOTS if options.all else SHOTS
+            with served(options.network, drive) as url:
+                take(url, shots, options.output)
+        if options.only in (None, "drive"):
+            draw_drive(options.network, drive, options.output / "drive.webp")
+
+
+def record(source: str, path: Path, frames: int) -> None:
+    """Write frames of a source into a video: to draw them again would take the time of others."""
+    writer: cv2.VideoWriter | None = None
+    with open_source(source) as opened:
+        for _ in range(frames):
+            frame = opened.read()
+            if frame is None:
+                break
+            height, width = frame.image.shape[:2]
+            if writer is None:
+                codec = cv2.VideoWriter.fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(path), codec, _FPS, (width, height))
+            writer.write(frame.image)
+    if writer is not None:
+        writer.release()
 
 
 @contextmanager
-def served(network: str, source: str) -> Iterator[str]:
+def served(network: str, drive: Path) -> Iterator[str]:
     """Run the page until the block ends; its address."""
     with tempfile.TemporaryDirectory() as folder:
         zones = Path(folder) / "zones.yaml"
         zones.write_text(_ZONES, encoding="utf-8")
-        command = [sys.executable, "-m", "pipeline", "run", network, "--source", source]
-        command += ["--realtime", "--sink", "http", "--sink", f"zones:{zones}", "--http-port", "0"]
+        command = [sys.executable, "-m", "pipeline", "run", network, "--source", str(drive)]
+        command += ["--realtime", "--loop", "--sink", "http", "--sink", f"zones:{zones}"]
+        command += ["--http-port", "0"]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             for line in process.stderr:
@@ -115,7 +143,7 @@ def served(network: str, source: str) -> Iterator[str]:
                 yield line.split()[-1]
             finally:
                 process.terminate()
-                process.communicate(timeout=60)
+                process.communicate(timeout=60)  # its last lines
 
 
 def take(url: str, shots: Sequence[Shot], folder: Path) -> None:
@@ -163,26 +191,19 @@ def _save(path: Path, png: bytes) -> None:
     cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
 
 
-def draw_drive(network: str, source: str, path: Path, seconds: float = 5.0) -> None:
-    """Segment some seconds of a drive into a moving picture of 640 pixels' width."""
-    fps, every = 25, 3
-    with tempfile.TemporaryDirectory() as folder:
-        video = Path(folder) / "drive.mp4"
-        command = [sys.executable, "-m", "pipeline", "run", network, "--source", source]
-        command += ["--frames", str(int(seconds * fps)), "--sink", str(video), "--quiet"]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        frames = list(_frames(video))[::every]
+def draw_drive(network: str, drive: Path, path: Path) -> None:
+    """Segment a drive into a moving picture of 640 pixels' width, one frame of three."""
+    every = 3
+    frames = []
+    with roadseg.load(network) as net:
+        for number, result in enumerate(roadseg.stream(net, str(drive))):
+            if number % every == 0:
+                frames.append(fitted(result.overlay(legend=True), 640))
     animation = cv2.Animation()
     animation.frames = frames
-    animation.durations = [1000 * every // fps] * len(frames)
-    cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 55])
-
-
-def _frames(video: Path) -> Iterator[cv2.typing.MatLike]:
-    capture = cv2.VideoCapture(str(video))
-    while (read := capture.read())[0]:
-        yield cv2.resize(read[1], (640, 640 * read[1].shape[0] // read[1].shape[1]))
-    capture.release()
+    durations: Any = np.full(len(frames), 1000 * every // _FPS)  # a list is refused
+    animation.durations = durations
+    cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 50])
 
 
 if __name__ == "__main__":
