@@ -25,12 +25,12 @@ FROM python:3.12-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 1000 --create-home --groups video roadseg
+    && useradd --uid 1000 --home-dir /srv/roadseg --create-home --groups video roadseg
 COPY --from=build /opt/roadseg /opt/roadseg
 COPY --from=build /opt/engines /opt/engines
 ENV PATH=/opt/roadseg/bin:$PATH
 USER 1000
-WORKDIR /home/roadseg
+WORKDIR /srv/roadseg
 EXPOSE 8080
 # The address that it prints holds the page's token.
 ENTRYPOINT ["roadseg"]
