@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from host_kernel import HostKernel
 
+from models.library_logs import quiet_imports
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine
 
 
 def pytest_configure() -> None:
-    """Keep what engines are compiled to out of the user's cache."""
+    """Keep what engines are compiled to out of the user's cache, and import warnings off the log."""
+    quiet_imports()
     os.environ["ROADSEG_CACHE"] = ""
 
 
