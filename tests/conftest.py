@@ -9,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import silent_imports  # noqa: F401  # before torchao is
 from host_kernel import HostKernel
 
-from models.library_logs import quiet_imports
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine
 
 
 def pytest_configure() -> None:
-    """Keep what engines are compiled to out of the user's cache, and import warnings off the log."""
-    quiet_imports()
+    """Keep what engines are compiled to out of the user's cache."""
     os.environ["ROADSEG_CACHE"] = ""
 
 
