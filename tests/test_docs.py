@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from foreign_networks import SmallNet, class_file, export, made
 
 from pipeline.cli import main
 from pipeline.cli.parser import parse_arguments
 from pipeline.engine.manifest import Engine
+from pipeline.stream.sources import open_source
 from pipeline.stream.zones import read_zones
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -190,8 +192,38 @@ def test_what_a_page_runs_runs(command: Command, place: Path, small_engine: Engi
     assert [word for word in outputs if not Path(word).is_file()] == []
 
 
+BUILD = [one for one in OURS if not one.marks and one.words[1] == "build"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", BUILD, ids=named)
+def test_what_a_page_builds_is_built(command: Command, place: Path) -> None:
+    """With a small ONNX file in the place of a user's, and a small size for networks of ours."""
+    words = command.words[1:]
+    if "--onnx" in words:
+        export(made(SmallNet), place / words[words.index("--onnx") + 1])
+        class_file(place).rename(place / words[words.index("--classes") + 1])
+    else:
+        words += ["--size", "96x64"]  # for which there is no calibration table
+        words[words.index("int8")] = "fp16"
+    if "--calibration" in words:
+        folder = place / words[words.index("--calibration") + 1]
+        folder.mkdir()
+        with open_source("synthetic:128x96") as drive:
+            for number in range(16):
+                frame = drive.read()
+                assert frame is not None
+                cv2.imwrite(str(folder / f"{number}.png"), frame.image)
+    assert main([*words, "--quiet"]) == 0
+    built = [path.suffix for path in (place / "engines").iterdir()]
+    assert (".zip" if "--bundle" in words else ".json") in built
+
+
 def test_commands_are_run_at_all() -> None:
     assert {one.words[1] for one in RUN} >= {"run", "bench", "doctor"}
+    assert len(BUILD) >= 4
+    rest = {one.text for one in OURS if not one.marks} - {one.text for one in (*RUN, *BUILD)}
+    assert {text.split()[1] for text in rest} == {"train"}  # tests/cli/test_train.py trains
 
 
 def test_the_zones_of_the_page_are_read_and_its_message_is_what_is_sent(tmp_path: Path) -> None:
