@@ -119,7 +119,7 @@ class ZoneSink(Sink):
 
     def observe(self, result: Result) -> tuple[Mark, ...]:
         """Measure a frame, send alerts off at once, and return its marks."""
-        if self._closed:
+        if self._closed or self._abandoned:
             return ()
         seconds = self._time.seconds(result.frame)
         measured = [watch.measure(result, seconds) for watch in self._watches]
@@ -160,6 +160,8 @@ class ZoneSink(Sink):
     def _write(self, result: Result) -> None:
         if self._file is None:
             return
+        if result.frame.index not in self._measured:  # written outside of a stream
+            self.observe(result)
         with self._seen:
             seconds, measured = self._measured.pop(result.frame.index)
             for index in [one for one in self._measured if one < result.frame.index]:

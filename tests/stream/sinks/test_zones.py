@@ -167,6 +167,22 @@ def test_an_event_of_a_dropped_frame_stands_in_the_next_line(tmp_path: Path) -> 
     ]
 
 
+def test_a_sink_outside_of_a_stream_measures_what_it_is_given(tmp_path: Path) -> None:
+    path = zone_file(tmp_path, f"{HALF}lines: {tmp_path}/out.jsonl\n")
+    with open_sink(f"zones:{path}", SinkOptions()) as sink:
+        sink.write(result(0, quarter(20, 40)))
+    _, line = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert line["zones"]["lane"]["share"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_sink_that_was_given_up_keeps_nothing_more(tmp_path: Path) -> None:
+    path = zone_file(tmp_path, f"{HALF}lines: {tmp_path}/out.jsonl\n")
+    with open_sink(f"zones:{path}", SinkOptions()) as sink:
+        assert len(sink.observe(result(0, quarter(20, 40)))) == 1
+        sink.abandon()
+        assert sink.observe(result(1, quarter(20, 40))) == ()
+
+
 def test_the_webhook_gets_the_beginning_and_the_end_of_an_alert(tmp_path: Path) -> None:
     with webhook() as server:
         text = f"{HALF}webhook: {server.url}\nheaders: {{Authorization: Bearer abc}}\n"
