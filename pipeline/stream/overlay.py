@@ -221,16 +221,15 @@ class _Legend:
         return self._unit + self._row * place + round(0.5 * self._unit)
 
     def draw(self, image: Image, shares: NDArray[np.float64]) -> None:
-        """Blend the panel into ``image`` and fill the bars; shares over a half fill a bar."""
+        """Blend the panel into ``image`` and fill the bars: whole ones for the whole picture."""
         left = self._unit
         corner = image[self._upper : self.bottom, left : left + self.width]
         _darken(corner)
         cv2.copyTo(self._panel, self._drawn, corner)
         side = round(1.75 * self._unit)
         for place, index in enumerate(self._shown):
-            # The square root keeps poles and people visible beside the road.
-            length = round(self._bar_width * min(1.0, float(shares[index]) / 0.5) ** 0.5)
-            if length:
+            if share := float(shares[index]):
+                length = max(1, round(self._bar_width * share))  # of a pole there is a pixel, too
                 box = (
                     self._bar_left,
                     self._top(place) + self._unit // 2,

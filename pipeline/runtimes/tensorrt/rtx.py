@@ -87,7 +87,7 @@ class TensorRTRTXCompiler(TensorRTCompiler):
         if job.precision == "int8" and tuple(map(int, trt.__version__.split(".")[:2])) < (1, 7):
             raise BuildError(
                 f"TensorRT for RTX {trt.__version__} builds no INT8 convolutions, 1.7 does; build "
-                "with --front-end onnx in the environment of scripts/environment.sh"
+                "with --front-end onnx where torch-tensorrt-rtx, which brings it, is not installed"
             )
         return super().compile(job, progress)
 
