@@ -112,7 +112,8 @@ def test_same_padding_at_stride_2_is_no_layer_of_an_int8_file(
         torch.nn.Conv2d(4, 5, 1),
     )
     exported = ExportedGraph(DeploymentGraph(layers, InputSpec(height=32, width=48)))
-    graph = QDQGraph(exported, lambda _name, _kind: 1.0, (), unsigned)
+    kept = exported.placement().classifiers
+    graph = QDQGraph(exported, lambda _name, _kind: 1.0, kept, unsigned)
     assert graph.placement.int8 == ("2",)
     path = tmp_path / "layers.onnx"
     export_onnx(graph.with_dtype(torch.float32), path)
