@@ -80,7 +80,7 @@ class TensorRTRTXCompiler(TensorRTCompiler):
         ``deeplab_v3plus_lite``'s.
         """
         why = "depthwise: TensorRT for RTX would read four times its channels, three of them zeros"
-        return dict.fromkeys(placement.depthwise, why)
+        return {**super().kept_out_of_int8(placement), **dict.fromkeys(placement.depthwise, why)}
 
     def compile(self, job: Job, progress: Progress) -> Compiled:
         # Measured: one convolution with INT8 input and weights is enough for it to fail.
