@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.classes import ClassSet
 from pipeline.frame import Result
 from pipeline.stream.drawing import status_text
+from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.timing import RecentTimes
 from pipeline.stream.web.encoding import fitted, jpeg_of, parts_of
@@ -81,6 +82,7 @@ class Pictures:
                 image = fitted(result.frame.image, self._width)
                 words = status_text(rate, result.frame)
                 drawn = self._overlay.draw(image, result.classes, self._shares_of(result), words)
+                draw_marks(drawn, result.marks)
                 self._jpeg = result, jpeg_of(drawn)
             return self._jpeg[1]
 
