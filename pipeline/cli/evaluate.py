@@ -47,11 +47,11 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
         return engine.manifest.classes, session
     # Imported here: scoring an engine needs no torch.
     from models.registry import build_model, model_spec
-    from models.weights import load_weights, with_classes_of
+    from models.weights import as_trained, load_weights
     from pipeline.graph.deployment import DeploymentGraph
     from pipeline.runtimes.eager import EagerSession
 
-    spec = with_classes_of(model_spec(options.engine), options.weights)
+    spec = as_trained(model_spec(options.engine), options.weights)
     network = build_model(spec)
     load_weights(network, spec, options.weights)
     return spec.classes, EagerSession(DeploymentGraph(network, spec.input))

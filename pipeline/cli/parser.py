@@ -186,9 +186,9 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes",
         type=Path,
-        metavar="FILE",
-        help="other classes than CamVid's: a line 'NAME [R,G,B]' each, in the order of the labels' "
-        "values; one named void is never scored",
+        metavar="FILE|NAME",
+        help="other classes than CamVid's: cityscapes, voc, or a file with a line 'NAME [R,G,B]' "
+        "each, in the order of the labels' values; one named void is never scored",
     )
     _recipe(parser)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")

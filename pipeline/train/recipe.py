@@ -156,6 +156,8 @@ RECIPES = {
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
     "deeplab_v2_resnet101": replace(_PSPNET, auxiliary=0.0),
+    "fcn_resnet50": replace(_PSPNET, auxiliary=0.0),
+    "fcn_resnet101": replace(_PSPNET, auxiliary=0.0),
     "deeplab_v3_resnet50": replace(_PSPNET, auxiliary=0.0),
     "deeplab_v3_resnet101": replace(_PSPNET, auxiliary=0.0),
     "deconvnet": _VGG,
