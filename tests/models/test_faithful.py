@@ -63,7 +63,7 @@ def test_every_layer_of_fc_densenet_starts_he_uniform(name: str) -> None:
 def test_unet_starts_as_its_paper_says() -> None:
     network = narrow("unet", 1 / 2)
     deviations = {
-        name: float(module.weight.std()) / math.sqrt(2 / incoming)
+        name: float(module.weight.detach().std()) / math.sqrt(2 / incoming)
         for name, module in network.named_modules()
         if isinstance(module, _CONVOLUTIONS)
         for incoming in [
