@@ -128,6 +128,13 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
         "--weights", metavar="NAME|PATH|none", help="for a MODEL; default: the best registered ones"
     )
     parser.add_argument(
+        "--ensemble",
+        action="append",
+        default=[],
+        metavar="MODEL[=WEIGHTS]",
+        help="average the probabilities of a MODEL and of this one; may be given again",
+    )
+    parser.add_argument(
         "--detail",
         action="store_true",
         help="also boundary F1, recall by region size, and flips between consecutive frames",
