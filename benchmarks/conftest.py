@@ -63,7 +63,7 @@ def road_data() -> Path:
     """Folder with road data; skips where there is none."""
     folder = os.environ.get("ROADSEG_DATA")
     if not folder:
-        pytest.skip("ROADSEG_DATA is not set: it names the folder with road data (README)")
+        pytest.skip("ROADSEG_DATA is not set: it names the folder of road data (docs/training.md)")
     return Path(folder)
 
 

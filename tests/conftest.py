@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import silent_imports  # noqa: F401  # before torchao is
 from host_kernel import HostKernel
 
 from pipeline.build.build import build
@@ -30,14 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def road_data() -> Path:
-    """Folder with road data, laid out as the README says; skips where there is none.
+    """Folder with road data, laid out as docs/training.md says; skips where there is none.
 
     ``ROADSEG_REQUIRE_DATA=1`` turns the skip into a failure: CI must not pass by skipping.
     """
     folder = os.environ.get("ROADSEG_DATA")
     if folder:
         return Path(folder)
-    reason = "ROADSEG_DATA is not set: it names the folder with road data (README, Road data)"
+    reason = (
+        "ROADSEG_DATA is not set: it names the folder with road data (docs/training.md, Road data)"
+    )
     if os.environ.get("ROADSEG_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)

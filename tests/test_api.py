@@ -62,6 +62,15 @@ def test_a_frame_becomes_classes_shares_and_a_picture(net: roadseg.Network, fram
     assert (drawn != frame).any()
     assert (frame == before).all()
     assert (result.overlay(opacity=0.0) == frame).all()
+    colours = dict(zip(net.classes.names, net.classes.palette, strict=True))
+    solid = result.overlay(opacity=1.0, palette="camvid")
+    rows, columns = np.nonzero(mask)
+    seen = {tuple(colour[::-1]) for colour in solid[rows, columns].tolist()}
+    assert colours[name] in seen
+    clear = result.overlay(opacity=1.0)[rows, columns].tolist()
+    assert colours[name] not in {tuple(colour[::-1]) for colour in clear}
+    with pytest.raises(roadseg.RoadsegError, match="no palette grey; give clear, camvid"):
+        result.overlay(palette="grey")
     assert net.size == (120, 90)
     assert "segnet_lite FP32 120x90" in repr(net)
 

@@ -23,7 +23,8 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76r
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr));
   gap: 1rem } figure { margin: 0; border: 1px solid #8886; border-radius: 8px; padding: .7rem }
 figcaption { font-weight: 600 } svg { width: 100%; height: auto; display: block }
-svg text { font-size: 12px; fill: currentColor } li::marker { content: "\\25CF  " }
+svg text { font-size: 12px; fill: currentColor } svg .last { font-weight: 700 }
+.rule { stroke: #8884 } li::marker { content: "\\25CF  " }
 """
 
 
@@ -71,7 +72,8 @@ def page(found: Mapping[str, Sequence[Point]]) -> str:
         f"<style>{_STYLE}</style><h1>Speed over commits</h1>"
         "<p>Units of work per second: frames, or starts. Higher is faster. Lines of two machines "
         "say nothing about each other; the number below a dot is its time over that of the base "
-        f"commit in the same run.</p><ul>{legend}</ul><main>{charts}</main></html>\n"
+        "commit in the same run, the one in bold the last rate. Pointing at a dot tells its "
+        f"commit and day.</p><ul>{legend}</ul><main>{charts}</main></html>\n"
     )
 
 
@@ -88,8 +90,19 @@ def _chart(name: str, points: Sequence[Point], colours: Mapping[str, str]) -> st
         f'<text x="2" y="{_HEIGHT - _FOOT}">0</text>',
         f'<path d="M{_LEFT} {_TOP}V{_HEIGHT - _FOOT}H{_WIDTH}" fill="none" stroke="#888"/>',
     ]
+    for part in (0.25, 0.5, 0.75):
+        _, y = spot(0, part * top)
+        parts.append(f'<path class="rule" d="M{_LEFT} {y:.1f}H{_WIDTH}"/>'
+                     f'<text x="{_LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">'
+                     f"{_number(part * top)}</text>")  # fmt: skip
     for machine, colour in colours.items():
-        line = [spot(at, one.fps) for at, one in enumerate(points) if one.machine == machine]
+        own = [(at, one) for at, one in enumerate(points) if one.machine == machine]
+        if not own:
+            continue
+        x, y = spot(own[-1][0], own[-1][1].fps)
+        parts.append(f'<text class="last" x="{x - 4:.1f}" y="{y - 8:.1f}" style="fill:{colour}" '
+                     f'text-anchor="middle">{_number(own[-1][1].fps)}</text>')  # fmt: skip
+        line = [spot(at, one.fps) for at, one in own]
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>')
     every = -(-len(points) // 5)

@@ -74,20 +74,27 @@ def worktree(revision: str) -> Path:
 
 
 def interpreter(root: Path) -> str:
-    """Return the Python of a side: this one, unless the side asks for other packages."""
-    if _packages(root) == _packages(ROOT):
+    """Return the Python of a side: this one, unless the side asks for other packages.
+
+    Tools of development that this tree has beside them make no difference to what is measured.
+    """
+    (wanted, pins), (ours, our_pins) = _packages(root), _packages(ROOT)
+    if wanted == ours and pins <= our_pins:
         return sys.executable
     sys.stderr.write(f"the base has other packages: its environment is made in {root}\n")
     subprocess.run([root / "scripts" / "environment.sh"], cwd=root, check=True)
     return str(root / ".venv" / "bin" / "python")
 
 
-def _packages(root: Path) -> list[object]:
-    """Return what decides which packages a commit runs with; setup.cfg has other sections, too."""
+def _packages(root: Path) -> tuple[list[dict[str, str]], set[str]]:
+    """Return what decides which packages a commit runs with: sections of setup.cfg, and pins."""
     setup = configparser.ConfigParser()
     setup.read(root / "setup.cfg", encoding="utf-8")
     wanted = [dict(setup[name]) for name in setup.sections() if name.startswith("options")]
-    return [(root / "constraints.txt").read_text(encoding="utf-8"), *wanted]
+    for section in wanted:
+        section.pop("dev", None)
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return wanted, {line.strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
 class Worker:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pipeline
 from benchmarks.regression.work import ROOT, Burst, Catalogue
+from models.library_logs import quiet_imports
 
 
 def main() -> None:
     """Answer ``list``, ``time NAME`` and ``figure NAME`` until the asking end closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what anyone prints is no answer
+    quiet_imports()
     catalogue = Catalogue(sys.argv[1], Path(sys.argv[2]))
     bursts: dict[str, Burst] = {}
 

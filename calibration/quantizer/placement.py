@@ -111,6 +111,11 @@ class Placement:
         return tuple(name for name, node in self.nodes.items() if _groups(node) == _channels(node))
 
     @property
+    def classifiers(self) -> tuple[str, ...]:
+        """Names of the INT8 convolutions that no other follows: they make the scores."""
+        return tuple(n for n, node in self.nodes.items() if not _reaches(node, forward=True))
+
+    @property
     def int8(self) -> tuple[str, ...]:
         """Names of the convolutions that are to run in INT8."""
         return tuple(convolution.name for convolution in self.convolutions if convolution.int8)
@@ -193,8 +198,6 @@ def _kept(node: Node) -> str:
         return "transposed convolution: TensorRT has no scale per output channel there"
     if not _reaches(node, forward=False):
         return "first convolution: the picture's full range enters here"
-    if not _reaches(node, forward=True):
-        return "classifier: its outputs are compared with each other"
     if _behind_pooling(node) or _of_one_pixel(node):
         return "global pooling branch: a few values, so no time to save and much to lose"
     return ""

@@ -32,6 +32,7 @@ from pipeline.runtimes.cache import cache_folder
 from pipeline.runtimes.registry import open_session, require_builder
 from pipeline.runtimes.session import Session
 from pipeline.stream.overlay import Overlay, OverlayOptions, class_shares
+from pipeline.stream.palettes import drawn_classes
 from pipeline.stream.sources import SourceOptions, open_source
 
 if TYPE_CHECKING:
@@ -138,19 +139,27 @@ class Result:
         found = self.classes == self.class_set.names.index(name)
         return np.asarray(found, np.uint8) * np.uint8(255)
 
-    def overlay(self, opacity: float = 0.5, legend: bool = False) -> Image:
+    def overlay(
+        self, opacity: float = 0.5, legend: bool = False, palette: str | None = None
+    ) -> Image:
         """Draw the classes over the frame.
 
         Args:
             opacity: of the class colours, 0..1.
             legend: draw names and shares, where the frame is large enough.
+            palette: one of ``pipeline.stream.palettes``, such as ``camvid``; None for ``clear``
+                with CamVid's classes, and for a class set's own colours with others.
 
         Returns:
             A new (H, W, 3) uint8 BGR picture.
+
+        Raises:
+            RoadsegError: there is no such palette, or it has no colour for a class.
         """
         options = OverlayOptions(opacity=opacity, legend=legend, fine_edges=True)
         shares = class_shares(self.class_map, len(self.class_set))
-        return Overlay(self.class_set, options).draw(self.frame, self.class_map, shares, "")
+        drawn = drawn_classes(self.class_set, palette)
+        return Overlay(drawn, options).draw(self.frame, self.class_map, shares, "")
 
 
 def load(

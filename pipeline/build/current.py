@@ -16,6 +16,7 @@ from typing import Any
 
 from calibration.table import load_table
 from models.atomic import sha256_of
+from models.install import install_extra
 from models.registry import model_spec
 from models.weights import registered_table, registered_weights
 from pipeline import __version__
@@ -107,7 +108,7 @@ def needs_torch(error: ModuleNotFoundError) -> RuntimeMissingError:
     """What to tell a user who wants to build where only engines can be run."""
     return RuntimeMissingError(
         f"building an engine needs PyTorch and its tools, {error.name} is not installed here; run: "
-        "pip install 'roadseg[build]', or run an engine that was built elsewhere"
+        f"{install_extra('build')}, or run an engine that was built elsewhere"
     )
 
 

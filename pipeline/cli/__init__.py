@@ -18,6 +18,7 @@ from importlib import import_module
 
 from models.bounded import limit_pictures
 from models.errors import RoadsegError
+from models.library_logs import quiet_imports
 from pipeline.cli.outcome import Outcome
 from pipeline.cli.parser import parse_arguments
 from pipeline.cli.signals import Terminated, raise_on_termination
@@ -85,9 +86,8 @@ def _set_up_logging(verbose: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, handlers=[handler])
-    if not verbose:  # importing torchao warns of its CUDA parts and of its own types
-        for name in ("torchao", "torch.utils._pytree"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+    if not verbose:
+        quiet_imports()
 
 
 def _complain(text: str) -> None:

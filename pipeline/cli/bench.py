@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import time
 from contextlib import ExitStack
 
+from pipeline.cli.junit import junit_report
 from pipeline.cli.outcome import Outcome, is_quiet, step_bar
 from pipeline.evaluation.layer_times import flame_chart, table
 from pipeline.evaluation.profile.bench import BenchOptions, BenchReport, bench
@@ -19,9 +21,13 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _run(options: argparse.Namespace, stack: ExitStack) -> Outcome:
+    began = time.monotonic()
     chart = options.flame and OutputFile(options.flame, options.force)
     if chart is not None:
         stack.callback(chart.discard)
+    junit = options.junit and OutputFile(options.junit, options.force)
+    if junit is not None:
+        stack.callback(junit.discard)
     wanted = BenchOptions(
         frame=options.frame,
         runs=options.runs,
@@ -39,7 +45,39 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> Outcome:
         chart.partial.write_text(_chart(report), encoding="utf-8")
         chart.commit()
         lines.append(f"wrote {chart.path}")
-    return Outcome(report.to_json(), "\n".join(lines))
+    problem = _too_slow(report, options.min_fps)
+    if junit is not None:
+        junit.partial.write_text(
+            _junit(report, options.min_fps, time.monotonic() - began), encoding="utf-8"
+        )
+        junit.commit()
+        lines.append(f"wrote {junit.path}")
+    document = {**report.to_json(), "min_fps": options.min_fps}
+    return Outcome(document, "\n".join(lines), () if problem is None else (problem,))
+
+
+def _too_slow(report: BenchReport, least: float | None) -> str | None:
+    if least is None or report.fps >= least:
+        return None
+    return (
+        f"{report.engine.manifest.name} runs at {report.fps:.1f} frames per second here, at least "
+        f"{least:g} were asked for (--min-fps); see bench --layers, or ask for less"
+    )
+
+
+def _junit(report: BenchReport, least: float | None, seconds: float) -> str:
+    latency = report.latency.to_json()
+    figures = {
+        "fps": round(report.fps, 2),
+        "min_fps": "none" if least is None else least,
+        **{f"latency_ms_{name}": round(value, 3) for name, value in latency.items()},
+        "precision": report.session.capabilities.precision,
+        "device": report.session.capabilities.device,
+        "made by": MARK,
+    }
+    problem = _too_slow(report, least)
+    name = f"{report.engine.manifest.name}: frames per second"
+    return junit_report("roadseg bench", name, seconds, problem, figures)
 
 
 def _chart(report: BenchReport) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.values import add_engine, add_hint, count, positive, size
+from pipeline.cli.values import add_engine, add_hint, count, frames_per_second, positive, size
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -39,6 +39,18 @@ def add_bench(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument("--layers", action="store_true", help="time each layer")
     parser.add_argument(
         "--flame", type=Path, metavar="SVG", help="draw the times of the layers as a flame chart"
+    )
+    parser.add_argument(
+        "--min-fps",
+        type=frames_per_second,
+        metavar="N",
+        help="exit with status 1 where the engine alone runs fewer frames per second: for CI",
+    )
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="XML",
+        help="write the outcome for a CI service, passed or not",
     )
     parser.add_argument("--force", action="store_true", help="replace a file that is not ours")
     return parser

@@ -13,6 +13,7 @@ from pipeline.evaluation.disagreement import PICTURES, claim_folder, write_disag
 from pipeline.evaluation.pictures import open_pictures
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Capabilities, Session
+from pipeline.stream.palettes import drawn_classes
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -32,7 +33,9 @@ def run(options: argparse.Namespace) -> Outcome:
     drawn: list[Path] = []
     if options.pictures is not None:
         titles = _titles(engines)
-        drawn = write_disagreements(options.pictures, comparison.kept, classes, titles)
+        drawn = write_disagreements(
+            options.pictures, comparison.kept, drawn_classes(classes), titles
+        )
     notes = _notes(options, engines, comparison)
     document = {
         **comparison.to_json(),

@@ -11,15 +11,18 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from models.install import install_extra, install_pycuda
 from pipeline.cli.outcome import Outcome
 from pipeline.errors import RuntimeMissingError
 from pipeline.runtimes.openvino.instructions import instructions
 from pipeline.runtimes.registry import COMPILERS, SESSIONS, missing, open_compiler
+from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 from pipeline.stream.sources.devices import Camera, cameras, gstreamer_elements, has_gstreamer
 from pipeline.stream.sources.probe import hardware_decoder
 
@@ -42,10 +45,19 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class RuntimeReport:
-    """Attributes: ``can_build``, ``can_run``; ``note`` says what is missing for the rest."""
+    """What a runtime can do here.
+
+    Attributes:
+        runtime: its name.
+        can_build: engines.
+        can_bundle: bundles, from which the machine that runs them builds the engine.
+        can_run: engines.
+        note: what is missing for the rest.
+    """
 
     runtime: str
     can_build: bool
+    can_bundle: bool
     can_run: bool
     note: str
 
@@ -169,14 +181,17 @@ def _runtime(name: str) -> RuntimeReport:
     notes = []
     can_build = can_run = True
     try:
-        open_compiler(name)
+        open_compiler(name).require()
+        if name == "tensorrt" and (absent := why_no_gpu()):
+            raise RuntimeMissingError(f"it builds for the GPU of its machine: {absent}")
     except RuntimeMissingError as error:
         can_build = False
         notes.append(str(error))
     if reason := missing(name):
         can_run = False
         notes.append(f"its engines do not run here: {reason}")
-    return RuntimeReport(name, can_build, can_run, "; ".join(notes))
+    can_bundle = find_spec("torch") is not None  # all are made from PyTorch
+    return RuntimeReport(name, can_build, can_bundle, can_run, "; ".join(notes))
 
 
 def _advice(runtimes: list[RuntimeReport], gpus: list[dict[str, str]]) -> list[str]:
@@ -208,10 +223,11 @@ def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
     extra = next((key for key, known in _EXTRAS.items() if capability in known), "tensorrt")
     if extra == "rtx" and re.search(r"\b(A100|A30|A800|L4|L40S?|T4)\b", name):
         extra = "tensorrt"  # data-centre cards of those architectures
-    return [
-        f"{name}: scripts/install_pycuda.sh && .venv/bin/pip install -c constraints.txt -e "
-        f"'.[{extra}]' installs what runs engines here (docs/tensorrt.md)"
-    ]
+    return [f"{name}: {install_pycuda()} and {install_extra(extra)} install what runs engines here"]
+
+
+def _building(runtime: RuntimeReport) -> str:
+    return "yes" if runtime.can_build else "bundle" if runtime.can_bundle else "no"
 
 
 def _camera_advice(found: list[Camera]) -> list[str]:
@@ -243,8 +259,7 @@ def as_text(report: Report) -> str:
     lines += ["", f"{'runtime':<24}{'build':<8}run"]
     for runtime in report.runtimes:
         lines.append(
-            f"  {runtime.runtime:<22}{'yes' if runtime.can_build else 'no':<8}"
-            f"{'yes' if runtime.can_run else 'no'}"
+            f"  {runtime.runtime:<22}{_building(runtime):<8}{'yes' if runtime.can_run else 'no'}"
         )
     if report.advice:
         lines += ["", *(f"- {line}" for line in report.advice)]

@@ -170,8 +170,9 @@ def _sinks(parser: argparse.ArgumentParser) -> None:
         metavar="PATH|window|http|none",
         help="overlays as video (.mp4, .mkv), picture (.png, .jpg) or folder of pictures "
         "(overlays:DIR); masks in colour (DIR or masks:DIR) or as class indices "
-        "(masks-index:DIR); statistics (.jsonl), a window, a page (http), a network video "
-        "(rtsp://, udp://), class maps for another process (socket:PATH), none; may be repeated",
+        "(masks-index:DIR); statistics (.jsonl), zones and alerts "
+        "(zones:FILE.yaml), a window, a page (http), a network video (rtsp://, udp://), class maps "
+        "for another process (socket:PATH), none; may be repeated",
     )
     parser.add_argument("--force", action="store_true", help="replace files that are not ours")
     parser.add_argument(

@@ -175,6 +175,14 @@ def batch(text: str) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
+def frames_per_second(text: str) -> float:
+    """Read a rate of frames: above 0, at most a million."""
+    value = _up_to(1e6, text, meaning := "rate, expected frames per second above 0 such as 30")
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
+    return value
+
+
 def count(text: str) -> int:
     """Read a whole number from 0."""
     number = _whole(text)

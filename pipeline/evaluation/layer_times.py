@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,27 +45,59 @@ class _Node:
 
 
 _ROW, _WIDTH, _MARGIN = 22, 1200, 8
-#: Narrower boxes get no text, those below a pixel are left out with all above them.
-_TEXT_WIDTH = 34
+_AXIS, _TITLE = 40, 30
+#: Beyond the last box, for the name that leans over it.
+_RIGHT = 70
+#: Room for names above the highest boxes: they lean, so that neighbours stay apart.
+_NAMES, _LEAN = 150, 60
+_LONGEST_NAME = 26
+#: Narrower boxes get no text, narrower layers no name, and those below a pixel are left out with
+#: all above them.
+_TEXT_WIDTH, _NAME_WIDTH = 34, 13
 _COLOURS = ("#e4572e", "#f3a712", "#a8c686", "#669bbc", "#8d6a9f", "#d98880", "#76b5a5")
+_STYLE = (
+    "<style>svg{color-scheme:light dark}.paper{fill:#fff}.ink{fill:#222}.rule{stroke:#8888}"
+    "@media(prefers-color-scheme:dark){.paper{fill:#14181d}.ink{fill:#e7eaee}}</style>"
+)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A module in its place: ``path`` is its name, ``level`` 0 the lowest row, pixels from left."""
+
+    node: _Node
+    path: tuple[str, ...]
+    left: float
+    width: float
+
+    @property
+    def level(self) -> int:
+        return len(self.path)
 
 
 def flame_chart(layers: Sequence[LayerTime], title: str) -> str:
     """Draw times as an SVG picture: one box per module, its parts standing on it.
 
     Layers stand in the module that their name says (``encoder.0.1.conv`` in ``encoder``), those
-    without dots in their kind of operation. Pointing at a box shows its time.
+    without dots in their kind of operation; their names lean over them where there is room. The
+    axis below is time in milliseconds. Pointing at a box shows its time.
     """
     root = _tree(layers)
-    depth = _depth(root)
-    height = (depth + 1) * _ROW + 2 * _MARGIN + _ROW
-    boxes = "\n".join(_boxes(root, title, 0.0, 0, depth, root.ms or 1.0))
+    bottom = _TITLE + _NAMES + _depth(root) * _ROW
+    width, height = _WIDTH + _RIGHT, bottom + _AXIS
+    total = root.ms or 1.0
+    placed = list(_placed(root, (), _MARGIN, (_WIDTH - 2 * _MARGIN) / total))
+    parts = [
+        *_axis(total, bottom),
+        *(_drawn(box, title, bottom, total) for box in placed),
+        *(_named(box, bottom) for box in placed if _is_layer(box)),
+    ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="#fff"/>\n'
-        f'<text x="{_MARGIN}" y="{_MARGIN + 14}" fill="#222">{escape(title)}: '
-        f"{root.ms:.2f} ms in {len(layers)} layers</text>\n{boxes}\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">\n{_STYLE}\n'
+        f'<rect width="100%" height="100%" class="paper"/>\n'
+        f'<text x="{_MARGIN}" y="20" class="ink" font-size="14">{escape(title)}: '
+        f"{root.ms:.2f} ms in {len(layers)} layers</text>\n" + "\n".join(parts) + "\n</svg>\n"
     )
 
 
@@ -85,28 +118,61 @@ def _depth(node: _Node) -> int:
     return 1 + max((_depth(child) for child in node.children.values()), default=0)
 
 
-def _boxes(
-    node: _Node, name: str, left: float, level: int, depth: int, total: float
-) -> Iterator[str]:
+def _axis(total: float, bottom: int) -> Iterator[str]:
+    """Draw the axis of time, with five to ten round numbers."""
     scale = (_WIDTH - 2 * _MARGIN) / total
+    power = 10.0 ** math.floor(math.log10(total))
+    step = next(part * power for part in (0.1, 0.2, 0.5, 1.0) if total / (part * power) <= 10)
+    for number in range(math.floor(total / step + 1e-9) + 1):
+        x = _MARGIN + number * step * scale
+        anchor = "start" if not number else "middle"
+        yield (
+            f'<line class="rule" x1="{x:.1f}" x2="{x:.1f}" y1="{_TITLE}" y2="{bottom + 8}"/>'
+            f'<text class="ink" x="{x:.1f}" y="{bottom + 22}" text-anchor="{anchor}">'
+            f"{number * step:.4g}{' ms' if not number else ''}</text>"
+        )
+
+
+def _placed(node: _Node, path: tuple[str, ...], left: float, scale: float) -> Iterator[_Box]:
+    """Place a module and all that stands on it; ``scale`` in pixels per millisecond."""
     width = node.ms * scale
     if width < 1:
         return
-    top = _MARGIN + (depth - level) * _ROW
-    colour = _COLOURS[sum(map(ord, name)) % len(_COLOURS)] if level else "#cfcfcf"
-    share = f"{node.ms:.2f} ms, {node.ms / total:.1%}"
-    text = (
-        f'<text x="{left + _MARGIN + 4:.1f}" y="{top + 15}">{escape(_fitting(name, width))}</text>'
-    )
-    yield (
-        f"<g><title>{escape(f'{name}: {share} {node.notes}'.strip())}</title>"
-        f'<rect x="{left + _MARGIN:.1f}" y="{top}" width="{max(width - 0.5, 0.5):.1f}" '
-        f'height="{_ROW - 1}" fill="{colour}" rx="2"/>'
-        f"{text if width > _TEXT_WIDTH else ''}</g>"
-    )
+    yield _Box(node, path, left, width)
     starts = accumulate((child.ms * scale for child in node.children.values()), initial=left)
     for (part, child), start in zip(node.children.items(), starts, strict=False):
-        yield from _boxes(child, part, start, level + 1, depth, total)
+        yield from _placed(child, (*path, part), start, scale)
+
+
+def _drawn(box: _Box, title: str, bottom: int, total: float) -> str:
+    name = box.path[-1] if box.path else title
+    top = bottom - (box.level + 1) * _ROW
+    colour = _COLOURS[sum(map(ord, name)) % len(_COLOURS)] if box.path else "#cfcfcf"
+    share = f"{box.node.ms:.2f} ms, {box.node.ms / total:.1%}"
+    text = f'<text x="{box.left + 4:.1f}" y="{top + 15}">{escape(_fitting(name, box.width))}</text>'
+    return (
+        f"<g><title>{escape(f'{name}: {share} {box.node.notes}'.strip())}</title>"
+        f'<rect x="{box.left:.1f}" y="{top}" width="{max(box.width - 0.5, 0.5):.1f}" '
+        f'height="{_ROW - 1}" fill="{colour}" rx="2"/>'
+        f"{text if box.width > _TEXT_WIDTH else ''}</g>"
+    )
+
+
+def _is_layer(box: _Box) -> bool:
+    return not box.node.children and box.width >= _NAME_WIDTH
+
+
+def _named(box: _Box, bottom: int) -> str:
+    """Write a layer's whole name above the chart, or its end, with a line down to its box."""
+    name = ".".join(box.path)
+    short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
+    middle, top = box.left + box.width / 2, _TITLE + _NAMES - 4
+    return (
+        f'<line class="rule" x1="{middle:.1f}" x2="{middle:.1f}" y1="{top}" '
+        f'y2="{bottom - (box.level + 1) * _ROW}"/>'
+        f'<text class="ink" font-size="10" transform="translate({middle + 3:.1f} {top}) '
+        f'rotate(-{_LEAN})">{escape(short)}</text>'
+    )
 
 
 def _fitting(text: str, width: float) -> str:

@@ -43,8 +43,11 @@ class ExportedGraph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over what ranges depend on: every convolution, every quantised tensor."""
-        placement = self.placement()
+        """SHA-256 over what ranges depend on: every convolution, every quantised tensor.
+
+        What classifiers alone read is left out: older tables have no ranges for it, and hold.
+        """
+        placement = self.placement(self.placement().classifiers)
         # As they are given, defaults left out: tables of INT8 ranges carry this.
         lines = [
             f"{convolution_name(node)} {node.target} {[str(a) for a in node.args[3:]]} "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 from calibration.errors import CalibrationError
@@ -10,6 +12,8 @@ from calibration.table import CalibrationTable, load_table
 from models.weights import registered_table
 from pipeline.progress import Progress
 from pipeline.quantization.calibrate import Target, calibrate
+
+log = logging.getLogger(__name__)
 
 
 def open_table(
@@ -38,4 +42,24 @@ def open_table(
         )
     table = load_table(path)
     table.check(target.identity())
-    return table, None
+    return _without_what_it_lacks(table, target), None
+
+
+def _without_what_it_lacks(table: CalibrationTable, target: Target) -> CalibrationTable:
+    """Leave classifiers in floating point that the table, an older one, has no ranges for."""
+    placement = target.exported.placement()
+    names = placement.tensors
+    lacking = [
+        name
+        for name in placement.classifiers
+        if names[placement.nodes[name].all_input_nodes[0]] not in table.sites
+    ]
+    if not lacking:
+        return table
+    log.warning(
+        "the calibration table of %s has no ranges for its classifier (%s), which stays in "
+        "floating point; calibrate again with --calibration DIR|VIDEO to have it in INT8 as well",
+        table.model,
+        ", ".join(lacking),
+    )
+    return replace(table, high_precision=(*table.high_precision, *lacking))

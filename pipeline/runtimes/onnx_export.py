@@ -17,6 +17,7 @@ from torch import nn
 from pipeline.errors import BuildError
 from pipeline.graph.deployment import example_frames
 from pipeline.runtimes.compiler import INPUT, OUTPUT
+from pipeline.runtimes.padding import pad_in_convolutions
 
 #: ONNX operator set. 18 is the newest that TensorRT 10.3 (JetPack 6) takes whole.
 OPSET = 18
@@ -56,6 +57,7 @@ def export_onnx(graph: nn.Module, path: Path, free_batch: bool = False) -> None:
         raise BuildError("the ONNX exporter returned nothing; update torch and onnxscript")
     proto = program.model_proto
     _name_layers(proto)
+    pad_in_convolutions(proto)
     _cast_before_quantising(proto)
     onnx.save(proto, path)
 

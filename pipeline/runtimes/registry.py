@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.install import install_package
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import RuntimeMissingError
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
@@ -45,7 +46,7 @@ def open_compiler(runtime: str) -> Compiler:
     except ImportError as error:
         raise RuntimeMissingError(
             f"--runtime {runtime} needs the package {package}, which cannot be imported here "
-            f"({error}); run: .venv/bin/pip install -c constraints.txt {package}"
+            f"({error}); run: {install_package(package)}"
         ) from error
     return compiler
 
@@ -126,7 +127,7 @@ def session_class(runtime: str) -> Callable[..., Session]:
     except ImportError as error:
         raise RuntimeMissingError(
             f"{runtime} engines need the package {package}, which cannot be imported here "
-            f"({error}); run: .venv/bin/pip install -c constraints.txt {package}"
+            f"({error}); run: {install_package(package)}"
         ) from error
     return kind
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pipeline.frame import Result
 from pipeline.runtimes.session import Tint
 from pipeline.stream.inputs import StreamOptions
+from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.sinks.base import Sink
 from pipeline.stream.timing import StageTimes
@@ -25,6 +26,7 @@ class Drawing:
     def __init__(self, sinks: Sequence[Sink], options: StreamOptions, stages: StageTimes) -> None:
         draws = any(sink.wants_overlay for sink in sinks)
         self._overlay = Overlay(options.classes, options.overlay) if draws else None
+        self._observers = [sink for sink in sinks if sink.observes]
         self._counts = draws or any(sink.wants_shares for sink in sinks)
         self._classes = len(options.classes)
         self._stages = stages
@@ -36,6 +38,9 @@ class Drawing:
 
     def dressed(self, result: Result, status: str) -> Result:
         """Return the result with its shares, and with a picture where a sink wants one."""
+        if self._observers:
+            marks = tuple(mark for sink in self._observers for mark in sink.observe(result))
+            result = replace(result, marks=marks)
         if not self._counts:
             return result
         with self._stages.measure("draw", result.frame.index):
@@ -46,4 +51,5 @@ class Drawing:
                 drawn = self._overlay.finish(result.blended, shares, status)
             else:
                 drawn = self._overlay.draw(result.frame.image, result.classes, shares, status)
+            draw_marks(drawn, result.marks)
             return replace(result, shares=shares, overlay=drawn, blended=None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import SinkError
-from pipeline.stream.sinks import numbered
+from pipeline.stream.sinks import numbered, zones
 from pipeline.stream.sources import Source
 
 _NOT_FILES = frozenset({"window", "http", "none"})
@@ -73,6 +73,8 @@ def _written(text: str) -> list[Path]:
     """Return the file or folder that a sink writes, and what it is called until it is whole."""
     if text in _NOT_FILES or "://" in text or text.startswith("socket:"):
         return []
+    if zones.matches(text):
+        return zones.written(text)
     for prefix in ("masks:", "masks-index:", "overlays:"):
         text = text.removeprefix(prefix)
     path = Path(text).expanduser()

@@ -70,10 +70,12 @@ def drawn_classes(classes: ClassSet, palette: str | None = None) -> ClassSet:
             published colours, and for its own colours where it is another one.
 
     Raises:
-        SinkError: the palette has no colour for a class.
+        SinkError: there is no such palette, or it has no colour for a class.
     """
     if palette is None and classes != CAMVID:
         return classes
+    if (palette or DEFAULT) not in PALETTES:
+        raise SinkError(f"there is no palette {palette}; give {', '.join(PALETTES)}")
     colours = PALETTES[palette or DEFAULT]
     unknown = [name for name in classes.names if name not in colours]
     if unknown:

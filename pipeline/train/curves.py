@@ -16,8 +16,11 @@ _LEFT, _RIGHT = 60, 700
 #: Points of a curve that can be told apart; longer ones are averaged to as many.
 _POINTS = 240
 
-#: Of the runs that are drawn together, in turn.
+#: Of the runs that are drawn together, in turn: on white, and on a dark ground. The first two are
+#: those of the loss and of the mIoU.
 _COLOURS = ("#1f5fa8", "#b3541e", "#2e7d32", "#7b1fa2", "#c2185b", "#00838f", "#6d4c41", "#616161")
+_ON_DARK = ("#6cb0ff", "#ff9d66", "#74d17b", "#d18cf0", "#ff7fae", "#4dd0e1", "#c9a798", "#b0b0b0")
+_LOSS, _MIOU, _INK = "c0", "c1", "ink"
 
 Points = Sequence[tuple[float, float]]
 
@@ -58,8 +61,8 @@ def draw_curves(title: str, rows: Sequence[Row]) -> str:
     last_step = max([1, *(step for step, _ in (*losses, *mious))])
     parts = [
         *_page(title),
-        *_chart("loss", 50, 220, last_step, _averaged(losses), "#1f5fa8"),
-        *_chart("val mIoU, %", 265, 420, last_step, mious, "#b3541e"),
+        *_chart("loss", 50, 220, last_step, _averaged(losses), _LOSS),
+        *_chart("val mIoU, %", 265, 420, last_step, mious, _MIOU),
         *_steps(last_step),
     ]
     if mious:
@@ -83,7 +86,7 @@ def draw_comparison(title: str, runs: Mapping[str, Points]) -> str:
     panel = _panel(50, 420, last_step, points)
     parts += _grid(panel)
     for number, (name, run) in enumerate(drawn.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = f"c{number % len(_COLOURS)}"
         parts += _curve(panel, run, colour)
         place = panel.bottom - 12 - 16 * (len(drawn) - 1 - number)
         parts.append(_text(_RIGHT - 8, place, name, "end", colour=colour))
@@ -94,9 +97,25 @@ def _page(title: str) -> list[str]:
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" class="paper"/>',
         _text(_LEFT, 24, title, size=15),
+        _style(),
     ]
+
+
+def _style() -> str:
+    """Write the colours for a light and for a dark ground, as the reader's system asks."""
+
+    def rules(paper: str, ink: str, grid: str, colours: Sequence[str]) -> str:
+        runs = "".join(
+            f".c{n}{{fill:{one}}}.line.c{n}{{fill:none;stroke:{one}}}"
+            for n, one in enumerate(colours)
+        )
+        return f".paper{{fill:{paper}}}.ink{{fill:{ink}}}.grid{{stroke:{grid}}}{runs}"
+
+    light = rules("#ffffff", "#333333", "#dddddd", _COLOURS)
+    dark = rules("#14181d", "#d5dae0", "#39414b", _ON_DARK)
+    return f"<style>{light}@media(prefers-color-scheme:dark){{{dark}}}</style>"
 
 
 def _steps(last_step: float) -> list[str]:
@@ -122,9 +141,7 @@ def _grid(panel: _Panel) -> list[str]:
     parts = []
     for value in _ticks(panel.low, panel.high):
         _, y = panel.place((0, value))
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>'
-        )
+        parts.append(f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(_text(_LEFT - 8, y + 4, f"{value:g}", anchor="end"))
     return parts
 
@@ -132,9 +149,11 @@ def _grid(panel: _Panel) -> list[str]:
 def _curve(panel: _Panel, points: Points, colour: str) -> list[str]:
     places = [panel.place(point) for point in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    parts = [f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.8"/>']
+    parts = [f'<polyline points="{line}" fill="none" stroke-width="1.8" class="line {colour}"/>']
     if len(places) <= _POINTS // 4:
-        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
+        parts += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" class="{colour}"/>' for x, y in places
+        ]
     return parts
 
 
@@ -183,9 +202,9 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _text(
-    x: float, y: float, words: str, anchor: str = "start", size: int = 12, colour: str = "#333333"
+    x: float, y: float, words: str, anchor: str = "start", size: int = 12, colour: str = _INK
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'fill="{colour}">{escape(words)}</text>'
+        f'class="{colour}">{escape(words)}</text>'
     )

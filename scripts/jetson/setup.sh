@@ -42,7 +42,7 @@ grep -vE '^(numpy|opencv-python|openvino)==' "$root/constraints.txt" >"$pins"
 printf 'numpy<2\n' >>"$pins"
 export PATH=$cuda/bin:$PATH CUDA_ROOT=$cuda
 "$venv/bin/python" -m pip install --disable-pip-version-check --constraint "$pins" \
-    av numpy pyyaml shtab tqdm prometheus-client starlette uvicorn websockets
+    av msgspec numpy pyyaml shtab tqdm prometheus-client starlette uvicorn websockets
 # Against the NumPy that is there, not one that pip would fetch for the build.
 "$venv/bin/python" -m pip install --disable-pip-version-check 'setuptools>=77' wheel
 "$venv/bin/python" -m pip install --disable-pip-version-check --constraint "$pins" \

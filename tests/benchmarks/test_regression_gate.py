@@ -297,7 +297,7 @@ def test_a_base_with_other_packages_runs_in_its_own_environment(checkout: Checko
     base = checkout.commit(USUAL)
     with (checkout.root / "setup.cfg").open("a") as file:
         file.write("[mypy]\nstrict = True\n")  # no package
-    checkout.commit(USUAL)
+    checkout.commit(USUAL, constraints_txt="numpy==2\nlinter==1\n")  # beside what there was
     assert "other packages" not in checkout.gate("--base", base, "-s", "--only", "mIoU").stderr
     checkout.commit(USUAL, constraints_txt="numpy==3\n")
     done = checkout.gate("--base", base, "-s")

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -167,6 +169,28 @@ def test_bench_gives_rate_and_percentiles(capsys: Captured, engine: Path) -> Non
     assert result["precision"] == "fp32"
 
 
+def test_bench_fails_below_the_rate_that_is_asked_for_and_tells_ci(
+    capsys: Captured, engine: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "fps.xml"
+    options = ("bench", str(engine), "--runs", "5", "--clip", "0", "--no-limit")
+    assert main([*options, "--min-fps", "1e6", "--junit", str(report)]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "at least 1e+06 were asked for" in error
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    assert "were asked for" in (suite.findtext("testcase/failure") or "")
+    assert main([*options, "--min-fps", "0.001", "--junit", str(report)]) == 0  # it is ours
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "0"
+    kept = {one.get("name"): one.get("value") for one in suite.iter("property")}
+    assert float(kept["fps"] or 0) > 0
+    assert kept["precision"] == "fp32"
+
+
 def test_inspect_gives_the_manifest(capsys: Captured, engine: Path) -> None:
     manifest = run_json(capsys, "inspect", str(engine))
     assert manifest == json.loads(engine.with_suffix(".json").read_text())
@@ -178,6 +202,14 @@ def test_doctor_says_what_can_be_built_and_run(capsys: Captured) -> None:
     assert runtimes["openvino"]["can_build"]
     assert runtimes["openvino"]["can_run"]
     assert runtimes["tensorrt-rtx"]["can_build"]
+    if find_spec("tensorrt") is None:
+        assert not runtimes["tensorrt"]["can_build"]
+    assert all(row["can_bundle"] for row in runtimes.values())
+    assert main(["doctor"]) == 0
+    table = capsys.readouterr().out.partition("build")[2]
+    shown = {line.split()[0]: line.split()[1:] for line in table.splitlines() if "  " in line}
+    if not runtimes["tensorrt"]["can_build"]:
+        assert shown["tensorrt"] == ["bundle", "no"]
     assert report["packages"]["openvino"]  # type: ignore[index]
     assert isinstance(report["video"]["ffmpeg"], bool)  # type: ignore[index]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 from pathlib import Path
 
 import pytest
 
+from models import install
 from pipeline.cli.doctor import gpu_install
 
 ROOT = Path(__file__).parents[2]
@@ -26,14 +28,52 @@ ROOT = Path(__file__).parents[2]
 )
 def test_one_command_for_the_gpu_at_hand(name: str, capability: str, extra: str) -> None:
     (line,) = gpu_install([{"name": name, "compute_capability": capability}])
-    assert line.startswith(f"{name}: scripts/install_pycuda.sh && ")
+    assert line.startswith(f"{name}: scripts/install_pycuda.sh and ")
     assert f"-e '.[{extra}]'" in line
     found = configparser.ConfigParser(interpolation=None)
     found.read(ROOT / "setup.cfg")
     assert extra in found["options.extras_require"]
     assert (ROOT / "scripts/install_pycuda.sh").stat().st_mode & 0o100
-    (page,) = re.findall(r"\((docs/\S+)\)", line)
-    assert (ROOT / page).exists()
+    assert (ROOT / "constraints.txt").exists()
+
+
+def test_what_is_installed_from_a_wheel_needs_no_file_of_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(install, "_ROOT", tmp_path)
+    (line,) = gpu_install([{"name": "NVIDIA GeForce RTX 4090", "compute_capability": "8.9"}])
+    lines = [line, install.install_package("onnx"), install.use_torch_tensorrt()]
+    assert "pip install 'roadseg[rtx]'" in line
+    assert lines[1] == "pip install onnx"
+    assert not [one for one in lines if "constraints" in one or "scripts/" in one]
+
+
+def test_no_message_names_a_file_of_the_checkout_by_itself() -> None:
+    """Only ``models/install.py`` does, which knows whether it is there; a Jetson has a checkout."""
+    named = re.compile(r"constraints\.txt|scripts/(?!jetson)\w+")
+    found = []
+    for package in ("pipeline", "calibration", "models"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            spoken = {id(part) for node in ast.walk(tree) for part in documentation(node)}
+            found += [
+                f"{path.relative_to(ROOT)}:{node.lineno} {node.value}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in spoken
+                and named.search(node.value)
+                and path != ROOT / "models/install.py"
+            ]
+    assert found == []
+
+
+def documentation(node: ast.AST) -> list[ast.AST]:
+    """Return the docstring of a node that has one."""
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) or not node.body:
+        return []
+    first = node.body[0]
+    return [first.value] if isinstance(first, ast.Expr) else []
 
 
 def test_a_jetson_has_a_script_and_a_machine_without_a_gpu_no_line() -> None:

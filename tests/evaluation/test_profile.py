@@ -135,6 +135,18 @@ def test_the_flame_chart_stands_parts_on_their_modules() -> None:
     assert float(encoder.get("y", 0)) < float(whole.get("y", 0))
 
 
+def test_the_flame_chart_has_an_axis_of_time_and_the_names_of_layers() -> None:
+    chart = ElementTree.fromstring(flame_chart(LAYERS, "segnet"))
+    space = "{http://www.w3.org/2000/svg}"
+    texts = {text.text: text for text in chart.iter(f"{space}text")}
+    assert [f"{number} ms" if not number else str(number) for number in range(7)] == [
+        text for text in texts if text and text[0].isdigit() and text != "0"
+    ]
+    left, right = (float(texts[name].get("x", 0)) for name in ("0 ms", "5"))
+    assert right - left == pytest.approx((1200 - 16) * 5 / 6, abs=0.2)
+    assert {"encoder.0.0.conv", "encoder.0.1.conv"} <= texts.keys()
+
+
 def test_the_probe_counts_the_work_of_an_engine(small_engine: Engine) -> None:
     probe = probe_for("openvino")
     assert probe is not None

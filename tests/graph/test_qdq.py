@@ -67,6 +67,11 @@ def exported(module: nn.Module, size: int = 32) -> ExportedGraph:
     return ExportedGraph(DeploymentGraph(module, InputSpec(width=size, height=size)))
 
 
+def placed(graph: ExportedGraph) -> Placement:
+    """Place all but the classifiers, as for TensorRT."""
+    return graph.placement(graph.placement().classifiers)
+
+
 def quantised(
     graph: ExportedGraph, ranges: dict[str, float] | float = 4.0, unsigned: bool = False
 ) -> GraphModule:
@@ -75,7 +80,8 @@ def quantised(
     def threshold(name: str, _: str) -> float:
         return ranges if isinstance(ranges, float) else ranges[name]
 
-    module = QDQGraph(graph, threshold, (), unsigned).with_dtype(torch.float32)
+    kept = graph.placement().classifiers
+    module = QDQGraph(graph, threshold, kept, unsigned).with_dtype(torch.float32)
     assert isinstance(module, GraphModule)
     return module
 
@@ -104,16 +110,17 @@ def only(module: GraphModule, target: object) -> Node:
     return node
 
 
-def test_first_convolution_and_classifier_stay_in_floats() -> None:
-    placement = exported(network(lambda self, x: self.inner(x).relu(), inner=conv())).placement()
+def test_the_first_convolution_stays_in_floats_and_the_classifier_is_known() -> None:
+    graph = exported(network(lambda self, x: self.inner(x).relu(), inner=conv()))
+    placement = graph.placement()
     assert reasons(placement) == {
         "first": "first convolution",
         "inner": "",
         "last": "",
-        "classifier": "classifier",
+        "classifier": "",
     }
-    assert placement.int8 == ("inner", "last")
-    assert list(placement.tensors.values()) == ["inner", "last"]
+    assert placement.classifiers == ("classifier",)
+    assert list(placement.tensors.values()) == ["inner", "last", "classifier"]
 
 
 def test_scores_that_are_only_enlarged_are_a_classifiers() -> None:
@@ -123,14 +130,14 @@ def test_scores_that_are_only_enlarged_are_a_classifiers() -> None:
 
     module = Scores(enlarge=nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2))
     placement = exported(module).placement()
-    assert reasons(placement)["classifier"] == "classifier"
+    assert placement.classifiers == ("classifier",)
     assert reasons(placement)["enlarge"] == "transposed convolution"
-    assert placement.int8 == ("last",)
+    assert placement.int8 == ("last", "classifier")
 
 
 def test_a_transposed_convolution_stays_in_floats_and_what_follows_does_not() -> None:
     up = nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, 2)
-    placement = exported(network(lambda self, x: self.up(x).relu(), up=up)).placement()
+    placement = placed(exported(network(lambda self, x: self.up(x).relu(), up=up)))
     assert reasons(placement)["up"] == "transposed convolution"
     assert placement.int8 == ("last",)
 
@@ -143,19 +150,19 @@ def test_a_branch_behind_global_pooling_stays_in_floats(pool: Callable[[Tensor],
         mean = self.pooled(pool(x)).relu()
         return self.inner(x) + F.interpolate(mean, size=x.shape[-2:], mode="bilinear")
 
-    placement = exported(network(middle, pooled=conv(kernel=1), inner=conv())).placement()
+    placement = placed(exported(network(middle, pooled=conv(kernel=1), inner=conv())))
     assert reasons(placement)["pooled"] == "global pooling branch"
     assert placement.int8 == ("inner", "last")
 
 
 def test_a_local_average_is_no_global_pooling() -> None:
-    placement = exported(network(lambda self, x: F.avg_pool2d(x, 2))).placement()
+    placement = placed(exported(network(lambda self, x: F.avg_pool2d(x, 2))))
     assert placement.int8 == ("last",)
 
 
 def test_a_layer_that_is_asked_for_stays_in_floats() -> None:
     graph = exported(network(lambda self, x: self.inner(x).relu(), inner=conv()))
-    kept = QDQGraph(graph, lambda name, dtype: 4.0, ["inner"], unsigned=False)
+    kept = QDQGraph(graph, lambda name, dtype: 4.0, ["inner", "classifier"], unsigned=False)
     assert reasons(kept.placement)["inner"] == "asked for"
     assert kept.placement.int8 == ("last",)
     module = kept.with_dtype(torch.float32)
@@ -175,7 +182,7 @@ def test_a_residual_branch_is_quantised_and_the_output_it_is_added_to_is_not(
         return (x + y if branch_first else y + x).relu()
 
     graph = exported(network(middle, inner=conv(), second=conv()))
-    placement = graph.placement()
+    placement = placed(graph)
     ((addition, skip),) = placement.skips.items()
     assert skip.target == _aten.relu.default
     assert placement.tensors[skip] == "inner"  # the branch is what the first of them reads
@@ -197,7 +204,7 @@ def test_a_bare_convolution_before_a_block_is_its_branch(branch_first: bool) -> 
         return x + y if branch_first else y + x
 
     layers = {"bare": conv(kernel=1), "inner": conv(), "second": conv(kernel=1)}
-    placement = exported(network(middle, **layers)).placement()
+    placement = placed(exported(network(middle, **layers)))
     ((_, skip),) = placement.skips.items()
     assert skip is placement.nodes["bare"]
     assert placement.nodes["second"] not in placement.tensors
@@ -207,7 +214,7 @@ def test_of_two_parallel_convolutions_one_is_the_branch() -> None:
     """ResNet's blocks that halve the picture have a convolution on either side."""
     layers = {"inner": conv(), "down": conv(kernel=1)}
     graph = exported(network(lambda self, x: (self.inner(x) + self.down(x)).relu(), **layers))
-    placement = graph.placement()
+    placement = placed(graph)
     assert list(placement.skips.values()) == [placement.nodes["down"]]
     assert placement.tensors[placement.nodes["down"]] == "inner.skip"
     assert len(pairs(quantised(graph))) == 3  # read by both, the branch, read by the last
@@ -229,11 +236,11 @@ def concatenation(up_first: bool) -> Network:
 @pytest.mark.parametrize("largest", range(4))
 def test_concatenated_tensors_share_the_largest_range(up_first: bool, largest: int) -> None:
     graph = exported(concatenation(up_first))
-    names = graph.placement().tensors
+    names = placed(graph).tensors
     up = 0 if up_first else 1
     shared = ["join", "join.concat.0", "join.concat.1", f"join.concat.{up}.resized"]
     assert set(names.values()) == {"coarse", "fine", "last", *shared}
-    assert names[graph.placement().concats[0]] == "join"
+    assert names[placed(graph).concats[0]] == "join"
     ranges = {name: 1.0 + index for index, name in enumerate(names.values())}
     ranges[shared[largest]] = 127.0
     module = quantised(graph, ranges)
@@ -257,7 +264,7 @@ def test_a_tensor_that_a_convolution_and_a_concatenation_read_is_quantised_once(
         return self.join(torch.cat([x, self.inner(x).relu()], 1)).relu()
 
     graph = exported(network(middle, inner=conv(), join=conv(2 * CHANNELS)))
-    names = graph.placement().tensors
+    names = placed(graph).tensors
     assert list(names.values()) == ["inner", "join", "last", "join.concat.1"]
     ranges = {"inner": 8.0, "join": 2.0, "last": 1.0, "join.concat.1": 4.0}
     found = pairs(quantised(graph, ranges))  # fails where a tensor has two
@@ -268,14 +275,14 @@ def test_a_tensor_that_a_convolution_and_a_concatenation_read_is_quantised_once(
 def test_convolutions_that_read_one_tensor_share_its_pair() -> None:
     layers = {"left": conv(), "right": conv()}
     graph = exported(network(lambda self, x: (self.left(x) * self.right(x)).relu(), **layers))
-    assert list(graph.placement().tensors.values()) == ["left", "last"]
+    assert list(placed(graph).tensors.values()) == ["left", "last"]
     assert len(pairs(quantised(graph))) == 2
 
 
 def test_what_is_pooled_is_quantised_before_and_behind_on_one_scale() -> None:
     """So that pooling moves bytes: the largest value rounds to the largest byte."""
     graph = exported(network(lambda self, x: F.max_pool2d(x, 2)))
-    (tensor,) = graph.placement().tensors
+    (tensor,) = placed(graph).tensors
     assert tensor.target == _aten.max_pool2d.default
     module = quantised(graph)
     pool = only(module, _aten.max_pool2d.default)
@@ -286,7 +293,7 @@ def test_what_is_pooled_is_quantised_before_and_behind_on_one_scale() -> None:
 
 def test_what_is_not_pooled_alone_is_quantised_behind_the_pooling_only() -> None:
     graph = exported(network(lambda self, x: F.max_pool2d(x, 2) + x[:, :, ::2, ::2]))
-    assert graph.placement().pooled == {}
+    assert placed(graph).pooled == {}
 
 
 class Unpooled(Network):
@@ -334,7 +341,7 @@ def test_a_pooling_and_its_positions_read_the_same_bytes() -> None:
 
 def test_only_the_two_finest_levels_look_for_positions_among_bytes() -> None:
     graph = exported(SegNet(classes=11, width=1 / 16), 64)
-    finest = [graph.placement().tensors[pooling] for pooling in graph.placement().pooled.values()]
+    finest = [placed(graph).tensors[pooling] for pooling in placed(graph).pooled.values()]
     assert finest == ["encoder.1.0.conv", "encoder.2.0.conv"]
 
 
@@ -411,7 +418,7 @@ def test_only_what_comes_out_of_a_relu_is_never_negative(
 
 def test_unpooled_values_keep_the_sign_of_what_was_unpooled() -> None:
     """So SegNet's decoder has unsigned ranges; odd sizes are padded with zeros."""
-    tensors = exported(Unpooled(), 31).placement().tensors
+    tensors = placed(exported(Unpooled(), 31)).tensors
     (unpooled,) = (node for node, name in tensors.items() if name == "last")
     assert unpooled.target == _aten.pad.default
     assert never_negative(unpooled)
@@ -422,7 +429,7 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
         return self.join(torch.cat([x, self.bare(x)], 1))
 
     graph = exported(network(middle, bare=conv(), join=conv(2 * CHANNELS, kernel=1)))
-    names = graph.placement().tensors
+    names = placed(graph).tensors
     signed, unsigned = quantised(graph, 2.0), quantised(graph, 2.0, unsigned=True)
     assert {dtype for _, dtype in pairs(signed).values()} == {torch.int8}
     nodes = unsigned.graph.find_nodes(op="call_function", target=QUANTIZE)
@@ -450,15 +457,15 @@ def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_poin
         return self.left(x) + self.right(x)
 
     graph = exported(network(middle, left=conv(), right=conv()))
-    whole = graph.placement()
+    whole = placed(graph)
     assert list(whole.tensors.values()) == ["left", "last", "left.skip"]
-    part = graph.placement(["left"])
+    part = graph.placement(["left", "classifier"])
     assert "left" not in part.int8
     assert list(part.tensors.values()) == ["left", "last"]  # its own output has no range
     (read,) = (node for node, name in part.tensors.items() if name == "left")
     assert part.nodes["right"].all_input_nodes[0].name == read.name
     ranges = {"left": 4.0, "last": 4.0}
-    form = QDQGraph(graph, lambda name, _: ranges[name], ("left",), unsigned=False)
+    form = QDQGraph(graph, lambda name, _: ranges[name], ("left", "classifier"), unsigned=False)
     assert len(pairs(form.with_dtype(torch.float32))) == 2
 
 

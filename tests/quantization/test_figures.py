@@ -45,7 +45,7 @@ def test_scales_are_read_from_the_graph_where_the_wider_of_two_wins(
     exported: ExportedGraph, unsigned: bool, dtype: str, steps: int
 ) -> None:
     ranges = {"left": 1.0, "joint": 2.0, "joint.concat.1": 4.0}
-    graph = QDQGraph(exported, lambda name, _: ranges[name], (), unsigned)
+    graph = QDQGraph(exported, lambda name, _: ranges[name], ("last",), unsigned)
     scales = {one.tensor: one for one in scales_of(graph)}
     assert scales.keys() == {"left", "joint", "joint.concat.1"}
     assert {one.dtype for one in scales.values()} == {dtype}

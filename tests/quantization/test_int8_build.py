@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from pipeline.graph.exported import ExportedGraph
 from pipeline.quantization.accuracy_gate import Budget
 from pipeline.quantization.calibrate import Target, agreement_of, calibrate, class_maps
 from pipeline.quantization.sensitivity import rank_layers
+from pipeline.quantization.tables import open_table
 from pipeline.runtimes.registry import open_session
 
 pytestmark = pytest.mark.slow  # nearly every test builds an engine
@@ -85,9 +87,25 @@ def make_target() -> Target:
 def test_convolutions_run_in_int8_where_the_rules_say_so(engine: Engine) -> None:
     layers = load_engine(engine.path).manifest.layers
     assert layers.source == "engine"
-    assert layers.counts() == {"int8": 24, "fp16": 0, "fp32": 2}
+    assert layers.counts() == {"int8": 25, "fp16": 0, "fp32": 1}
     kept = {name for name, precision in layers.convolutions.items() if precision == "fp32"}
-    assert kept == {"encoder.0.0.conv", "classifier"}
+    assert kept == {"encoder.0.0.conv"}
+
+
+def test_an_older_table_leaves_the_classifier_in_floating_point(
+    calibrated: BuildOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tables from before classifiers were in INT8 have no range for them, and hold."""
+    assert calibrated.calibration is not None
+    document = json.loads(calibrated.calibration.read_text(encoding="utf-8"))
+    del document["sites"]["classifier"]
+    older = tmp_path / "older.json"
+    older.write_text(json.dumps(document), encoding="utf-8")
+    table, _ = open_table(make_target(), older, quiet)
+    assert table.high_precision == ("classifier",)
+    assert "no ranges for its classifier (classifier)" in caplog.text
+    table, _ = open_table(make_target(), calibrated.calibration, quiet)
+    assert table.high_precision == ()
 
 
 def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engine) -> None:

@@ -193,6 +193,16 @@ def test_what_was_not_measured_is_said_not_left_out(tmp_path: Path) -> None:
     assert list((tmp_path / "segnet-openvino-int8.report").iterdir()) == []
 
 
+def test_what_has_nothing_to_show_is_folded_to_its_heading(tmp_path: Path, page: Page) -> None:
+    empty = read(write_report(tmp_path / "empty", manifest(), prepared(table=table(measured={}))))
+    folded = [one for one in empty.tags if one[0] == "details"]
+    assert not any("open" in attributes for _, attributes in folded)
+    none = {name for name, text in empty.sections.items() if " none " in f" {text[:60]} "}
+    assert none == {"accuracy", "frames", "methods", "attempts", "sensitivity"}
+    assert len(folded) == len(none)
+    assert len([one for one in page.tags if one[0] == "details"]) == 1  # sensitivity, not needed
+
+
 def test_a_table_with_a_past_is_quoted_as_such(tmp_path: Path) -> None:
     judged = {"frames": 101, "pixel_agreement": 0.9845, "miou_fp32": 0.56, "miou": 0.5604}
     given = prepared(table=table(measured={"judged": judged}))

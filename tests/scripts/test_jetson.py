@@ -1,4 +1,4 @@
-"""What can be checked of the Jetson pages and scripts without a Jetson."""
+"""What can be checked of the Jetson scripts without a Jetson; of its page: ``test_docs``."""
 
 from __future__ import annotations
 
@@ -14,30 +14,6 @@ from pipeline.cli.parser import parse_arguments
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts" / "jetson"
-
-
-def commands_of(text: str) -> list[str]:
-    """Every ``roadseg ...`` line in a page's code blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return re.findall(r"^(?:\S*/)?roadseg (.+)$", "\n".join(blocks), re.MULTILINE)
-
-
-PAGES = ("README.md", "docs/jetson.md", "docs/foreign-networks.md", "docs/performance.md")
-COMMANDS = [
-    (page, command)
-    for page in PAGES
-    if (ROOT / page).exists()
-    for command in commands_of((ROOT / page).read_text(encoding="utf-8"))
-]
-
-
-@pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_every_command_of_a_page_is_one_of_ours(page: str, command: str) -> None:
-    parse_arguments(shlex.split(command, comments=True))
-
-
-def test_pages_with_commands_are_found() -> None:
-    assert {"docs/jetson.md"} <= {page for page, _ in COMMANDS}
 
 
 def test_the_unit_starts_a_camera_that_rebuilds_its_engine() -> None:
@@ -118,3 +94,14 @@ def test_a_power_mode_is_named_or_refused_with_those_that_there_are(tmp_path: Pa
     status, _, told = on_a_board(tmp_path, modes, "9")
     assert status == 1
     assert re.fullmatch(r"error: power mode '9' .* has: 0 15W, 1 25W, 2 MAXN_SUPER, 3 7W\n", told)
+
+
+def test_the_environment_has_what_the_camera_path_and_the_page_need() -> None:
+    """All but what JetPack brings, and what runs engines on CPUs."""
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    needed = setup["options"]["install_requires"].split()
+    needed += setup["options.extras_require"]["page"].split()
+    for path in (SCRIPTS / "setup.sh", ROOT / "docker/jetson.Dockerfile"):
+        installed = path.read_text(encoding="utf-8").split()
+        assert set(needed) - {"opencv-python", "openvino"} <= set(installed), path

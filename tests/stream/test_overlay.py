@@ -65,6 +65,24 @@ def test_the_legend_shows_every_colour_unblended() -> None:
     assert set(CAMVID.palette) <= shown
 
 
+def test_bars_of_the_legend_are_as_long_as_shares_are() -> None:
+    frame = np.zeros((720, 1280, 3), np.uint8)
+    classes = np.zeros((10, 100), np.uint8)  # sky, one half of it road, a hundredth car
+    classes[:, :50] = 3
+    classes[:, 99] = 8
+    shares = class_shares(classes, len(CAMVID))
+    drawn = Overlay(CAMVID, OverlayOptions(opacity=0.0)).draw(frame, classes, shares, "")
+    length = {}
+    for index in (0, 3, 8, 9):
+        red, green, blue = CAMVID.palette[index]
+        own = (drawn[:, 100:] == (blue, green, red)).all(axis=2)  # right of the swatches
+        length[index] = int(own.sum(axis=1).max())
+    assert length[3] == 28  # of 56 pixels
+    assert length[0] == 27
+    assert length[8] == 1
+    assert length[9] == 0
+
+
 def test_a_legend_that_does_not_fit_is_left_out() -> None:
     many = ClassSet(tuple(f"class {i}" for i in range(150)), tuple((i, i, i) for i in range(150)))
     frame = np.zeros((360, 480, 3), np.uint8)

@@ -41,6 +41,7 @@ from pipeline.errors import SourceError
 from pipeline.graph.onnx_import import open_foreign
 from pipeline.graph.onnx_import.options import ForeignOptions
 from pipeline.stream.sources import SourceOptions, open_source
+from pipeline.stream.zones import read_zones
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.curves import draw_curves
 from pipeline.train.recipe import Recipe
@@ -319,6 +320,14 @@ def _config(path: Path) -> None:
     _parse(path.with_name("words.json"))
 
 
+def _zones_file() -> bytes:
+    return (
+        b"zones:\n  - name: crossing\n    polygon: [[0, 1], [1, 1], [0.5, 0]]\n"
+        b"    classes: [Car]\n    above: 2%\n    seconds: 1.5\n    source: '1'\n"
+        b"webhook: http://127.0.0.1:9/\nlines: zones.jsonl\nheaders: {A: b}\n"
+    )
+
+
 _ARCHIVE = damage_zip({"manifest.json": damage_json, "calibration.json": damage_json})
 SUBJECTS = {
     "manifest": Subject(
@@ -352,6 +361,7 @@ SUBJECTS = {
     "playlist": Subject("v.mp4", _playlist, _damage_playlist, _listed),
     "ONNX": Subject("net.onnx", _onnx_file, _damage_onnx, _onnx, may_die=True),
     "config": Subject("run.yml", _config_file, _damage_yaml, _config),
+    "zones": Subject("zones.yaml", _zones_file, _damage_yaml, read_zones),
     "command line": Subject("words.json", _command_line, _damage_command_line, _parse),
 }
 

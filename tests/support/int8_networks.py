@@ -75,8 +75,10 @@ class Case:
         with torch.no_grad():
             self.in_floats = maxima.run(self.frame)
         self.thresholds = maxima.reached
+        # TensorRT keeps classifiers in floating point.
+        classifiers = self.exported.placement().classifiers
         self.quantised = QDQGraph(
-            self.exported, lambda name, dtype: self.thresholds[name], (), unsigned=False
+            self.exported, lambda name, dtype: self.thresholds[name], classifiers, unsigned=False
         )
         self._folder = folder
 

@@ -18,7 +18,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from pipeline.frame import ClassMap, Frame, Image, Result
+from pipeline.frame import ClassMap, Frame, Image, Mark, Result
 from pipeline.stream.health import SourceHealth
 from pipeline.stream.overlay import class_shares
 from pipeline.stream.sinks.base import Sink, SinkOptions
@@ -112,6 +112,7 @@ class CameraInHand:
         self.sink: Sink = page.sink(SinkOptions(source=source))
         self._size = size
         self.index = 0
+        self.marks: tuple[Mark, ...] = ()
         now = time.monotonic()
         nothing: dict[str, float | None] = {"p50": None, "p95": None, "p99": None}
         ages: dict[str, float | None] = {"p50": 40.0, "p95": 55.0, "p99": 80.0}
@@ -146,7 +147,7 @@ class CameraInHand:
         )
         classes = np.zeros((24, 32), np.uint8)
         classes[:, :16] = 3
-        return Result(frame, classes, time.monotonic(), class_shares(classes, 11))
+        return Result(frame, classes, time.monotonic(), class_shares(classes, 11), marks=self.marks)
 
     def lose(self) -> None:
         health = self.status.health

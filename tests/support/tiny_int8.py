@@ -46,8 +46,10 @@ def exported(network: nn.Module | None = None) -> ExportedGraph:
 def quantised(
     graph: ExportedGraph | None = None, kept: Mapping[str, str] | None = None, largest: float = 4.0
 ) -> QDQGraph:
-    """Quantise for TensorRT; every activation has the range -4 to 4."""
-    return QDQGraph(graph or exported(), lambda name, dtype: largest, kept or {}, unsigned=False)
+    """Quantise for TensorRT, which keeps classifiers; every activation has the range -4 to 4."""
+    graph = graph or exported()
+    choice = dict.fromkeys(graph.placement().classifiers, "classifier") | dict(kept or {})
+    return QDQGraph(graph, lambda name, dtype: largest, choice, unsigned=False)
 
 
 def job(graph: QDQGraph, folder: Path, targets: tuple[str, ...] = ()) -> Job:

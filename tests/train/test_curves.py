@@ -105,9 +105,12 @@ def test_runs_that_are_compared_share_one_scale_and_are_named_in_their_colours()
     (start, end), (other,) = lines(svg)
     assert start[0] == other[0] < end[0]
     assert other[1] == end[1] < start[1]
-    strokes = [line.attrib["stroke"] for line in ElementTree.fromstring(svg).iter(f"{SVG}polyline")]
+    strokes = [
+        line.attrib["class"].removeprefix("line ")
+        for line in ElementTree.fromstring(svg).iter(f"{SVG}polyline")
+    ]
     texts = ElementTree.fromstring(svg).iter(f"{SVG}text")
-    named = {text.text: text.attrib["fill"] for text in texts if text.text in ("a", "b", "none")}
+    named = {text.text: text.attrib["class"] for text in texts if text.text in ("a", "b", "none")}
     assert named == dict(zip(("a", "b"), strokes, strict=True))
     assert len(set(strokes)) == 2
 

@@ -47,6 +47,7 @@ from pipeline.quantization.report.summary import (
 )
 from pipeline.quantization.scales import scales_of
 from pipeline.quantization.search import Prepared
+from pipeline.stream.palettes import drawn_classes
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Tensors that the text names as clipped most, or cut deepest.
@@ -96,7 +97,7 @@ def write_report(
     # Also where there is nothing to show: in its final place it replaces that of an older build.
     pictures.mkdir(parents=True, exist_ok=True)
     kept = () if prepared.comparison is None else prepared.comparison.kept
-    write_disagreements(pictures, kept, manifest.classes, ("FP32", "INT8"))
+    write_disagreements(pictures, kept, drawn_classes(manifest.classes), ("FP32", "INT8"))
     path = folder / f"{manifest.name}.report.html"
     page = _environment().get_template("report.html").render(_content(manifest, prepared, budget))
     with atomic_path(path) as temporary:
@@ -137,7 +138,7 @@ def _content(manifest: Manifest, prepared: Prepared, budget: Budget | None) -> d
         "attempts": prepared.attempts,
         "budget_text": budget_of(comparison, budget) if comparison else "",
         "facts": list(provenance(manifest, table)),
-        **_accuracy(manifest.classes, prepared),
+        **_accuracy(drawn_classes(manifest.classes), prepared),
         **_sensitivity(prepared),
         **_methods(prepared),
         **_scales(prepared),

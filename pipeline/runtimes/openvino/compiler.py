@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
@@ -10,6 +12,9 @@ from pipeline.runtimes.compiler import Compiled, Compiler, Job
 from pipeline.runtimes.export import export_job
 from pipeline.runtimes.openvino.core import compile_for_cpu, computes, executed_convolutions, ov
 from pipeline.runtimes.openvino.rewrites import rewrite
+
+if TYPE_CHECKING:
+    from calibration.quantizer.placement import Placement
 
 
 class OpenVINOCompiler(Compiler):
@@ -35,6 +40,11 @@ class OpenVINOCompiler(Compiler):
                 "any CPU; drop --target or choose --runtime tensorrt-rtx"
             )
         return ()
+
+    def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
+        # Classifiers in INT8 took segnet_lite to 0.87 of its time, and no accuracy
+        # (docs/performance.md): scores come out of the convolution in FP32.
+        return {}
 
     def export(self, job: Job, path: Path) -> None:
         # OpenVINO rounds by itself: the file is in FP32, whatever the precision.

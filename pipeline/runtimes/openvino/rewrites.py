@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.runtimes.openvino.enlarged_scores import classes_of_enlarged, factor_of
+
 
 def rewrite(ov: Any, model: Any) -> None:
     """Apply all of them to an ``ov.Model`` in place."""
@@ -132,9 +134,14 @@ def _argmax_over_planes(op: Any, top: Any) -> None:
         or top.output(0).get_target_inputs()
     ):
         return
+    kind = top.output(1).get_element_type().get_type_name()
+    resize = scores.get_node()
+    if factor := factor_of(resize):
+        classes = classes_of_enlarged(op, resize.input_value(0), factor)
+        _replace(top.output(1), op.convert(classes, kind))
+        return
     c, h, w = (shape[axis].get_length() for axis in (1, 2, 3))
     flat = op.reshape(scores, _ints(op, 0, c, h * w), special_zero=True)
-    kind = top.output(1).get_element_type().get_type_name()
     best = op.topk(flat, op.constant(np.int64(1)), 1, "max", wanted["sort"], kind, stable=True)
     _replace(top.output(1), op.reshape(best.output(1), _ints(op, 0, 1, h, w), special_zero=True))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from models.install import install_pycuda
 from pipeline.engine.compatibility import GpuInfo
 from pipeline.errors import BuildError, RuntimeMissingError
 from pipeline.runtimes.compiler import Job
@@ -27,7 +28,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         except ImportError as error:
             raise RuntimeMissingError(
                 f"--runtime tensorrt needs TensorRT, which cannot be imported here ({error}); "
-                "'python -m pipeline doctor' prints how to install it (docs/jetson.md), or add "
+                "'roadseg doctor' prints how to install it (docs/jetson.md), or add "
                 "--bundle to build the engine elsewhere"
             ) from error
         module: ModuleType = tensorrt
@@ -58,7 +59,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         except ImportError as error:
             raise RuntimeMissingError(
                 f"--runtime tensorrt needs pycuda to know its GPU, which cannot be imported here "
-                f"({error}); run scripts/install_pycuda.sh, on a Jetson scripts/jetson/setup.sh"
+                f"({error}); run: {install_pycuda()}; on a Jetson scripts/jetson/setup.sh"
             ) from error
         return open_gpu().info
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from models.install import use_torch_tensorrt
 from pipeline.errors import BuildError, RuntimeMissingError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import BuilderSettings, Compiled, Compiler, Job
@@ -26,7 +27,7 @@ FRONT_ENDS = {
     "onnx": ("pipeline.runtimes.tensorrt.network:fill_from_onnx", "install onnx"),
     "torch-tensorrt": (
         "pipeline.runtimes.tensorrt.torch_tensorrt:fill",
-        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment",
+        use_torch_tensorrt(),
     ),
 }
 

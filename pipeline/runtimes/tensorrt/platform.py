@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from models.install import install_pycuda
 from pipeline.errors import RuntimeMissingError
 from pipeline.runtimes.tensorrt.cuda.gpu import Gpu
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
@@ -36,7 +37,6 @@ def open_platform(runtime: str) -> Platform:
     except ImportError as error:
         raise RuntimeMissingError(
             f"{runtime} engines need TensorRT and pycuda, one of which cannot be imported here "
-            f"({error}); run scripts/install_pycuda.sh and what 'python -m pipeline doctor' prints "
-            "for this GPU"
+            f"({error}); run: {install_pycuda()}, and what 'roadseg doctor' prints for this GPU"
         ) from error
     return Platform(trt, driver.open_gpu())

@@ -80,14 +80,14 @@ class TensorRTRTXCompiler(TensorRTCompiler):
         ``deeplab_v3plus_lite``'s.
         """
         why = "depthwise: TensorRT for RTX would read four times its channels, three of them zeros"
-        return dict.fromkeys(placement.depthwise, why)
+        return {**super().kept_out_of_int8(placement), **dict.fromkeys(placement.depthwise, why)}
 
     def compile(self, job: Job, progress: Progress) -> Compiled:
         # Measured: one convolution with INT8 input and weights is enough for it to fail.
         if job.precision == "int8" and tuple(map(int, trt.__version__.split(".")[:2])) < (1, 7):
             raise BuildError(
                 f"TensorRT for RTX {trt.__version__} builds no INT8 convolutions, 1.7 does; build "
-                "with --front-end onnx in the environment of scripts/environment.sh"
+                "with --front-end onnx where torch-tensorrt-rtx, which brings it, is not installed"
             )
         return super().compile(job, progress)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from models.install import use_torch_tensorrt
 from pipeline.engine.compatibility import AMPERE_AND_LATER
 from pipeline.errors import RuntimeMissingError
 
@@ -42,10 +43,7 @@ def known_version(trt: ModuleType) -> str:
     """
     distribution = DISTRIBUTIONS[trt.__name__]
     known = " or ".join(KNOWN_VERSIONS)
-    remedy = (
-        "run scripts/environment.sh torch-tensorrt-rtx and build with that environment, or build "
-        "with --front-end onnx"
-    )
+    remedy = f"{use_torch_tensorrt()}, or build with --front-end onnx"
     try:
         found = version(distribution)
     except PackageNotFoundError as error:

@@ -18,6 +18,7 @@ from pipeline.stream.sinks import (
     unix_socket,
     video,
     window,
+    zones,
 )
 from pipeline.stream.sinks.base import Sink, SinkOptions
 
@@ -67,6 +68,7 @@ def _folder(text: str, number: int) -> str:
 SINKS = (
     SinkKind("masks:DIR or masks-index:DIR", masks.has_prefix, masks.open_masks, _folder),
     SinkKind("overlays:DIR", overlays.matches_folder, overlays.open_folder, _folder),
+    SinkKind("zones:FILE.yaml", zones.matches, zones.open_zones, zones.numbered),
     SinkKind("window", window.matches, window.open_window, _shared),
     SinkKind("http", http.matches, http.open_http, _shared),
     SinkKind("none", none.matches, none.open_none, _shared),
@@ -86,8 +88,9 @@ def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
         text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
             ``udp://``); class maps for other processes (``socket:PATH``); a video ``NAME.mp4`` or
             ``NAME.mkv``; the overlay of one frame (``NAME.png``, ``NAME.jpg``) or of all
-            (``overlays:DIR``); statistics ``NAME.jsonl`` or ``NAME.json``; a directory of masks in
-            colour (``DIR`` or ``masks:DIR``) or as class indices (``masks-index:DIR``).
+            (``overlays:DIR``); statistics ``NAME.jsonl`` or ``NAME.json``; zones and alerts
+            (``zones:FILE.yaml``); a directory of masks in colour (``DIR`` or ``masks:DIR``) or as
+            class indices (``masks-index:DIR``).
         options: what the sink has to know.
 
     Raises:

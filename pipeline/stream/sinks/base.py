@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.classes import CAMVID, ClassSet
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Result
+from pipeline.frame import Frame, Mark, Result
 from pipeline.stream.status import StreamStatus
 
 #: Frames per second of a source that has no rate of its own (a directory of pictures).
@@ -99,6 +99,7 @@ class Sink(AbstractContextManager["Sink"]):
         left: what is there now because of this sink: ``output``, or what of it could be kept; None
             before the end, and for nothing.
         wants_overlay, wants_shares: what ``Result`` has to bring.
+        observes: ``observe`` is to be asked about every result.
         may_drop: only shows: of a file too it gets the newest result, where another sink keeps all.
         status: what the stream is doing right now, from any thread; None outside of a stream.
         end_stream: ends the stream; set by the stream before the first result, does nothing before.
@@ -106,6 +107,7 @@ class Sink(AbstractContextManager["Sink"]):
 
     wants_overlay = False
     wants_shares = False
+    observes = False
     may_drop = False
 
     def __init__(self, name: str, output: Path | None = None) -> None:
@@ -129,6 +131,14 @@ class Sink(AbstractContextManager["Sink"]):
             status: cheap enough for ten calls a second, from any thread, also after the end.
         """
         self.status = status
+
+    def observe(self, result: Result) -> tuple[Mark, ...]:
+        """See a result before any sink gets it, and say what is to be drawn over its picture.
+
+        Called where ``observes`` is set, for every result in order, also those that this sink is
+        too slow for; in another thread than ``write``.
+        """
+        return ()
 
     def write(self, result: Result) -> bool:
         """Take one result.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from models.classes import ClassSet
 from pipeline.frame import Result
+from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.timing import RecentRate, RecentTimes
@@ -217,7 +218,9 @@ class Camera:
         rate = self._rate.per_second
         age = (time.monotonic() - result.frame.captured) * 1e3
         words = f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
-        return jpeg_of(self._overlay.draw(image, result.classes, shares, words))
+        drawn = self._overlay.draw(image, result.classes, shares, words)
+        draw_marks(drawn, result.marks)
+        return jpeg_of(drawn)
 
     def _offer(self, audience: Audience, picture: bytes) -> None:
         self._post(lambda: audience.offer(picture))

@@ -24,7 +24,7 @@ def parts_of(result: Result, width: int, age: float) -> bytes:
     Layout: header length as 4 bytes, big-endian; header, JSON; JPEG of the camera's picture; class
     map, one byte per pixel, row by row, in zlib's format. Header: ``index`` of the frame,
     ``age_ms`` from capture to now, ``width`` and ``height`` of the class map, ``jpeg`` in bytes,
-    ``shares`` per class, 0..1.
+    ``shares`` per class, 0..1; ``marks``, zones as ``[polygon, text, alert]``, corners 0..1.
 
     Args:
         result: with shares.
@@ -42,6 +42,7 @@ def parts_of(result: Result, width: int, age: float) -> bytes:
             "height": rows,
             "jpeg": len(jpeg),
             "shares": [round(share, 4) for share in shares],
+            "marks": [[mark.polygon, mark.text, mark.alert] for mark in result.marks],
         },
         separators=(",", ":"),
     ).encode()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from models.install import install_extra
 from pipeline.errors import RuntimeMissingError, SinkError
 from pipeline.stream.sinks.base import Sink, SinkOptions
 from pipeline.stream.web.camera import Camera
@@ -70,7 +71,7 @@ class Page(AbstractContextManager["Page"]):
             except ImportError as error:
                 raise RuntimeMissingError(
                     f"the page needs a package that is not installed ({error.name}); "
-                    "pip install starlette uvicorn websockets prometheus-client"
+                    f"run: {install_extra('page')}"
                 ) from error
             listener = _listen(self._options)
             self._port = listener.getsockname()[1]

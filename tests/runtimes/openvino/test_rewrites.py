@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import openvino as ov
 import pytest
+import torch
+import torch.nn.functional as F
 from openvino import opset13 as op
 
 from pipeline.runtimes.openvino.rewrites import rewrite
@@ -120,3 +122,57 @@ def test_a_network_without_any_of_it_is_not_touched() -> None:
     before = kinds(model)
     rewrite(ov, model)
     assert kinds(model) == before
+
+
+def enlarged(factor: int, batch: int = -1, **changes: object) -> ov.Model:
+    """The classes of scores that are enlarged bilinearly, as PyTorch exports it."""
+    scores = op.parameter([batch, 5, 6, 7], np.float32)
+    how: dict[str, object] = {
+        "mode": "linear_onnx",
+        "coordinate_transformation_mode": "half_pixel",
+        "pads_begin": [0] * 4,
+        "pads_end": [0] * 4,
+    }
+    size = op.constant(np.array([6 * factor, 7 * factor]))
+    resized = op.interpolate(
+        scores, size, shape_calculation_mode="sizes", axes=constant(2, 3), **(how | changes)
+    )
+    top = op.topk(resized, op.constant(np.int64(1)), 1, "max", "value", "i64", stable=True)
+    return ov.Model([op.squeeze(top.output(1), constant(1))], [scores], "enlarged")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_classes_of_enlarged_scores_are_pytorchs(kind: str, factor: int) -> None:
+    scores = picture(kind, (2, 5, 6, 7))
+    larger = F.interpolate(torch.from_numpy(scores), scale_factor=factor, mode="bilinear")
+    model = enlarged(factor)
+    rewrite(ov, model)
+    assert kinds(model)["Interpolate"] == 0
+    # Where the two best are equal to the last bits, either may be said to be the larger.
+    best = larger.topk(2, 1).values
+    clear = (best[:, 0] - best[:, 1] > 1e-5) | (best[:, 0] == best[:, 1]) & (kind == "zeros")
+    assert clear.float().mean() > 0.3
+    agrees = results(model, scores) == larger.argmax(1).numpy()
+    assert agrees[clear.numpy()].all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"coordinate_transformation_mode": "align_corners"},
+        {"mode": "cubic"},
+        {"mode": "nearest"},
+        {"antialias": True, "mode": "linear"},
+    ],
+)
+def test_another_enlargement_is_left_to_openvino(changes: dict[str, object]) -> None:
+    model = enlarged(4, **changes)
+    rewrite(ov, model)
+    assert kinds(model)["Interpolate"] == 1
+
+
+def test_an_odd_factor_is_left_to_openvino() -> None:
+    model = enlarged(3)
+    rewrite(ov, model)
+    assert kinds(model)["Interpolate"] == 1

@@ -51,7 +51,7 @@ def test_a_convolution_that_fell_back_fails_the_build(tmp_path: Path) -> None:
 def test_depthwise_convolutions_stay_in_fp16_and_save_kernels_and_bytes(tmp_path: Path) -> None:
     graph = exported()
     kept = RTX.kept_out_of_int8(graph.placement())
-    assert set(kept) == {"depthwise"}
+    assert set(kept) == {"depthwise", *graph.placement().classifiers}
     sizes = {}
     kernels = {}
     for name, choice in (("all", {}), ("kept", kept)):

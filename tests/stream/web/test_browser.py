@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from models.classes import CAMVID
+from pipeline.frame import Mark
 from pipeline.stream.web import HttpOptions, Page
 
 _CHROMIUM = "/usr/bin/chromium"
@@ -229,6 +230,167 @@ def test_a_snapshot_and_a_recording_are_saved_by_the_browser(
         tab.click("#record")
     assert recording.value.suggested_filename.endswith((".webm", ".mp4"))
     assert recording.value.path().stat().st_size > 1000
+
+
+def test_a_bar_is_as_long_as_the_share_of_its_class(
+    page: Page, front: Moving, visit: Callable[..., Tab]
+) -> None:
+    tab = visit(page)
+    tab.wait_for_function("() => document.querySelector('#legend li:nth-child(4) i').style.width")
+    bars = (
+        "[...document.querySelectorAll('#legend .bar i')].map((one) => parseFloat(one.style.width))"
+    )
+    assert tab.evaluate(bars) == [50, 0, 0, 50, *[0] * 7]
+
+
+def test_tabs_name_files_without_their_folders(page: Page, visit: Callable[..., Tab]) -> None:
+    names = ["/data/monday/front.mp4", "/data/tuesday/front.mp4", "videos/rear.mp4", "rtsp://a/b"]
+    cameras = [Moving(page, name) for name in names]
+    try:
+        tab = visit(page)
+        tab.wait_for_selector("#tabs button:nth-child(4)")
+        shown = tab.evaluate(
+            "[...document.querySelectorAll('#tabs span')].map((one) => one.textContent)"
+        )
+        assert shown == ["monday/front.mp4", "tuesday/front.mp4", "rear.mp4", "a/b"]
+        assert names[0] in (tab.get_attribute("#tabs button", "title") or "")
+    finally:
+        for camera in cameras:
+            camera.close()
+
+
+def test_the_keys_are_listed_and_do_what_the_list_says(
+    page: Page, front: Moving, visit: Callable[..., Tab]
+) -> None:
+    tab = visit(page)
+    tab.keyboard.press("?")
+    assert tab.is_visible("#keys")
+    listed = tab.evaluate(
+        "[...document.querySelectorAll('#keys kbd')].map((one) => one.textContent)"
+    )
+    assert listed == ["1", "2", "3", "4", "S", "R", "F", "N", "T", "←", "→", "?"]
+    tab.keyboard.press("3")
+    assert tab.get_attribute("[data-mode=overlay]", "aria-checked") == "true"
+    tab.keyboard.press("Escape")
+    assert tab.is_hidden("#keys")
+    tab.keyboard.press("3")
+    assert tab.get_attribute("[data-mode=camera]", "aria-checked") == "true"
+    tab.keyboard.press("n")
+    assert tab.is_hidden("#numbers")
+    tab.click("#panel-switch")
+    assert tab.is_visible("#numbers")
+
+
+def picture_box(tab: Tab) -> dict[str, float]:
+    """Size of the picture itself in CSS pixels, and of the window."""
+    return dict(
+        tab.evaluate("""() => {
+          const canvas = document.getElementById("picture");
+          const box = canvas.getBoundingClientRect();
+          const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
+          return { width: canvas.width * scale, height: canvas.height * scale, bottom: box.bottom,
+                   scroll: document.documentElement.scrollHeight };
+        }""")
+    )
+
+
+@pytest.mark.parametrize("size", [(1360, 800), (1024, 700), (2200, 1200)])
+def test_the_desktop_uses_its_height_and_does_not_scroll(
+    page: Page, front: Moving, visit: Callable[..., Tab], size: tuple[int, int]
+) -> None:
+    tab = visit(page, viewport={"width": size[0], "height": size[1]})
+    wait_for_colours_to_come(tab)
+    box = picture_box(tab)
+    assert box["scroll"] == size[1]
+    # 4:3 in what is left of the window by the numbers, the header and two lines of buttons.
+    room = (size[0] - 336 - 48, size[1] - 190)
+    assert box["width"] >= min(room[0], room[1] * 4 / 3) - 2
+
+
+def test_side_by_side_takes_the_order_in_which_pictures_are_larger(
+    page: Page, front: Moving, visit: Callable[..., Tab]
+) -> None:
+    tab = visit(page, viewport={"width": 1600, "height": 700})
+    tab.keyboard.press("4")
+    tab.wait_for_function("() => document.getElementById('picture').width === 648")
+    tab.set_viewport_size({"width": 1000, "height": 1100})
+    tab.wait_for_function("() => document.getElementById('picture').height === 488")
+    front.paused.set()
+    tab.hover("#picture", position={"x": 300, "y": 700})
+    tab.wait_for_function("() => !document.getElementById('under').hidden")
+
+
+def wait_for_colours_to_come(tab: Tab) -> None:
+    tab.wait_for_function("() => document.getElementById('picture').width === 320")
+
+
+PHONE = {"is_mobile": True, "has_touch": True}
+
+
+@pytest.mark.parametrize("size", [(390, 844), (320, 640), (844, 390), (667, 375)])
+def test_fingers_find_targets_of_44_pixels(
+    page: Page, front: Moving, rear: Moving, visit: Callable[..., Tab], size: tuple[int, int]
+) -> None:
+    tab = visit(page, viewport={"width": size[0], "height": size[1]}, **PHONE)
+    tab.wait_for_selector("#tabs button:nth-child(2)")
+    small = """() => [...document.querySelectorAll("button, #opacity, #legend label")]
+        .filter((one) => one.offsetParent)
+        .filter((one) => { const { width, height } = one.getBoundingClientRect();
+                           return width < 43.5 || height < 43.5; })
+        .map((one) => `${one.id || one.textContent} ${one.offsetWidth} ${one.offsetHeight}`)"""
+    assert tab.evaluate(small) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") == size[0]
+
+
+@pytest.mark.parametrize("size", [(844, 390), (667, 375)])
+def test_a_phone_on_its_side_shows_picture_and_buttons_together(
+    page: Page, front: Moving, visit: Callable[..., Tab], size: tuple[int, int]
+) -> None:
+    tab = visit(page, viewport={"width": size[0], "height": size[1]}, **PHONE)
+    wait_for_colours_to_come(tab)
+    box = picture_box(tab)
+    assert box["bottom"] <= size[1]
+    assert box["width"] * box["height"] >= 0.35 * size[0] * size[1]
+    for name in ("[data-mode=both]", "#snapshot", "#full"):
+        bottom = tab.evaluate(f"document.querySelector('{name}').getBoundingClientRect().bottom")
+        assert bottom <= size[1], name
+
+
+def test_full_screen_keeps_the_buttons_until_nobody_moves(
+    page: Page, front: Moving, visit: Callable[..., Tab]
+) -> None:
+    tab = visit(page)
+    tab.click("#full")
+    tab.wait_for_function("() => document.fullscreenElement?.id === 'stage'")
+    assert tab.is_visible("#snapshot")
+    tab.click("[data-mode=mask]")
+    wait_for_colours(tab, {colour(3), colour(0)})
+    edge = """() => { const style = getComputedStyle(document.getElementById("frame"));
+                      return [style.borderRadius, style.boxShadow]; }"""
+    assert tab.evaluate(edge) == ["0px", "none"]
+    opacity = "getComputedStyle(document.querySelector('.controls')).opacity"
+    tab.evaluate("document.activeElement.blur()")
+    tab.wait_for_function(f"() => {opacity} === '0'")
+    tab.mouse.move(300, 300)
+    tab.wait_for_function(f"() => {opacity} === '1'")
+    tab.keyboard.press("f")
+    tab.wait_for_function("() => !document.fullscreenElement")
+
+
+def test_zones_are_drawn_and_an_alert_is_seen(
+    page: Page, front: Moving, visit: Callable[..., Tab]
+) -> None:
+    tab = visit(page)
+    tab.click("text=Mask")
+    wait_for_colours(tab, {colour(3), colour(0)})
+    left, right = 80.5 / 320, 240.5 / 320  # middles of pixels: lines are not blended
+    square = ((left, 0.25), (right, 0.25), (right, 0.75), (left, 0.75))
+    front.hand.marks = (Mark(square, "crossing 40.0 %", False),)
+    tab.wait_for_function(f"() => ({_ROW})().includes('245,245,245')")
+    front.hand.marks = (Mark(square, "crossing 40.0 %", True),)
+    tab.wait_for_function(f"() => ({_ROW})().includes('255,40,40')")
+    front.hand.marks = ()
+    wait_for_colours(tab, {colour(3), colour(0)})
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1360])

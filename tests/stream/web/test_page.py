@@ -38,7 +38,7 @@ def test_a_page_without_a_camera_opens_nothing() -> None:
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pipeline.stream.web.running", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(RuntimeMissingError, match=r"uvicorn.*pip install starlette uvicorn"):
+    with pytest.raises(RuntimeMissingError, match=r"uvicorn.*pip install .*\[page\]'"):
         Page(HttpOptions(port=0)).open()
 
 

@@ -10,6 +10,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from models.install import install_package
 from pipeline.errors import RuntimeMissingError
 
 _TOOLKIT = Path("/usr/local/cuda")
@@ -34,7 +35,7 @@ def _library() -> ctypes.CDLL:
             reasons.append(str(error))
     raise RuntimeMissingError(
         f"NVRTC, which compiles the overlay for the GPU, cannot be loaded ({reasons[0]}); run: "
-        ".venv/bin/pip install -c constraints.txt nvidia-cuda-nvrtc"
+        f"{install_package('nvidia-cuda-nvrtc')}"
     )
 
 

@@ -75,8 +75,7 @@ export class Numbers {
       const row = this.rows[index];
       if (!row) return;
       row.share.textContent = `${(share * 100).toFixed(1)} %`;
-      // The square root keeps poles and people visible beside the road.
-      row.bar.style.width = `${Math.sqrt(Math.min(1, share / 0.5)) * 100}%`;
+      row.bar.style.width = `${share * 100}%`;
     });
     this.ages.push(header.age_ms);
     if (this.ages.length > AGES) this.ages.shift();

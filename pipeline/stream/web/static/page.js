@@ -10,6 +10,8 @@ const STATES = {
   away: "No server",
 };
 
+const IDLE = 3000; // ms after which the buttons of the full screen fade
+
 const picture = new Picture($("picture"));
 const numbers = new Numbers((index, visible) => picture.show(index, visible));
 const recorder = new Recorder($("picture"), showRecording);
@@ -75,13 +77,14 @@ function showTabs(cameras) {
   if (wanted === showTabs.shown) return;
   showTabs.shown = wanted;
   const focused = $("tabs").contains(document.activeElement);
+  const names = shortNames(cameras.map(({ source }) => source));
   $("tabs").replaceChildren(
-    ...cameras.map(({ number, source, state: health }) => {
+    ...cameras.map(({ number, source, state: health }, place) => {
       const light = element("i", { "data-state": health, ariaHidden: "true" });
       const tab = element(
         "button",
         { type: "button", role: "tab", title: `${source}: ${STATES[health]}` },
-        light, element("span", {}, source),
+        light, element("span", {}, names[place]),
       );
       tab.setAttribute("aria-selected", String(number === watched));
       tab.setAttribute("aria-controls", "panel");
@@ -93,6 +96,20 @@ function showTabs(cameras) {
     }),
   );
   if (focused) $("tabs").querySelector("[aria-selected=true]")?.focus();
+}
+
+// Files without their folders, as many of them as tell the files apart; addresses without a scheme.
+function shortNames(sources) {
+  const paths = sources.map((source) =>
+    (source.includes("://") ? [source.split("://")[1]] : source.split("/")));
+  const end = (path, parts) => path.slice(-parts).join("/");
+  return paths.map((path, place) => {
+    let parts = 1;
+    while (parts < path.length && paths.some((other, at) => at !== place && end(other, parts) === end(path, parts))) {
+      parts += 1;
+    }
+    return end(path, parts);
+  });
 }
 
 function watch(number) {
@@ -118,6 +135,7 @@ function moveWith(event, group, choose) {
 
 function setMode(mode) {
   picture.mode = mode;
+  $("picture").toggleAttribute("data-both", mode === "both");
   for (const button of $("modes").children) {
     button.setAttribute("aria-checked", String(button.dataset.mode === mode));
     button.tabIndex = button.dataset.mode === mode ? 0 : -1;
@@ -162,7 +180,29 @@ function showRecording(running) {
 
 function toggleFull() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else $("frame").requestFullscreen?.();
+  else $("stage").requestFullscreen?.();
+}
+
+function setPanel(shown) {
+  document.body.toggleAttribute("data-wide", !shown);
+  $("panel-switch").setAttribute("aria-pressed", String(shown));
+  remember("numbers", shown ? "shown" : "hidden");
+}
+
+// In full screen the buttons lie over the picture, while somebody moves or types.
+function stayAwake() {
+  $("stage").removeAttribute("data-idle");
+  clearTimeout(stayAwake.timer);
+  stayAwake.timer = setTimeout(() => $("stage").toggleAttribute("data-idle", true), IDLE);
+}
+
+function togglePanel() {
+  setPanel(document.body.hasAttribute("data-wide"));
+}
+
+function showKeys() {
+  if ($("keys").open) $("keys").close();
+  else $("keys").showModal();
 }
 
 function pointAt(event) {
@@ -194,6 +234,9 @@ function start() {
   $("modes").onkeydown = (event) => moveWith(event, $("modes"), ({ dataset }) => setMode(dataset.mode));
   $("tabs").onkeydown = (event) => moveWith(event, $("tabs"), ({ dataset }) => watch(Number(dataset.camera)));
   $("opacity").oninput = ({ target }) => setOpacity(Number(target.value));
+  setPanel(remembered("numbers") !== "hidden");
+  $("panel-switch").onclick = togglePanel;
+  $("help").onclick = showKeys;
   $("theme").onclick = toggleTheme;
   $("snapshot").onclick = () => saveSnapshot($("picture"));
   $("record").onclick = () => recorder.toggle();
@@ -206,12 +249,18 @@ function start() {
   const keys = {
     1: () => setMode("overlay"), 2: () => setMode("mask"), 3: () => setMode("camera"),
     4: () => setMode("both"), t: toggleTheme, s: () => $("snapshot").click(),
-    r: () => $("record").click(), f: toggleFull,
+    r: () => $("record").click(), f: toggleFull, n: togglePanel, "?": showKeys,
   };
   document.addEventListener("keydown", (event) => {
+    stayAwake();
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if ($("keys").open && event.key !== "?") return;
     keys[event.key.toLowerCase()]?.();
   });
+  $("stage").addEventListener("pointermove", stayAwake);
+  $("stage").addEventListener("pointerdown", stayAwake);
+  document.addEventListener("fullscreenchange", stayAwake);
+  new ResizeObserver(() => picture.redraw()).observe($("frame"));
   setInterval(() => {
     showBanner();
     if (recorder.running) $("recorded").textContent = duration(recorder.seconds);

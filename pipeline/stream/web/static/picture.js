@@ -12,6 +12,7 @@ export class Picture {
     this.hidden = new Set();
     this.camera = null; // ImageBitmap
     this.classes = null; // { width, height, data: Uint8Array }
+    this.marks = []; // zones: [[[x, y], ...] from 0 to 1, text, alert]
     this.mask = document.createElement("canvas");
     this.table = new Uint32Array(256);
     this.latest = 0;
@@ -35,6 +36,7 @@ export class Picture {
     this.camera?.close();
     this.camera = camera;
     this.classes = { width: header.width, height: header.height, data };
+    this.marks = header.marks ?? [];
     this.paint();
     this.draw();
     return header;
@@ -51,6 +53,7 @@ export class Picture {
     this.camera?.close();
     this.camera = null;
     this.classes = null;
+    this.marks = [];
     this.context.fillStyle = "#05070a";
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
@@ -72,8 +75,8 @@ export class Picture {
   classAt(x, y) {
     if (!this.classes || !this.camera) return null;
     if (this.mode === "both") {
-      const side = this.camera.width / this.canvas.width;
-      x = x > 0.5 ? (x - (1 - side)) / side : x / side;
+      x = within(x, this.camera.width / this.canvas.width);
+      y = within(y, this.camera.height / this.canvas.height);
     }
     if (x < 0 || x >= 1 || y < 0 || y >= 1) return null;
     const { width, height, data } = this.classes;
@@ -106,36 +109,79 @@ export class Picture {
   draw() {
     const { canvas, context, camera, mode } = this;
     const { width, height } = camera;
-    const total = mode === "both" ? 2 * width + GAP : width;
-    if (canvas.width !== total || canvas.height !== height) {
-      canvas.width = total;
-      canvas.height = height;
+    const [left, top] = mode === "both" ? this.secondPlace() : [0, 0];
+    if (canvas.width !== left + width || canvas.height !== top + height) {
+      canvas.width = left + width;
+      canvas.height = top + height;
     }
     context.imageSmoothingEnabled = false; // a mask holds colours of classes and no others
     if (mode === "mask") {
-      this.drawMask(0, 1);
-      return;
+      this.drawMask(0, 0, 1);
+    } else {
+      context.drawImage(camera, 0, 0);
+      if (mode === "overlay") this.drawMask(null, null, this.opacity);
     }
-    context.drawImage(camera, 0, 0);
-    if (mode === "overlay") this.drawMask(null, this.opacity);
     if (mode === "both") {
       context.fillStyle = "#05070a";
-      context.fillRect(width, 0, GAP, height);
-      this.drawMask(width + GAP, 1);
+      context.fillRect(left ? width : 0, top ? height : 0, left ? GAP : width, top ? GAP : height);
+      this.drawMask(left, top, 1);
     }
+    for (const mark of this.marks) this.drawMark(...mark);
   }
 
-  // At `left` on black, or over what is there (null).
-  drawMask(left, opacity) {
+  // Outline of a zone and its words; red and filled in an alert.
+  drawMark(polygon, text, alert) {
+    const { context, camera: { width, height } } = this;
+    const unit = Math.max(1, width / 640);
+    context.beginPath();
+    for (const [x, y] of polygon) context.lineTo(x * width, y * height);
+    context.closePath();
+    if (alert) {
+      context.fillStyle = "#ff282859";
+      context.fill();
+    }
+    for (const [colour, line] of [["#101214", 3 * unit], [alert ? "#ff2828" : "#f5f5f5", unit]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = line;
+      context.stroke();
+    }
+    context.font = `600 ${Math.round(11 * unit)}px system-ui, sans-serif`;
+    const box = { width: context.measureText(text).width + 8 * unit, height: 17 * unit };
+    const [x, y] = polygon.reduce((one, other) => (other[1] < one[1] ? other : one));
+    const left = Math.max(0, Math.min(x * width, width - box.width));
+    const top = Math.max(0, y * height - box.height - 3 * unit);
+    context.fillStyle = alert ? "#c81818" : "#101214d9";
+    context.fillRect(left, top, box.width, box.height);
+    context.fillStyle = "#fff";
+    context.fillText(text, left + 4 * unit, top + 12.5 * unit);
+  }
+
+  // Beside the camera's picture or below it, whichever makes both larger.
+  secondPlace() {
+    const { width, height } = this.camera;
+    const room = this.canvas.parentElement;
+    const scale = (columns, rows) =>
+      Math.min(room.clientWidth / columns, room.clientHeight / rows);
+    const beside = scale(2 * width + GAP, height) >= scale(width, 2 * height + GAP);
+    return beside ? [width + GAP, 0] : [0, height + GAP];
+  }
+
+  // At a place on black, or over what is there (null).
+  drawMask(left, top, opacity) {
     const { context, camera } = this;
     if (left !== null) {
       context.fillStyle = "#05070a";
-      context.fillRect(left, 0, camera.width, camera.height);
+      context.fillRect(left, top, camera.width, camera.height);
     }
     context.globalAlpha = opacity;
-    context.drawImage(this.mask, left ?? 0, 0, camera.width, camera.height);
+    context.drawImage(this.mask, left ?? 0, top ?? 0, camera.width, camera.height);
     context.globalAlpha = 1;
   }
+}
+
+// From a place on both pictures, 0..1, to that on one of them; `part` is what one takes of both.
+function within(place, part) {
+  return place > 0.5 && part < 1 ? (place - (1 - part)) / part : place / part;
 }
 
 // Twice as wide and high, with slanted outlines in place of stairs: a corner of a pixel takes the class
