@@ -24,10 +24,13 @@ from pipeline.train.recipe import RECIPES, recipe_of
 from pipeline.train.run import class_weights
 from pipeline.train.trainer import RunSettings, Trainer
 
-#: ``ROADSEG_RECIPE_STEPS=300 pytest tests/train/test_recipes.py`` trains longer.
-STEPS = int(os.environ.get("ROADSEG_RECIPE_STEPS", "40"))
+#: ``ROADSEG_RECIPE_STEPS=300 pytest tests/train/test_recipes.py`` trains longer, and all networks.
+_ASKED = os.environ.get("ROADSEG_RECIPE_STEPS")
+STEPS = int(_ASKED or "40")
 
-NAMES = pytest.mark.parametrize("name", MODELS)
+#: Every recipe with every kind of network that has it; other depths of the same take as long again.
+KINDS = {(spec.builder, str(RECIPES[name])): name for name, spec in reversed(list(MODELS.items()))}
+NAMES = pytest.mark.parametrize("name", MODELS if _ASKED else sorted(KINDS.values()))
 
 #: Weights, their gradients, the two moments of AdamW, and the average.
 COPIES = 5
