@@ -82,3 +82,77 @@ CAMVID = ClassSet(
     ),
     void=11,
 )
+
+#: The 19 evaluated classes of Cityscapes (Cordts et al. 2016) by training id; names and colours are
+#: those of the data set's own scripts.
+CITYSCAPES = ClassSet(
+    names=(
+        "road",
+        "sidewalk",
+        "building",
+        "wall",
+        "fence",
+        "pole",
+        "traffic light",
+        "traffic sign",
+        "vegetation",
+        "terrain",
+        "sky",
+        "person",
+        "rider",
+        "car",
+        "truck",
+        "bus",
+        "train",
+        "motorcycle",
+        "bicycle",
+    ),
+    palette=(
+        (128, 64, 128),
+        (244, 35, 232),
+        (70, 70, 70),
+        (102, 102, 156),
+        (190, 153, 153),
+        (153, 153, 153),
+        (250, 170, 30),
+        (220, 220, 0),
+        (107, 142, 35),
+        (152, 251, 152),
+        (70, 130, 180),
+        (220, 20, 60),
+        (255, 0, 0),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (0, 80, 100),
+        (0, 0, 230),
+        (119, 11, 32),
+    ),
+)
+
+
+def voc_colour(index: int) -> RGB:
+    """Return colour ``index`` of PASCAL VOC's palette, in which neighbours are far from each other.
+
+    The bits of the index are dealt out to red, green and blue, from the highest bit of each on.
+    """
+    red = green = blue = 0
+    for bit in range(7, -1, -1):
+        red |= (index & 1) << bit
+        green |= (index >> 1 & 1) << bit
+        blue |= (index >> 2 & 1) << bit
+        index >>= 3
+    return red, green, blue
+
+
+_VOC_NAMES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
+    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
+    *("sheep", "sofa", "train", "tvmonitor"),
+)
+
+#: PASCAL VOC (Everingham et al. 2010): 20 kinds of things, and the background before them.
+VOC = ClassSet(_VOC_NAMES, tuple(voc_colour(index) for index in range(len(_VOC_NAMES))))
+
+#: Class sets that need no file, by the names that ``--classes`` takes.
+BUILT_IN = {"camvid": CAMVID, "cityscapes": CITYSCAPES, "voc": VOC}

@@ -7,8 +7,11 @@ convolution back to pool5, then five stages of unpooling and stride-1 transposed
 103 M each.
 
 Deviations: the paper works on object proposals of 224x224 and merges them; here the network takes
-the whole picture, at any size of at least 224 a side, since unpooling restores recorded sizes.
-``deconvnet_lite`` is ours, for small boards: a quarter of the widths, 128 channels in fc6 and fc7.
+the whole picture, at any size of at least 224 a side, since unpooling restores recorded sizes. It
+trains in one stage, where the paper goes from pictures of single objects to all proposals. No
+dropout, as in the release's training network.
+``deconvnet_lite`` is ours, for small boards: a quarter of the widths, 128 channels in fc6 and fc7,
+and dropout of half of their values.
 """
 
 from __future__ import annotations
@@ -53,9 +56,16 @@ class DeconvNet(nn.Module):
         classes: number of output channels.
         width: 1.0 is the paper's network.
         fully: channels of fc6 and fc7 at width 1.
+        dropout: share of values dropped behind fc6 and fc7 in training.
     """
 
-    def __init__(self, classes: int, width: float = 1.0, fully: int = FULLY_CONNECTED) -> None:
+    def __init__(
+        self,
+        classes: int,
+        width: float = 1.0,
+        fully: int = FULLY_CONNECTED,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         fully = round(fully * width)
         deepest = scaled_channels(width)[-1]
@@ -64,7 +74,7 @@ class DeconvNet(nn.Module):
         self.fc6 = ConvNormReLU(deepest, fully, kernel=7)
         self.fc6.conv.padding = (0, 0)
         self.fc7 = ConvNormReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.deconv_fc6 = DeconvNormReLU(fully, deepest, kernel=7, padding=0)
         self.unpool = MaxUnpoolPhases()
         self.decoder = nn.ModuleList()
@@ -91,7 +101,7 @@ class DeconvNet(nn.Module):
 
 
 def build_deconvnet(
-    classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED
+    classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED, dropout: float = 0.0
 ) -> DeconvNet:
     """Build a DeconvNet with one output channel per class, weights random."""
-    return DeconvNet(len(classes), width, fully)
+    return DeconvNet(len(classes), width, fully, dropout)

@@ -8,7 +8,9 @@ The fully connected CRF of the paper is not part of the network or the engine: i
 post-processing of the picture and the scores, and costs more than the network does.
 
 Deviations: at even sizes poolings floor, as PyTorch does, where Caffe makes one row more; the paper
-trains at sizes 8 k + 1, at which both agree. The resize aligns corners, as Caffe's ``Interp`` does.
+trains at sizes 8 k + 1, at which both agree. VGG16's fc6 and fc7 are decimated to the smaller ones
+as in the paper (:func:`models.vgg.load_vgg16_decimated`) where a file has them, else these start
+from random weights. The resize aligns corners, as Caffe's ``Interp`` does.
 ``deeplab_v1_lite`` is ours, for small boards: the first five stages of EfficientNet-Lite0, fc6 and
 fc7 of 256 channels with batch norm in place of dropout.
 """

@@ -6,7 +6,10 @@ score layer; on ResNet-101 at output stride 8 a branch is one 3x3 convolution st
 The scores are resized to the picture with corners aligned, as Caffe's ``Interp`` does.
 
 Deviations: one scale (the paper adds the maximum over three scales of the picture), no CRF. The
-ResNet is torchvision's (stride in the 3x3 convolution of a bottleneck). ``deeplab_v2_lite`` is
+ResNet is torchvision's (stride in the 3x3 convolution of a bottleneck), dilated as the release's:
+every block of its last two stages. VGG16's fully connected layers are decimated into each branch's
+fc6 and fc7 where a file has them (:func:`models.vgg.load_vgg16_decimated`), else these start from
+random weights. ``deeplab_v2_lite`` is
 ours, for small boards: the ResNet form's branches on the first five stages of EfficientNet-Lite0,
 at output stride 8.
 """
@@ -71,7 +74,7 @@ def build_deeplab_v2_vgg16(classes: ClassSet, width: float = 1.0) -> DeepLabV2:
 
 def build_deeplab_v2_resnet(classes: ClassSet, depth: int, width: float = 1.0) -> DeepLabV2:
     """Build the ResNet form, weights random; ``width`` is a factor on all channels."""
-    encoder = ResNet(depth, output_stride=8, width=width)
+    encoder = ResNet(depth, output_stride=8, width=width, dilate_first=True)
     return DeepLabV2(encoder, _score_layers(encoder.channels.last, classes))
 
 

@@ -8,16 +8,23 @@ before the classifier.
 The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) of the
 ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101``, shapes too.
 
-Deviations: the ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small boards, or
--Lite2 (``lite2``) for those with room; v3+ there has two skips (strides 8 and 4), the paper one
-(stride 4); v3 there has output stride 8 unless told, since 16 costs it 5 points on CamVid
+Deviations: the 3x3 convolution between ASPP and the classifier is torchvision's; the paper has a
+1x1 convolution behind the concatenation (here, too: ASPP's ``project``) and the classifier next.
+ASPP's branches are concatenated and projected, where version 2 summed scores; a 1x1 convolution of
+a concatenation is a sum as well, of the branches' own 1x1 convolutions. Multi-grid is an option of
+the builder (``multi_grid``, the paper's best is 1, 2, 4), off unless told, since torchvision's
+weights are of a network without. The first block of a dilated stage keeps the dilation before it,
+as torchvision's. The ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small
+boards, or -Lite2 (``lite2``) for those with room; v3+ there has two skips (strides 8 and 4), the
+paper one (stride 4); v3 there has output stride 8 unless told, since 16 costs it 5 points on CamVid
 (``docs/experiments.md``); ``deeplab_v3_cut5`` keeps the first five stages of that encoder. Logits
 are upsampled with half-pixel centres (``align_corners=False``), as torchvision does; the first
-TensorFlow release aligned corners. No multi-grid: the paper's best model has it, torchvision's does
-not.
+TensorFlow release aligned corners.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -122,10 +129,22 @@ def _resized(x: Tensor, like: Tensor) -> Tensor:
 
 
 def build_deeplab_v3_resnet(
-    classes: ClassSet, depth: int, output_stride: int = 16, width: float = 1.0
+    classes: ClassSet,
+    depth: int,
+    output_stride: int = 16,
+    width: float = 1.0,
+    multi_grid: Sequence[int] | None = None,
 ) -> DeepLabV3:
-    """Build DeepLab v3 on ResNet-50 or ResNet-101; ``width`` is a factor on all channels."""
-    encoder = ResNet(depth, output_stride, width)
+    """Build DeepLab v3 on a ResNet.
+
+    Args:
+        classes: one output channel each.
+        depth: 50 or 101.
+        output_stride: of the encoder, 8 or 16.
+        width: factor on all channels.
+        multi_grid: as for :class:`models.resnet.ResNet`.
+    """
+    encoder = ResNet(depth, output_stride, width, multi_grid=multi_grid)
     return DeepLabV3(encoder, len(classes), round(256 * width), output_stride)
 
 

@@ -4,15 +4,19 @@ The front end is VGG16 without its last two poolings: conv5 is dilated by 2 and 
 instead, so the field of view stays and the output stride is 8. The basic context module then
 widens the field on the class scores alone: 3x3 convolutions with growing dilation and a 1x1, as
 many channels as classes, started as the identity (section 3), so that it can only refine.
-A transposed convolution that starts as bilinear interpolation brings the scores to the picture.
+A transposed convolution that is bilinear interpolation and does not learn, as in the release,
+brings the scores to the picture.
 
 The form with a dilation of 16 is the one that the paper trains on larger pictures ("context8",
 Dilation8 on CamVid); ``dilatednet_context7`` stops at 8.
 
 Deviations: convolutions are padded with zeros where the authors' network reflects the picture by
-a margin and pads nothing. Front end and context train together or one after the other.
+a margin and pads nothing. The release's transposed convolution is grouped, one kernel a class; here
+it is a full one that is zero between classes, which computes the same. Front end and context train
+together, or one after the other as in the paper: ``train dilatednet_context --weights`` takes those
+of ``dilatednet_frontend``.
 ``dilatednet_lite`` is ours, for small boards: the first five stages of EfficientNet-Lite0, fc6 and
-fc7 of 128 channels with batch norm in place of dropout.
+fc7 of 128 channels with batch norm in place of dropout; its transposed convolution learns.
 """
 
 from __future__ import annotations
@@ -92,7 +96,9 @@ def build_dilatednet(
     encoder = VGG16((HALVED, HALVED, HALVED, None, None), (1, 1, 1, 1, 2), width)
     inputs, inner = scaled_channels(width)[-1], round(FULLY_CONNECTED * width)
     fully = ConvReLU(inputs, inner, KERNEL, RATE), ConvReLU(inner, inner, kernel=1)
-    return DilatedNet(encoder, fully, len(classes), dilations)
+    network = DilatedNet(encoder, fully, len(classes), dilations)
+    network.upsampling.requires_grad_(False)
+    return network
 
 
 def build_dilatednet_lite(

@@ -4,11 +4,12 @@ Dense blocks on the way down, at the bottom and on the way up, and three kinds o
 inside a dense block every layer sees all earlier outputs; on the way down a block's output is
 joined to its input; on the way up the upsampled map is joined to the encoder's. Only the features
 that the block below *added* are upsampled, else their number would explode. 1.5, 3.5 and 9.4 M
-parameters (Table 3), the paper's own initialisation (He uniform), dropout 0.2.
+parameters (Table 3), the paper's own initialisation (He uniform) in every layer, dropout 0.2.
 
-Deviations: none in the network. Odd sizes are floored when pooled, as the paper's Lasagne did, and
-the transposed convolution's result is cut to the encoder's size from the top left (the paper:
-centred, which differs by less than a pixel).
+Deviations: none in the network. The authors' code scores with the statistics of the batch in batch
+norms; here they are the running ones, which an engine folds into its weights. Odd sizes are floored
+when pooled, as the paper's Lasagne did, and the transposed convolution's result is cut to the
+encoder's size from the top left (the paper: centred, which differs by less than a pixel).
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class FCDenseNet(nn.Module):
             channels = added + skips.pop()
             self.decoder.append(DenseBlock(channels, count, growth))
             added = count * growth
-        self.classifier = nn.Conv2d(channels + added, classes, 1)
+        self.classifier = _convolution(channels + added, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits; H, W >= 32."""
@@ -109,14 +110,20 @@ class FCDenseNet(nn.Module):
 
 def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-    nn.init.kaiming_uniform_(convolution.weight, nonlinearity="relu")
-    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # Conv2d has a bias here
+    _start(convolution)
     return convolution
+
+
+def _start(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias here
 
 
 def _upsampling(channels: int) -> nn.ConvTranspose2d:
     """3x3, stride 2, no padding: (2 h + 1) rows, enough for an even and for an odd encoder map."""
-    return nn.ConvTranspose2d(channels, channels, 3, 2)
+    deconvolution = nn.ConvTranspose2d(channels, channels, 3, 2)
+    _start(deconvolution)
+    return deconvolution
 
 
 def build_fc_densenet(

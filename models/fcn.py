@@ -6,10 +6,12 @@ score of pool4 at stride 16 before the last upsampling, FCN-8s one of pool3 as w
 parameters (the paper's Table 1).
 
 Deviations: the Caffe network pads the picture by 100 pixels and crops, which makes the coarse map
-larger and shifts the crops; here fc6 is padded by 3, so every map lies over the picture. The
-score layers of the skips start at zero, as the paper trains them on top of the coarser network.
+larger and shifts the crops; here fc6 is padded by 3, so every map lies over the picture. As in the
+release, score layers start at zero and the transposed convolutions stay what they start as (the
+paper lets those between skips learn). FCN-16s goes on from FCN-32s and FCN-8s from FCN-16s, as in
+the paper, where ``train --weights`` names their weights; else all start from VGG16.
 ``fcn8s_lite`` is ours, for small boards: EfficientNet-Lite0 at output stride 32, fc6 of 3x3, 256
-channels with batch norm in place of dropout.
+channels with batch norm in place of dropout; its transposed convolutions learn.
 """
 
 from __future__ import annotations
@@ -74,16 +76,24 @@ class FCN(nn.Module):
 
 def _zero_score(inputs: int, classes: int) -> nn.Conv2d:
     score = nn.Conv2d(inputs, classes, 1)
+    _start_at_zero(score)
+    return score
+
+
+def _start_at_zero(score: nn.Conv2d) -> None:
     nn.init.zeros_(score.weight)
     nn.init.zeros_(score.bias)  # type: ignore[arg-type]  # Conv2d has a bias here
-    return score
 
 
 def build_fcn(classes: ClassSet, stride: int, width: float = 1.0) -> FCN:
     """Build the VGG16 form, weights random; ``width`` is a factor on all channels."""
     channels, inner = scaled_channels(width)[-3:], round(FULLY_CONNECTED * width)
     fully = ConvReLU(channels[-1], inner, kernel=7), ConvReLU(inner, inner, kernel=1)
-    return FCN(VGG16(width=width), channels, fully, len(classes), stride)
+    network = FCN(VGG16(width=width), channels, fully, len(classes), stride)
+    _start_at_zero(network.score)
+    network.upsampling.requires_grad_(False)
+    network.skip_upsamplings.requires_grad_(False)
+    return network
 
 
 def build_fcn8s_lite(classes: ClassSet, width: float = 1.0) -> FCN:

@@ -6,6 +6,7 @@ key names that the table tells.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atomic import sha256_of
-from models.bounded import check_not_packed
 from models.errors import WeightsError
 from models.install import install_package
 from models.spec import ModelSpec
-from models.typed import convert
+from models.state_file import read_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 #: What ``source`` says for the weights that the table names.
 PUBLISHED = "published"
@@ -123,6 +125,8 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
 def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor]) -> None:
     """Fill the network's encoder strictly; VGG16's fully connected layers too where both have them.
 
+    DeepLab's smaller ones get them decimated. Where the weights lack them, the log says so.
+
     Args:
         network: built from ``spec``, at full width.
         spec: its registry row.
@@ -140,13 +144,32 @@ def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor
 
 
 def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.vgg import FULLY_CONNECTED, load_vgg16, load_vgg16_classifier
+    from models.vgg import FULLY_CONNECTED, load_vgg16, load_vgg16_classifier, load_vgg16_decimated
 
     load_vgg16(network.encoder, state)
-    fc6 = network.fc6.conv if hasattr(network, "fc6") else None
-    whole = fc6 is not None and tuple(fc6.weight.shape[::2]) == (FULLY_CONNECTED, 7)
-    if whole and "classifier.0.weight" in state:
-        load_vgg16_classifier(network.fc6.conv, network.fc7.conv, state)
+    pairs = _fully_connected(network)
+    if pairs and "classifier.0.weight" not in state:
+        log.warning(
+            "fc6 and fc7 start from random weights: the file holds VGG16's convolutions alone; "
+            "torchvision's has its fully connected layers, too"
+        )
+        return
+    for fc6, fc7 in pairs:
+        whole = tuple(fc6.weight.shape[::2]) == (FULLY_CONNECTED, 7)
+        (load_vgg16_classifier if whole else load_vgg16_decimated)(fc6, fc7, state)
+
+
+def _fully_connected(network: Any) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
+    """Return each fc6 and fc7 of the network that VGG16's fit, whole or decimated."""
+    from models.vgg import DECIMATED_CHANNELS, FULLY_CONNECTED, STAGES
+
+    if hasattr(network, "fc6"):
+        pairs = [(network.fc6.conv, network.fc7.conv)]
+    else:  # DeepLab v2 has them in each branch
+        pairs = [(branch[0].conv, branch[2].conv) for branch in getattr(network, "branches", ())]
+    last = STAGES[-1][1]
+    sizes = {(FULLY_CONNECTED, last, 7), (FULLY_CONNECTED // DECIMATED_CHANNELS, last, 3)}
+    return [pair for pair in pairs if tuple(pair[0].weight.shape[:3]) in sizes]
 
 
 def _load_vgg16_pairs(network: Any, state: Mapping[str, Tensor]) -> None:
@@ -216,20 +239,13 @@ def _downloaded(published: Published) -> dict[str, Tensor]:
 
 
 def _read(path: Path, published: Published) -> dict[str, Tensor]:
-    import torch
-    from safetensors.torch import load_file
-    from torch import Tensor
-
     if not path.is_file():
         raise WeightsError(
             f"no encoder weights at {path}; expected a safetensors or PyTorch file with the keys "
             f"of {published.keys}, or '{PUBLISHED}'"
         )
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        check_not_packed(path)
-        return convert(torch.load(path, map_location="cpu", weights_only=True), dict[str, Tensor])
+        return read_state(path)
     except Exception as error:  # of safetensors, pickle and PyTorch, about whatever stands there
         raise WeightsError(
             f"encoder weights {path} cannot be read ({type(error).__name__}); the file is "

@@ -6,10 +6,12 @@ encoder's map; a 3x3 convolution to 512 channels, dropout 0.1, a 1x1 classifier.
 in every resize, as Caffe's ``Interp`` does. An auxiliary head on the encoder's third stage helps
 training (loss weight 0.4) and is no part of the network: :class:`AuxiliaryHead`.
 
-Deviations: the ResNet is torchvision's; the authors' release has three 3x3 convolutions where it
-has one 7x7. ``pspnet_lite`` is ours: EfficientNet-Lite0 and a head of 128 channels, for small
-boards, the same encoder and width as ``deeplab_v3_lite``, so that the two ways to take in the whole
-picture can be compared; ``pspnet_cut5`` keeps the first five stages of that encoder.
+Deviations: the ResNet is torchvision's, dilated as the release's: every block of its last two
+stages; the release has three 3x3 convolutions where it has one 7x7. A level has a quarter of the
+channels, N / 4, as in the paper; lectures draw one channel for each. ``pspnet_lite`` is ours:
+EfficientNet-Lite0 and a head of 128 channels, for small boards, the same encoder and width as
+``deeplab_v3_lite``, so that the two ways to take in the whole picture can be compared;
+``pspnet_cut5`` keeps the first five stages of that encoder.
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 def build_pspnet(classes: ClassSet, depth: int, width: float = 1.0) -> PSPNet:
     """Build a PSPNet on ResNet-50 or ResNet-101; ``width`` is a factor on all channels."""
-    encoder = ResNet(depth, output_stride=8, width=width)
+    encoder = ResNet(depth, output_stride=8, width=width, dilate_first=True)
     return PSPNet(encoder, len(classes), round(HEAD * width))
 
 

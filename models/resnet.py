@@ -4,13 +4,15 @@ Layer names and shapes are torchvision's ``resnet50`` and ``resnet101``, so thei
 one to one (the ImageNet classifier ``fc`` is left out). As there, the stride of a bottleneck sits
 in its 3x3 convolution ("v1.5"); the paper and the Caffe networks have it in the first 1x1.
 
-For dense prediction later strides are turned into dilation (Yu et al. 2017); a stage's first
-block keeps the dilation of the stage before, as torchvision's ``replace_stride_with_dilation``.
+For dense prediction later strides are turned into dilation (Yu et al. 2017). A stage's first block
+keeps the dilation of the stage before, as torchvision's ``replace_stride_with_dilation``, or has
+that of its stage, as the releases of DeepLab v2 and PSPNet: published weights are of one or the
+other, and the tensors are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -81,9 +83,19 @@ class ResNet(nn.Module):
         depth: 50 or 101.
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
         width: factor on every channel count.
+        dilate_first: dilate the first block of a stage as its others.
+        multi_grid: factors on the dilations of the last stage's three blocks, the first included
+            (DeepLab v3, section 3.2); None for torchvision's form.
     """
 
-    def __init__(self, depth: int, output_stride: int = 32, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        depth: int,
+        output_stride: int = 32,
+        width: float = 1.0,
+        dilate_first: bool = False,
+        multi_grid: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         inners = [round(64 * 2**stage * width) for stage in range(4)]
         self.channels = FeatureChannels(inners[2] * EXPANSION, inners[3] * EXPANSION)
@@ -98,9 +110,12 @@ class ResNet(nn.Module):
             if reached * stride > output_stride:
                 dilation, stride = dilation * stride, 1
             reached *= stride
-            blocks = [Bottleneck(inputs, inner, stride, before)]
+            rates = [dilation if dilate_first else before] + [dilation] * (count - 1)
+            if multi_grid is not None and len(stages) == 3:
+                rates = [dilation * factor for factor in multi_grid]
+            blocks = [Bottleneck(inputs, inner, stride, rates[0])]
             inputs = inner * EXPANSION
-            blocks += [Bottleneck(inputs, inner, 1, dilation) for _ in range(count - 1)]
+            blocks += [Bottleneck(inputs, inner, 1, rate) for rate in rates[1:]]
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
 

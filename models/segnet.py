@@ -9,8 +9,10 @@ SegNet-Basic is the paper's small form (section 3.2): four stages of one 7x7 con
 channels each way, no ReLU and no bias in the decoder; 1.416 M parameters (Table 1: 1.425 M).
 
 Deviations: none in SegNet; SegNet-Basic leaves out the local contrast normalisation of the picture
-(the deployment graph normalises it). Odd sizes are floored when pooled, as PyTorch does (Caffe
-ceils), and unpooling restores the recorded size, so 480x360 (360, 180, 90, 45, 22, 11 rows) passes.
+(the deployment graph normalises it). Its release has biases in the decoder's convolutions, where
+section 3.2 has none; batch norm takes them away again. Odd sizes are floored when pooled, as
+PyTorch does (Caffe ceils), and unpooling restores the recorded size, so 480x360 (360, 180, 90, 45,
+22, 11 rows) passes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ SMALL = (
         output_stride=32,
         minimum_size=224,
         figures=Figures(3_470_683, 7.1, 788),
-        variant={"width": 0.25, "fully": 512},
+        variant={"width": 0.25, "fully": 512, "dropout": 0.5},
         encoder="vgg16",
     ),
     ModelSpec(
@@ -47,7 +47,7 @@ SMALL = (
     ModelSpec(
         name="unet_lite",
         builder="models.unet:build_unet_lite",
-        paper=papers.UNET_LITE,
+        paper=papers.UNET,
         output_stride=32,
         minimum_size=32,
         figures=Figures(3_773_675, 3.6, 979),

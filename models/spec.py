@@ -45,6 +45,7 @@ class Paper:
     """Where a network comes from, and what it reported on CamVid (11 classes, test split).
 
     Attributes:
+        camvid_note: what must be known to compare with that figure.
         idea: what it gets detail or context by, in the field's words; pages say which network
             stands for what.
     """
@@ -55,6 +56,7 @@ class Paper:
     venue: str
     idea: str = ""
     camvid_test_miou: float | None = None
+    camvid_note: str = ""
     parameters: str | None = None
 
 
@@ -106,6 +108,7 @@ class ModelSpec(NetworkSpec):
         figures: size, cost and field of view.
         output_strides: others that the builder makes of it, with the same weights, when it gets
             the keyword ``output_stride``.
+        earlier_stage: network that the paper trains before this one, which goes on from there.
         encoder: row of ``models.pretrained.ENCODERS`` whose published weights fit the network's
             ``encoder``; None where the network starts from random weights, as its paper does.
     """
@@ -116,6 +119,7 @@ class ModelSpec(NetworkSpec):
     minimum_size: int
     figures: Figures
     output_strides: tuple[int, ...] = ()
+    earlier_stage: str | None = None
     encoder: str | None = None
 
     def check_size(self, width: int, height: int) -> None:

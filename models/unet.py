@@ -2,7 +2,9 @@
 
 Two 3x3 convolutions per level, 64 to 1024 channels over four 2x2 poolings, and the same way up:
 2x2 transposed convolution, concatenation with the encoder's map, two 3x3 convolutions. Dropout at
-the end of the contracting path, a 1x1 classifier, no batch norm: 31 M parameters.
+the end of the contracting path, a 1x1 classifier, no batch norm. As the authors' release: a ReLU
+behind each transposed convolution, and dropout behind the fourth and the fifth level. Weights start
+as in section 3: normal, with variance 2 / N for N incoming values.
 
 Deviations: convolutions are padded, so the output has the picture's size (the paper's lose a
 border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and what
@@ -27,6 +29,9 @@ from models.upsampling import BilinearUpsampling, cropped
 
 #: Channels of the four levels and of the bottom.
 CHANNELS = (64, 128, 256, 512, 1024)
+
+#: Levels of the contracting path that end in dropout, the deepest.
+_DROPPED = 2
 
 #: Channels on the way up in the lite form, at strides 16, 8, 4 and 2.
 LITE_CHANNELS = (128, 64, 48, 32)
@@ -53,19 +58,32 @@ class UNet(nn.Module):
             self.upsamplings.append(nn.ConvTranspose2d(below, level, 2, 2))
             self.decoder.append(_level(2 * level, level))
         self.classifier = nn.Conv2d(channels[0], classes, 1)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                _start_as_the_paper(module)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
         skips: list[Tensor] = []
-        for level in self.encoder:
+        for number, level in enumerate(self.encoder):
             x = level(ceil_max_pool(x) if skips else x)
+            if number >= len(self.encoder) - _DROPPED:
+                x = self.dropout(x)
             skips.append(x)
-        x = self.dropout(skips.pop())
+        x = skips.pop()
         for upsampling, level in zip(self.upsamplings, self.decoder, strict=True):
             skip = skips.pop()
-            x = level(torch.cat([skip, cropped(upsampling(x), skip)], 1))
+            x = level(torch.cat([skip, cropped(upsampling(x).relu(), skip)], 1))
         logits: Tensor = self.classifier(x)
         return logits
+
+
+def _start_as_the_paper(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    incoming = layer.weight[0].numel()
+    if isinstance(layer, nn.ConvTranspose2d):  # its taps do not overlap: one reaches each pixel
+        incoming = layer.in_channels
+    nn.init.normal_(layer.weight, std=(2 / incoming) ** 0.5)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias here
 
 
 class UNetLite(nn.Module):

@@ -184,6 +184,37 @@ def load_vgg16_classifier(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Te
         _copy(convolution, f"classifier.{number}", remaining)
 
 
+#: Of fc6's 7x7 taps and of the 4096 channels of fc6 and fc7 one in so many is kept.
+DECIMATED_TAPS, DECIMATED_CHANNELS = 3, 4
+
+
+def load_vgg16_decimated(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Tensor]) -> None:
+    """Copy VGG16's fully connected layers into DeepLab's smaller ones, decimated.
+
+    Every third tap each way and every fourth channel, as they are ("simple decimation", DeepLab v1,
+    section 3.1). Which channels the authors kept is not told.
+
+    Args:
+        fc6: 512 to 1024 channels, 3x3.
+        fc7: 1024 to 1024 channels, 1x1.
+        state: as for :func:`load_vgg16_classifier`.
+
+    Raises:
+        WeightsError: a key is missing or has another number of values.
+    """
+    with torch.device("meta"):
+        whole6 = nn.Conv2d(fc6.in_channels, FULLY_CONNECTED, 7)
+        whole7 = nn.Conv2d(FULLY_CONNECTED, FULLY_CONNECTED, 1)
+    whole6, whole7 = whole6.to_empty(device="cpu"), whole7.to_empty(device="cpu")
+    load_vgg16_classifier(whole6, whole7, state)
+    taps, channels = DECIMATED_TAPS, DECIMATED_CHANNELS
+    with torch.no_grad():
+        fc6.weight.copy_(whole6.weight[::channels, :, ::taps, ::taps])
+        fc7.weight.copy_(whole7.weight[::channels, ::channels])
+        for small, whole in ((fc6, whole6), (fc7, whole7)):
+            cast("Tensor", small.bias).copy_(cast("Tensor", whole.bias)[::channels])
+
+
 @torch.no_grad()
 def _copy(convolution: nn.Conv2d, prefix: str, remaining: dict[str, Tensor]) -> None:
     for kind in ("weight", "bias"):

@@ -19,6 +19,7 @@ from models.atomic import atomic_path, sha256_of
 from models.card import Card, read_card
 from models.classes import ClassSet, check_classes
 from models.errors import WeightsError, translated
+from models.published import as_published, is_published, read_published
 from models.registry import MODELS
 from models.spec import LoadedWeights as LoadedWeights
 from models.spec import ModelSpec
@@ -108,25 +109,48 @@ def save_weights(path: Path, spec: ModelSpec, state: Mapping[str, Tensor]) -> No
         )
 
 
-def with_classes_of(spec: ModelSpec, source: str | None) -> ModelSpec:
+def as_trained(spec: ModelSpec, source: str | None) -> ModelSpec:
     """Return ``spec`` with the class set that the weights ``source`` were trained for.
+
+    Weights that torchvision published bring their normalisation and output stride as well.
 
     Args:
         spec: registry row of the network.
         source: as for :func:`load_weights`.
 
     Raises:
-        WeightsError: no such file, or a damaged one.
+        WeightsError: no such file, a damaged one, or a published one of another network.
     """
     if source is None or source == "none":
         return spec
     from safetensors import safe_open
 
     path = _find(spec, source)
+    if is_published(path):
+        return as_published(spec, path)
     with _readable(path), safe_open(path, framework="pt") as file:
         classes = (file.metadata() or {}).get("classes")
     # The first files did not record them.
     return spec if classes is None else replace(spec, classes=_classes_of(path, classes))
+
+
+def owner_of(source: str) -> str | None:
+    """Name the network that a file of ours, or a registered name, has the weights of.
+
+    None where a file does not say so, as published ones.
+
+    Raises:
+        WeightsError: the file cannot be read as safetensors.
+    """
+    from safetensors import safe_open
+
+    path = Path(source)
+    if source in MODELS or not path.is_file():
+        return source if source in MODELS else None
+    if is_published(path):
+        return None
+    with _readable(path), safe_open(path, framework="pt") as file:
+        return (file.metadata() or {}).get("model")
 
 
 def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> LoadedWeights:
@@ -135,8 +159,9 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
     Args:
         network: built from ``spec``.
         spec: registry row of the network.
-        source: a file; ``none`` for the random weights that the network has; a registered name;
-            or None for the best registered weights.
+        source: a file, ours or one that torchvision published (see :mod:`models.published`);
+            ``none`` for the random weights that the network has; a registered name; or None for
+            the best registered weights.
 
     Raises:
         WeightsError: nothing registered, no such file, damaged, or of another network.
@@ -144,8 +169,8 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
     if source == "none":
         return LoadedWeights("none", None)
     path = _find(spec, source)
-    state = _read(path, spec)
     wanted = network.state_dict()
+    state = read_published(path, spec, wanted) if is_published(path) else _read(path, spec)
     wrong = [
         name
         for name in sorted(wanted.keys() | state.keys())
@@ -181,8 +206,8 @@ def _find(spec: ModelSpec, source: str | None) -> Path:
         path = Path(source)
         if not path.is_file():
             raise WeightsError(
-                f"weights {source} not found, expected a safetensors file, a network's name or "
-                "'none'; check --weights"
+                f"weights {source} not found, expected a safetensors file, a published .pth, a "
+                "network's name or 'none'; check --weights"
             )
         return path
     path_or_none = registered_weights(source or spec.name)

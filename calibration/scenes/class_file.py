@@ -25,7 +25,7 @@ from pathlib import Path
 
 from calibration.errors import DataError
 from models.bounded import read_bytes
-from models.classes import RGB, ClassSet
+from models.classes import BUILT_IN, RGB, ClassSet, voc_colour
 
 VOID = "void"
 
@@ -57,11 +57,16 @@ _HEADING = frozenset(
 def read_classes(path: Path | str) -> ClassSet:
     """Read a class file.
 
+    Args:
+        path: of the file, or the name of a class set of :data:`models.classes.BUILT_IN`.
+
     Raises:
         DataError: a file that cannot be read, has fewer than two classes or more than 255, a name
             twice, a colour that is none, or a line of no known form.
     """
     path = Path(path)
+    if str(path) in BUILT_IN and not path.exists():
+        return BUILT_IN[str(path)]
     names: list[str] = []
     colours: list[RGB] = []
     lines = _lines(path)
@@ -74,7 +79,8 @@ def read_classes(path: Path | str) -> ClassSet:
         place = f"{path}, line {number}"
         name, colour = _parse(_uncounted(line, len(names), place) if counted else line, place)
         if colour is None:
-            colour = (0, 0, 0) if name == VOID else _colour(len(names))
+            # Without VOC's black, which is that of void.
+            colour = (0, 0, 0) if name == VOID else voc_colour(len(names) + 1)
         if name in names:
             raise DataError(
                 f"{place}: the class {name!r} was named before, expected each name "
@@ -101,7 +107,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"class file {path} cannot be read ({error}); expected UTF-8 text with a line "
-            "'NAME [R,G,B]' per class; check --classes"
+            f"'NAME [R,G,B]' per class, or one of {', '.join(BUILT_IN)}; check --classes"
         ) from error
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     for number, line in lines:  # before any pattern meets it
@@ -164,15 +170,3 @@ def _parse(line: str, place: str) -> tuple[str, RGB | None]:
 def _first(form: re.Pattern[str]) -> int:
     """Return where the groups of the colour begin: the name is a group too."""
     return 1 if form.groupindex["name"] == 1 else 0
-
-
-def _colour(index: int) -> RGB:
-    """Return a colour far from its neighbours': the palette of PASCAL VOC, without its black."""
-    red = green = blue = 0
-    rest = index + 1
-    for bit in range(7, -1, -1):
-        red |= (rest & 1) << bit
-        green |= (rest >> 1 & 1) << bit
-        blue |= (rest >> 2 & 1) << bit
-        rest >>= 3
-    return red, green, blue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.classes import CAMVID, RGB, ClassSet
+from models.classes import CAMVID, CITYSCAPES, RGB, VOC, ClassSet, voc_colour
 
 _VOID = 255
 
@@ -83,28 +83,8 @@ def _camvid() -> LabelKind:
     return LabelKind("camvid", CAMVID, {**colours, (0, 0, 0): CAMVID.void}, values)
 
 
-#: Name, id and colour of Cityscapes' 19 classes, in the order of their train ids.
-_CITYSCAPES: tuple[tuple[str, int, RGB], ...] = (
-    ("road", 7, (128, 64, 128)),
-    ("sidewalk", 8, (244, 35, 232)),
-    ("building", 11, (70, 70, 70)),
-    ("wall", 12, (102, 102, 156)),
-    ("fence", 13, (190, 153, 153)),
-    ("pole", 17, (153, 153, 153)),
-    ("traffic light", 19, (250, 170, 30)),
-    ("traffic sign", 20, (220, 220, 0)),
-    ("vegetation", 21, (107, 142, 35)),
-    ("terrain", 22, (152, 251, 152)),
-    ("sky", 23, (70, 130, 180)),
-    ("person", 24, (220, 20, 60)),
-    ("rider", 25, (255, 0, 0)),
-    ("car", 26, (0, 0, 142)),
-    ("truck", 27, (0, 0, 70)),
-    ("bus", 28, (0, 60, 100)),
-    ("train", 31, (0, 80, 100)),
-    ("motorcycle", 32, (0, 0, 230)),
-    ("bicycle", 33, (119, 11, 32)),
-)
+#: Ids of Cityscapes' 19 classes, in the order of their train ids.
+_CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 #: Colours of its classes that are not trained on: parking, bridge, caravan, trailer and so on.
 _UNTRAINED: tuple[RGB, ...] = (
     (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180),
@@ -113,60 +93,23 @@ _UNTRAINED: tuple[RGB, ...] = (
 
 
 def _cityscapes() -> tuple[LabelKind, LabelKind]:
-    classes = ClassSet(
-        tuple(name for name, _, _ in _CITYSCAPES), tuple(c for _, _, c in _CITYSCAPES), _VOID
-    )
-    colours = {colour: index for index, (_, _, colour) in enumerate(_CITYSCAPES)}
-    colours |= dict.fromkeys(_UNTRAINED, _VOID)
+    colours = _own_colours(CITYSCAPES) | dict.fromkeys(_UNTRAINED, _VOID)
     ids = dict.fromkeys((*range(34), _VOID), _VOID)
-    ids |= {number: index for index, (_, number, _) in enumerate(_CITYSCAPES)}
-    train_ids = {**{index: index for index in range(len(_CITYSCAPES))}, _VOID: _VOID}
+    ids |= {number: index for index, number in enumerate(_CITYSCAPES_IDS)}
+    train_ids = {**{index: index for index in range(len(CITYSCAPES))}, _VOID: _VOID}
     return (
-        LabelKind("cityscapes", classes, colours, ids),
-        LabelKind("bdd100k", classes, colours, train_ids),
+        LabelKind("cityscapes", CITYSCAPES, colours, ids),
+        LabelKind("bdd100k", CITYSCAPES, colours, train_ids),
     )
 
 
 def _voc() -> LabelKind:
-    names = [
-        "background",
-        "aeroplane",
-        "bicycle",
-        "bird",
-        "boat",
-        "bottle",
-        "bus",
-        "car",
-        "cat",
-        "chair",
-        "cow",
-        "diningtable",
-        "dog",
-        "horse",
-        "motorbike",
-        "person",
-        "pottedplant",
-        "sheep",
-        "sofa",
-        "train",
-        "tvmonitor",
-    ]
-    palette = tuple(voc_colour(index) for index in range(len(names)))
-    values = {**{index: index for index in range(len(names))}, _VOID: _VOID}
-    colours = {colour: index for index, colour in enumerate(palette)}
-    colours[voc_colour(_VOID)] = _VOID
-    return LabelKind("voc", ClassSet(tuple(names), palette, _VOID), colours, values)
+    values = {**{index: index for index in range(len(VOC))}, _VOID: _VOID}
+    return LabelKind("voc", VOC, _own_colours(VOC) | {voc_colour(_VOID): _VOID}, values)
 
 
-def voc_colour(index: int) -> RGB:
-    """Return a colour of PASCAL VOC's palette: bits of the index, three by three."""
-    red = green = blue = 0
-    for bit in range(7, -1, -1):
-        red |= (index & 1) << bit
-        green |= (index >> 1 & 1) << bit
-        blue |= (index >> 2 & 1) << bit
-        index >>= 3
-    return red, green, blue
+def _own_colours(classes: ClassSet) -> dict[RGB, int]:
+    return {colour: index for index, colour in enumerate(classes.palette)}
 
 
 def _binary() -> LabelKind:
@@ -181,6 +124,6 @@ LABEL_KINDS = {kind.name: kind for kind in (_camvid(), *_cityscapes(), _voc(), _
 
 def coloured(classes: ClassSet) -> LabelKind:
     """Return the form of labels that are drawn in the colours of a class file."""
-    colours = {colour: index for index, colour in enumerate(classes.palette)}
+    colours = _own_colours(classes)
     colours.setdefault((0, 0, 0), classes.void)
     return LabelKind("colours", classes, colours)

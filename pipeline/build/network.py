@@ -9,7 +9,7 @@ from torch import nn
 
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec, NetworkSpec
-from models.weights import LoadedWeights, load_weights, with_classes_of
+from models.weights import LoadedWeights, as_trained, load_weights
 from pipeline.build.options import BuildOptions
 from pipeline.errors import BuildError
 
@@ -50,8 +50,8 @@ def choose(options: BuildOptions) -> Candidate:
         suffix = f"-{given.width}x{given.height}" if found.sized else ""
         return Candidate(found.spec, found.weights, found.network, suffix, found.warnings)
     usual = model_spec(options.model)
-    spec = _strided(_sized(usual, options.size), options.output_stride)
-    spec = with_classes_of(spec, options.weights)
+    spec = as_trained(_sized(usual, options.size), options.weights)
+    spec = _strided(spec, options.output_stride)
     torch.manual_seed(0)  # '--weights none' is the same network every time
     network = build_model(spec)
     weights = load_weights(network, spec, options.weights)

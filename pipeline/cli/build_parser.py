@@ -122,8 +122,9 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--classes",
         type=Path,
-        metavar="FILE",
-        help="a line 'NAME [R,G,B]' per output channel; one named void is never scored",
+        metavar="FILE|NAME",
+        help="camvid, cityscapes, voc, or a file with a line 'NAME [R,G,B]' per output channel; "
+        "one named void is never scored",
     )
     for name in ("mean", "std"):
         group.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calibration.metrics.detail import Detail
 from calibration.metrics.miou import Scores
@@ -16,6 +17,9 @@ from pipeline.errors import EngineError
 from pipeline.evaluation.accuracy import evaluate, evaluate_in_detail
 from pipeline.runtimes.registry import open_engine
 from pipeline.runtimes.session import Session
+
+if TYPE_CHECKING:
+    from pipeline.graph.deployment import DeploymentGraph
 
 
 def run(options: argparse.Namespace) -> Outcome:
@@ -38,6 +42,11 @@ def run(options: argparse.Namespace) -> Outcome:
 def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
     path = Path(options.engine)
     if options.engine not in MODELS and (path.suffix or path.exists()):
+        if options.ensemble:
+            raise EngineError(
+                f"--ensemble was given for the engine {options.engine}, expected the name of a "
+                "network: networks vote in PyTorch; drop --ensemble, or name a network"
+            )
         if options.weights is not None:
             raise EngineError(
                 f"--weights {options.weights} was given for {options.engine}, an engine brings its "
@@ -46,15 +55,33 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
         engine, session = open_engine(path)
         return engine.manifest.classes, session
     # Imported here: scoring an engine needs no torch.
-    from models.registry import build_model, model_spec
-    from models.weights import load_weights, with_classes_of
-    from pipeline.graph.deployment import DeploymentGraph
+    from pipeline.graph.ensemble import EnsembleGraph
     from pipeline.runtimes.eager import EagerSession
 
-    spec = with_classes_of(model_spec(options.engine), options.weights)
+    classes, graph = _graph(options.engine, options.weights)
+    others = []
+    for given in options.ensemble:
+        name, _, weights = given.partition("=")
+        theirs, other = _graph(name, weights or None)
+        if theirs.names != classes.names:
+            raise EngineError(
+                f"--ensemble {given} tells {len(theirs)} classes apart ({theirs.names[0]}, ...), "
+                f"expected the {len(classes)} of {options.engine} ({classes.names[0]}, ...); "
+                "choose networks of the same classes"
+            )
+        others.append(other)
+    return classes, EagerSession(EnsembleGraph([graph, *others]) if others else graph)
+
+
+def _graph(name: str, weights: str | None) -> tuple[ClassSet, DeploymentGraph]:
+    from models.registry import build_model, model_spec
+    from models.weights import as_trained, load_weights
+    from pipeline.graph.deployment import DeploymentGraph
+
+    spec = as_trained(model_spec(name), weights)
     network = build_model(spec)
-    load_weights(network, spec, options.weights)
-    return spec.classes, EagerSession(DeploymentGraph(network, spec.input))
+    load_weights(network, spec, weights)
+    return spec.classes, DeploymentGraph(network, spec.input)
 
 
 def _lines(scores: Scores, detail: Detail | None) -> list[str]:

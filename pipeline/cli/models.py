@@ -78,7 +78,8 @@ def _detail(spec: ModelSpec) -> Outcome:
         "classes": f"{row['classes']}: {', '.join(spec.classes.names)}",
         "paper's mIoU": "none on CamVid"
         if paper.camvid_test_miou is None
-        else f"{percent(paper.camvid_test_miou).strip()} on CamVid test",
+        else f"{percent(paper.camvid_test_miou).strip()} on CamVid test"
+        + (f" ({paper.camvid_note})" if paper.camvid_note else ""),
         "weights": _weights(spec, card),
     }
     document = {
@@ -86,6 +87,7 @@ def _detail(spec: ModelSpec) -> Outcome:
         "title": paper.title,
         "venue": paper.venue,
         "paper_camvid_test_miou": paper.camvid_test_miou,
+        "paper_camvid_note": paper.camvid_note,
         "minimum_size": spec.minimum_size,
         "output_strides": [spec.output_stride, *spec.output_strides],
         "variant": dict(spec.variant),

@@ -128,6 +128,13 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
         "--weights", metavar="NAME|PATH|none", help="for a MODEL; default: the best registered ones"
     )
     parser.add_argument(
+        "--ensemble",
+        action="append",
+        default=[],
+        metavar="MODEL[=WEIGHTS]",
+        help="average the probabilities of a MODEL and of this one; may be given again",
+    )
+    parser.add_argument(
         "--detail",
         action="store_true",
         help="also boundary F1, recall by region size, and flips between consecutive frames",
@@ -186,9 +193,9 @@ def _train(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes",
         type=Path,
-        metavar="FILE",
-        help="other classes than CamVid's: a line 'NAME [R,G,B]' each, in the order of the labels' "
-        "values; one named void is never scored",
+        metavar="FILE|NAME",
+        help="other classes than CamVid's: cityscapes, voc, or a file with a line 'NAME [R,G,B]' "
+        "each, in the order of the labels' values; one named void is never scored",
     )
     _recipe(parser)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")

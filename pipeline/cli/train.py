@@ -27,7 +27,7 @@ from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import OutputError, TrainingError
 from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.publish import TERMS, Provenance, publish, register
-from pipeline.train.recipe import RECIPES, Recipe, fine_tuning_recipe, qat_recipe
+from pipeline.train.recipe import Recipe, fine_tuning_recipe, qat_recipe, recipe_of
 from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
 from pipeline.train.samples import load_validation_samples
 from pipeline.train.trainer import RunSettings, Trainer
@@ -121,7 +121,7 @@ def _spec(options: argparse.Namespace) -> ModelSpec:
 
 
 def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
-    recipe = RECIPES.get(spec.name, Recipe())
+    recipe = recipe_of(spec.name)
     if options.qat:
         recipe = qat_recipe(recipe, len(list_pictures(options.data / "train")))
     elif options.weights:

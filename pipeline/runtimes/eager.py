@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.graph.deployment import DeploymentGraph
+from pipeline.graph.ensemble import EnsembleGraph
 from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec
 
 
@@ -12,10 +13,10 @@ class EagerSession(Session):
     """Runs a deployment graph in eager FP32.
 
     Args:
-        graph: as the compilers get it.
+        graph: as the compilers get it, or several as one.
     """
 
-    def __init__(self, graph: DeploymentGraph) -> None:
+    def __init__(self, graph: DeploymentGraph | EnsembleGraph) -> None:
         self._graph = graph.eval()
         self.input_spec = TensorSpec("frames", "uint8", (None, None, None, 3), "NHWC, BGR")
         self.output_spec = TensorSpec("classes", "uint8", (None, *graph.size), "NHW")

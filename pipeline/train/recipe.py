@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from pipeline.errors import TrainingError
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -156,6 +158,8 @@ RECIPES = {
     "pspnet_resnet50": _PSPNET,
     "pspnet_resnet101": _PSPNET,
     "deeplab_v2_resnet101": replace(_PSPNET, auxiliary=0.0),
+    "fcn_resnet50": replace(_PSPNET, auxiliary=0.0),
+    "fcn_resnet101": replace(_PSPNET, auxiliary=0.0),
     "deeplab_v3_resnet50": replace(_PSPNET, auxiliary=0.0),
     "deeplab_v3_resnet101": replace(_PSPNET, auxiliary=0.0),
     "deconvnet": _VGG,
@@ -172,6 +176,21 @@ RECIPES = {
     "segnet_lite": _SEGNET_SMALL,
     "segnet_basic": replace(_SEGNET_SMALL, encoder_rate=1.0),  # from random weights
 }
+
+
+def recipe_of(name: str) -> Recipe:
+    """Look up the recipe of a network by its registry name.
+
+    Raises:
+        TrainingError: it has none; settings that suit another network would ruin its encoder.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    raise TrainingError(
+        f"no recipe is known for {name}, expected a row in RECIPES of pipeline/train/recipe.py; "
+        "add one, or train another network"
+    )
+
 
 #: Of a whole training: rate and length when weights that are good already are trained further.
 FURTHER_RATE, FURTHER_STEPS = 0.4, 0.4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from models.pretrained import encoder_state, load_encoder
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.vgg import load_vgg16, vgg16_stages, vgg16_state
-from models.weights import load_weights, with_classes_of
+from models.weights import as_trained, load_weights, owner_of
 from pipeline.train.batchnorm import fit_batch_norms
 from pipeline.train.shrink import shrink_encoder
 
@@ -26,32 +27,50 @@ _WHOLE = {"vgg16_pairs": "vgg16"}
 def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list[str]:
     """Fill the whole network with trained weights, but for layers of another number of classes.
 
+    The weights may be those of the paper's earlier stage (``spec.earlier_stage``): FCN-16s goes on
+    from FCN-32s, DilatedNet's context module stands behind its front end. What the stage before
+    does not have starts as it does in a new network: skips at zero, the context module as the
+    identity, upsampling as bilinear interpolation.
+
     Args:
         network: built from ``spec``.
         spec: its registry row, its classes those that are trained now.
         source: as for :func:`models.weights.load_weights`.
 
     Returns:
-        Names of the tensors that keep their random weights: those of the classifier where the
-        trained weights tell another number of classes apart, else none.
+        Names of the tensors that keep the values of a new network: those of the classifier where
+        the trained weights tell another number of classes apart, and what the earlier stage lacks.
 
     Raises:
         WeightsError: nothing registered, no such file, damaged, or of another network.
     """
-    theirs = with_classes_of(model_spec(spec.name), source)
+    theirs = as_trained(_donor(spec, source), source)
     donor = build_model(theirs)
     load_weights(donor, theirs, source)
     wanted, given = network.state_dict(), donor.state_dict()
-    random = sorted(name for name in wanted if wanted[name].shape != given[name].shape)
-    network.load_state_dict({name: given[name] for name in given if name not in random}, False)
-    if random:
+    fitting = {
+        name: value
+        for name, value in given.items()
+        if name in wanted and wanted[name].shape == value.shape
+    }
+    new = sorted(wanted.keys() - fitting.keys())
+    network.load_state_dict(fitting, strict=False)
+    if new:
         log.info(
-            "%d classes in place of %d: %s start from random weights",
-            len(spec.classes),
-            len(theirs.classes),
-            ", ".join(random),
+            "trained weights of %s with %d classes for %s with %d: %s start anew",
+            *(theirs.name, len(theirs.classes), spec.name, len(spec.classes), ", ".join(new)),
         )
-    return random
+    return new
+
+
+def _donor(spec: ModelSpec, source: str) -> ModelSpec:
+    """Return the row whose weights ``source`` has, as wide as ``spec``: its own, or the stage's."""
+    earlier = spec.earlier_stage
+    if earlier is None or owner_of(source) != earlier:
+        return replace(spec, classes=model_spec(spec.name).classes)
+    theirs = model_spec(earlier)
+    width = {name: value for name, value in spec.variant.items() if name == "width"}
+    return replace(theirs, variant={**theirs.variant, **width})
 
 
 def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) -> None:

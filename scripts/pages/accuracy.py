@@ -90,6 +90,7 @@ def page() -> str:
             ("network", "parameters", "paper, test", "ours, val, FP32", "INT8", "", "command"),
             (_row(spec, cards.get(spec.name)) for spec in MODELS.values()),
         ),
+        *_notes(),
         _DETAIL.format(bins=_bins()),
         markdown_table(
             ("network", "idea", "encoder", "steps", "mIoU", "boundary F1", *SIZE_BINS, "flips"),
@@ -107,6 +108,14 @@ def page() -> str:
         _LICENCE,
     ]
     return "\n".join(parts)
+
+
+def _notes() -> list[str]:
+    return [
+        f"The paper's figure of `{spec.name}` is {spec.paper.camvid_note}.\n"
+        for spec in MODELS.values()
+        if spec.paper.camvid_note
+    ]
 
 
 def _row(spec: ModelSpec, card: Card | None) -> tuple[str, ...]:

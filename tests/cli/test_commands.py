@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,8 +18,9 @@ import cv2
 import numpy as np
 import pytest
 
-from models.classes import CAMVID
-from models.registry import MODELS
+from models.classes import CAMVID, ClassSet
+from models.registry import MODELS, build_model, model_spec
+from models.weights import save_weights
 from pipeline.cli import main
 from pipeline.cli.outcome import counted, step_bar
 from pipeline.engine.manifest import Engine
@@ -136,6 +138,26 @@ def test_evaluate_takes_a_network_and_weights_for_it(
     assert "not found" in error_of(capsys, *arguments, "--weights", "nowhere.safetensors")
     line = error_of(capsys, "evaluate", str(engine), *arguments[2:], "--weights", "segnet_lite")
     assert "drop --weights" in line
+
+
+def test_evaluate_lets_networks_vote(
+    capsys: Captured, engine: Path, labelled: Path, tmp_path: Path
+) -> None:
+    arguments = ("evaluate", "segnet_lite", "--data", str(labelled))
+    alone = run_json(capsys, *arguments)
+    assert run_json(capsys, *arguments, "--ensemble", "segnet_lite") == alone
+    together = run_json(capsys, *arguments, "--ensemble", "deeplab_v3plus_lite")
+    assert together["iou"] != alone["iou"]
+    random = run_json(capsys, *arguments, "--ensemble", "deeplab_v3plus_lite=none")
+    assert random["iou"] != together["iou"]
+    line = error_of(capsys, "evaluate", str(engine), *arguments[2:], "--ensemble", "segnet")
+    assert "drop --ensemble" in line
+    spec = model_spec("segnet_lite")
+    other = replace(spec, classes=ClassSet(("road", "rest"), ((0, 0, 0), (1, 1, 1))))
+    save_weights(tmp_path / "w.safetensors", other, build_model(other).state_dict())
+    given = f"segnet_lite={tmp_path / 'w.safetensors'}"
+    line = error_of(capsys, *arguments, "--ensemble", given)
+    assert "tells 2 classes apart (road, ...), expected the 11 of segnet_lite" in line
 
 
 def test_bench_gives_rate_and_percentiles(capsys: Captured, engine: Path) -> None:

@@ -14,8 +14,8 @@ from plain_png import png
 
 from calibration.scenes.class_file import read_classes
 from calibration.scenes.dataset import open_labelled_folder
-from calibration.scenes.label_kinds import LABEL_KINDS, voc_colour
-from models.classes import CAMVID
+from calibration.scenes.label_kinds import LABEL_KINDS
+from models.classes import CAMVID, voc_colour
 from pipeline.cli import main
 
 Captured = pytest.CaptureFixture[str]

@@ -272,7 +272,7 @@ def test_the_table_is_the_registry(capsys: Captured) -> None:
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(MODELS)
-    assert "451 + picture" in next(line for line in lines if line.startswith("pspnet_resnet50"))
+    assert "499 + picture" in next(line for line in lines if line.startswith("pspnet_resnet50"))
 
 
 def test_the_table_needs_no_torch() -> None:

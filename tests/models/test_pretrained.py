@@ -142,12 +142,35 @@ def test_fcn_takes_vgg16s_fully_connected_layers_too() -> None:
     assert torch.equal(network.fc7.conv.bias, state["classifier.3.bias"])
 
 
-@pytest.mark.parametrize("name", ["deeplab_v1", "deeplab_v2_vgg16", "segnet"])
-def test_networks_with_other_fully_connected_layers_take_the_encoder_alone(name: str) -> None:
+@pytest.mark.parametrize("name", ["deeplab_v1", "deeplab_v2_vgg16"])
+def test_deeplab_takes_vgg16s_fully_connected_layers_decimated(name: str) -> None:
+    spec, state = model_spec(name), vgg16_state(classifier=True)
+    network = build_model(spec)
+    load_encoder(network, spec, state)
+    fc6 = state["classifier.0.weight"].view(4096, 512, 7, 7)
+    if name == "deeplab_v1":
+        pairs = [(network.fc6.conv, network.fc7.conv)]
+    else:
+        pairs = [(branch[0].conv, branch[2].conv) for branch in network.branches]
+    assert len(pairs) == (1 if name == "deeplab_v1" else 4)
+    for small6, small7 in pairs:
+        assert small6.weight.shape == (1024, 512, 3, 3)
+        assert torch.equal(small6.weight[5, :, 1, 2], fc6[20, :, 3, 6])
+        assert torch.equal(small6.bias, state["classifier.0.bias"][::4])
+        assert torch.equal(small7.weight[7, 9, 0, 0], state["classifier.3.weight"][28, 36])
+        assert torch.equal(small7.bias, state["classifier.3.bias"][::4])
+
+
+@pytest.mark.parametrize("name", ["deeplab_v1", "deeplab_v2_vgg16", "fcn8s", "segnet"])
+def test_a_file_without_fully_connected_layers_fills_the_encoder_alone_and_says_so(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     spec, state = model_spec(name), vgg16_state(classifier=False)
     network = build_model(spec)
     load_encoder(network, spec, state)
     assert torch.equal(network.encoder[0][0].conv.weight, state["features.0.weight"])
+    said = "fc6 and fc7 start from random weights" in caplog.text
+    assert said == (name != "segnet")  # which has none
 
 
 def test_a_network_that_starts_from_nothing_says_so() -> None:

@@ -33,7 +33,7 @@ from calibration.table import load_table
 from models.classes import CAMVID
 from models.pretrained import encoder_state
 from models.registry import build_model, model_spec
-from models.weights import load_weights, save_weights, with_classes_of
+from models.weights import as_trained, load_weights, save_weights
 from pipeline.build.bundle import open_bundle
 from pipeline.cli.inspect import run as inspect
 from pipeline.cli.parser import parse_arguments
@@ -100,7 +100,7 @@ def _weights_file() -> bytes:
 
 
 def _weights(path: Path) -> None:
-    spec = with_classes_of(_NARROW, str(path))
+    spec = as_trained(_NARROW, str(path))
     if len(spec.classes) == len(_NARROW.classes):
         load_weights(build_model(_NARROW), spec, str(path))
 

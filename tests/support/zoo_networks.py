@@ -11,8 +11,9 @@ from models.registry import MODELS, build_model
 from models.spec import ModelSpec
 from pipeline.graph.deployment import DeploymentGraph
 
-#: What does not tell narrow networks apart: widths, and how much of an encoder there is.
-_SIZES = ("width", "fully", "stages", "lite")
+#: What does not tell narrow networks apart: widths, how much of an encoder there is, how often a
+#: ResNet repeats its blocks, and dropout, which is for training.
+_SIZES = ("width", "fully", "stages", "lite", "depth", "dropout")
 
 #: Every network of the registry. Rows that differ in size alone are one network here.
 DISTINCT = {

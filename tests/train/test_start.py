@@ -13,9 +13,14 @@ from torch import Tensor, nn
 from models.errors import WeightsError
 from models.pretrained import PUBLISHED, encoder_state
 from models.registry import build_model, model_spec
+from models.spec import ModelSpec
 from models.vgg import TORCHVISION_FEATURES, vgg16_stages
-from models.weights import load_weights
-from pipeline.train.start import start_from_published, start_from_trained_encoder
+from models.weights import load_weights, save_weights
+from pipeline.train.start import (
+    start_from_published,
+    start_from_trained,
+    start_from_trained_encoder,
+)
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +190,66 @@ def test_an_encoder_of_another_width_or_depth_is_one_line(name: str, donor: str)
     spec = model_spec(name)
     with pytest.raises(WeightsError, match=r"not the same .*; widths and depths count too"):
         start_from_trained_encoder(build_model(spec), spec, donor)
+
+
+def narrow(name: str) -> ModelSpec:
+    spec = model_spec(name)
+    return replace(spec, variant={**spec.variant, "width": 1 / 16})
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("fcn16s", {"skip_scores.0", "skip_upsamplings.0", "upsampling"}),
+        ("fcn8s", {"skip_scores.1", "skip_upsamplings.1", "upsampling"}),
+        ("dilatednet_context", {"context"}),
+        ("dilatednet_context7", {"context"}),
+    ],
+)
+def test_a_network_goes_on_from_the_stage_before_it(
+    name: str, new: set[str], tmp_path: Path
+) -> None:
+    """It computes what that one does: what is new starts as nothing, or as the identity."""
+    spec = narrow(name)
+    assert spec.earlier_stage is not None
+    theirs = narrow(spec.earlier_stage)
+    torch.manual_seed(0)
+    before = build_model(theirs).eval()
+    with torch.no_grad():
+        for parameter in (p for p in before.parameters() if p.requires_grad):
+            parameter.normal_(0, 0.1)
+    path = tmp_path / "before.safetensors"
+    save_weights(path, theirs, before.state_dict())
+    load_weights(before, theirs, str(path))
+    network = build_model(spec).eval()
+    anew = start_from_trained(network, spec, str(path))
+    kept = set(network.state_dict()) - set(anew)
+    assert {"fc6.conv.weight", "fc7.conv.bias", "score.weight", "encoder.4.2.conv.weight"} <= kept
+    assert {part for part in new for name in anew if name.startswith(f"{part}.")} == new
+    assert all(name.startswith(tuple(new)) for name in anew)
+    with torch.no_grad():
+        x = torch.randn(1, 3, 96, 96)
+        if name.startswith("dilatednet"):  # the identity behind a ReLU
+            fc = before.fc7(before.fc6(before.encoder(x)[-1]))
+            scores = before.score(fc)
+            assert torch.allclose(network.context(scores), scores.relu(), atol=1e-5)
+        else:  # bilinear in two steps is not quite bilinear in one
+            given, taken = before(x), network(x)
+            assert given.std() > 0
+            assert (given - taken).abs().mean() < 0.15 * given.std()
+
+
+def test_weights_of_a_later_stage_or_of_another_network_are_one_line(tmp_path: Path) -> None:
+    for name, given in (("fcn32s", "fcn16s"), ("fcn8s", "fcn32s"), ("fcn16s", "segnet_lite")):
+        theirs, spec = narrow(given), narrow(name)
+        path = tmp_path / f"{given}.safetensors"
+        save_weights(path, theirs, build_model(theirs).state_dict())
+        with pytest.raises(WeightsError, match=f"belong to {given}, expected {name}") as caught:
+            start_from_trained(build_model(spec), spec, str(path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_stage_without_registered_weights_is_asked_for_by_name() -> None:
+    spec = narrow("dilatednet_context")
+    with pytest.raises(WeightsError, match="no trained weights are registered for dilatednet_fron"):
+        start_from_trained(build_model(spec), spec, "dilatednet_frontend")

@@ -14,7 +14,7 @@ from calibration.scenes.dataset import read_picture
 from calibration.scenes.synthetic import SyntheticDrive
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
-from models.weights import load_weights, registered_weights, with_classes_of
+from models.weights import as_trained, load_weights, registered_weights
 from pipeline.frame import Image
 from pipeline.graph.deployment import DeploymentGraph
 
@@ -64,7 +64,7 @@ def open_target(model: str, weights: str | None, picture: Path | None) -> Target
     Raises:
         RoadsegError: an unknown network, weights that do not fit, a picture that cannot be read.
     """
-    spec = with_classes_of(model_spec(model), weights)
+    spec = as_trained(model_spec(model), weights)
     if weights is None and registered_weights(model) is None:
         weights = "none"
     if picture is None:

@@ -9,6 +9,7 @@ from models.registry import MODELS
 from models.spec import ModelSpec
 from models.weights import weights_card
 from pipeline.cli.tables import markdown_table
+from scripts.pages.zoo import faithful
 from scripts.pages.zoo.measure import Results
 
 #: Where the page stands.
@@ -100,7 +101,7 @@ def page(results: Results) -> str:
     parts = [_HEAD, _zoo(), _COLUMNS, _BUILDS, _builds(results), _machine(results)]
     if results.get("pairs"):
         parts += [_PAIRS, *(_pair(pair) for pair in results["pairs"])]
-    parts += [_VIEWS, _CORNERS]
+    parts += [faithful.section(), _VIEWS, _CORNERS]
     if "corners" in results:
         corners = results["corners"]
         parts.append(

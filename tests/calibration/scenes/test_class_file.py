@@ -8,7 +8,7 @@ import pytest
 
 from calibration.errors import DataError
 from calibration.scenes.class_file import read_classes
-from models.classes import CAMVID, ClassSet
+from models.classes import BUILT_IN, CAMVID, ClassSet
 
 
 @pytest.fixture
@@ -136,3 +136,14 @@ def test_numbers_that_do_not_count_from_zero_are_refused(file: Path) -> None:
     file.write_text("1 road\n2 car\n")
     with pytest.raises(DataError, match="line 1: '1 road' has the number 1, expected 0"):
         read_classes(file)
+
+
+def test_class_sets_of_known_data_sets_need_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert {name: read_classes(name) for name in BUILT_IN} == BUILT_IN
+    (tmp_path / "voc").write_text("road\ncar\n")  # a file is what was meant then
+    assert read_classes(Path("voc")).names == ("road", "car")
+    with pytest.raises(DataError, match=r"or one of camvid, cityscapes, voc; check --classes"):
+        read_classes("pascal")

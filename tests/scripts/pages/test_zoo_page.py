@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
+from pathlib import Path
+
 import pytest
 
 from models.registry import MODELS
+from scripts.pages.zoo.faithful import ROWS
 from scripts.pages.zoo.measure import BUILDS, measure, read_results
 from scripts.pages.zoo.page import PAGE, page
 
@@ -51,4 +56,26 @@ def test_networks_built_on_another_machine_than_most_are_named() -> None:
 
 def test_missing_measurements_leave_no_row() -> None:
     text = page({"networks": {}})
-    assert text.count("`fcn8s`") == 1  # in the table of the zoo alone
+    assert text.count("\n| `fcn8s` |") == 1  # in the table of the zoo alone
+
+
+def test_every_network_has_a_row_of_what_is_its_papers_and_what_is_not() -> None:
+    assert sorted(name for row in ROWS for name in row.networks) == sorted(MODELS)
+    for row in ROWS:
+        assert row.tests or row.untested
+        assert all((row.paper, row.release, row.differs, row.training))
+
+
+def test_the_tests_that_the_rows_name_exist() -> None:
+    tests = Path(__file__).parents[2]
+    found = {
+        name
+        for path in tests.rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert sorted({test for row in ROWS for test in row.tests} - found) == []
+
+
+@pytest.mark.parametrize("module", sorted({s.builder.split(":")[0] for s in MODELS.values()}))
+def test_every_file_of_a_network_says_what_differs(module: str) -> None:
+    assert "\nDeviations: " in str(import_module(module).__doc__)

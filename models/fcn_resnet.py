@@ -1,0 +1,53 @@
+"""FCN on a dilated ResNet, as torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
+
+FCN's idea (Long, Shelhamer and Darrell, CVPR 2015) on an encoder of its own time: ResNet at output
+stride 8, a 3x3 convolution to a quarter of the channels, dropout 0.1 and a 1x1 classifier, resized
+bilinearly. There is no paper of this network; torchvision's weights load into it.
+
+The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) are
+torchvision's, shapes too.
+
+Deviations: of the paper all but the idea: no skips, no fully connected layers, resize in place of
+transposed convolutions. Of torchvision's network none; its auxiliary head is no part of a network
+here.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.classes import ClassSet
+from models.resnet import ResNet
+
+
+class FCNResNet(nn.Module):
+    """FCN on a ResNet.
+
+    Args:
+        encoder: dilated network, whose last map is read.
+        classes: number of output channels.
+    """
+
+    def __init__(self, encoder: ResNet, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        inputs = encoder.channels.last
+        self.head = nn.Sequential(
+            nn.Conv2d(inputs, inputs // 4, 3, padding=1, bias=False),
+            nn.BatchNorm2d(inputs // 4),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.1),
+            nn.Conv2d(inputs // 4, classes, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
+        scores = self.head(self.encoder(x).last)
+        size = (x.shape[-2], x.shape[-1])
+        return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+def build_fcn_resnet(classes: ClassSet, depth: int, width: float = 1.0) -> FCNResNet:
+    """Build FCN on ResNet-50 or ResNet-101; ``width`` is a factor on all channels."""
+    return FCNResNet(ResNet(depth, output_stride=8, width=width), len(classes))

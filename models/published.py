@@ -1,0 +1,154 @@
+"""Whole networks that torchvision publishes: which they are, and how their state dicts are read.
+
+Nothing is fetched: the user has the file. Its tensors are those of a network here, under other
+names; the auxiliary head, which no engine needs, is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.classes import VOC, ClassSet
+from models.errors import WeightsError, translated
+from models.spec import InputSpec, ModelSpec
+from models.state_file import read_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """One row of the table.
+
+    Attributes:
+        name: torchvision's.
+        file: on its server.
+        classes: that the weights tell apart.
+        input: what they were trained on; its size is not theirs.
+        output_stride: at which they were trained.
+    """
+
+    name: str
+    file: str
+    classes: ClassSet = VOC
+    input: InputSpec = field(default_factory=InputSpec)
+    output_stride: int = 8
+
+    @property
+    def url(self) -> str:
+        """Where the weights are, trained on COCO's pictures of VOC's classes."""
+        return f"https://download.pytorch.org/models/{self.file}"
+
+
+#: By registry name.
+NETWORKS = {
+    "fcn_resnet50": PublishedNetwork("fcn_resnet50", "fcn_resnet50_coco-1167a1af.pth"),
+    "fcn_resnet101": PublishedNetwork("fcn_resnet101", "fcn_resnet101_coco-7ecb50ca.pth"),
+    "deeplab_v3_resnet50": PublishedNetwork(
+        "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth"
+    ),
+    "deeplab_v3_resnet101": PublishedNetwork(
+        "deeplabv3_resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth"
+    ),
+}
+
+_BACKBONE = "backbone."
+#: Beginnings of torchvision's keys and of ours.
+_BEGINNINGS = ((_BACKBONE, "encoder."), ("classifier.", "head."))
+
+_AUXILIARY = "aux_classifier."
+
+
+def is_published(path: Path) -> bool:
+    """Say whether a weight file is one of PyTorch's, or a safetensors file with torchvision's keys.
+
+    A damaged file is what its name says.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.startswith(_BACKBONE) for name in file.keys())  # noqa: SIM118
+    except Exception:  # of safetensors, about whatever stands there
+        if path.suffix in (".pth", ".pt", ".safetensors"):
+            return path.suffix != ".safetensors"
+    with path.open("rb") as opened:
+        return opened.read(4).startswith((b"PK", b"\x80"))  # a zip file, or an older pickle
+
+
+def as_published(spec: ModelSpec, path: Path) -> ModelSpec:
+    """Return ``spec`` as its published weights were trained: classes, normalisation, stride.
+
+    Args:
+        spec: registry row of the network; its size stays.
+        path: of a file of which :func:`is_published` holds.
+
+    Raises:
+        WeightsError: no published weights are known for the network.
+    """
+    row, given = _row(spec, path), spec.input
+    spec = replace(
+        spec, classes=row.classes, input=replace(row.input, width=given.width, height=given.height)
+    )
+    if row.output_stride == spec.output_stride:
+        return spec
+    strides = {spec.output_stride, *spec.output_strides} - {row.output_stride}
+    return replace(
+        spec,
+        output_stride=row.output_stride,
+        output_strides=tuple(sorted(strides)),
+        variant={**spec.variant, "output_stride": row.output_stride},
+    )
+
+
+def read_published(path: Path, spec: ModelSpec, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Read a published state dict under the names that it has here.
+
+    Args:
+        path: of a file of which :func:`is_published` holds.
+        spec: registry row of the network.
+        wanted: state dict of the network, which it must fill.
+
+    Raises:
+        WeightsError: no published weights are known for the network, or the file is damaged, holds
+            more than tensors, or other ones; the first is named with its shape.
+    """
+    row = _row(spec, path)
+    problem = f"weights {path} cannot be read as a state dict of torchvision's {row.name}"
+    with translated(WeightsError, problem, f"pass the file as published: {row.url}"):
+        state = read_state(path)
+    given = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
+    ours = {_theirs(name): name for name in wanted}
+    for key in (*ours, *sorted(given.keys() - ours.keys())):
+        expected = tuple(wanted[ours[key]].shape) if key in ours else None
+        found = tuple(given[key].shape) if key in given else None
+        if found != expected:
+            raise WeightsError(
+                f"weights {path} hold {_shape(found)} for {key}, expected {_shape(expected)} in "
+                f"torchvision's {row.name} of {len(spec.classes)} classes; pass {row.url}, or one "
+                "trained for the same classes"
+            )
+    return {name: given[key] for key, name in ours.items()}
+
+
+def _row(spec: ModelSpec, path: Path) -> PublishedNetwork:
+    if spec.name not in NETWORKS:
+        raise WeightsError(
+            f"weights {path} are in PyTorch's form, in which none are known for {spec.name} (known "
+            f"for: {', '.join(NETWORKS)}); pass a safetensors file that 'train' left"
+        )
+    return NETWORKS[spec.name]
+
+
+def _theirs(name: str) -> str:
+    for theirs, ours in _BEGINNINGS:
+        if name.startswith(ours):
+            return theirs + name[len(ours) :]
+    return name
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "nothing" if shape is None else f"shape {shape}"
