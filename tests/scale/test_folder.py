@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,18 @@ def test_results_in_any_order_and_twice_are_one_row_a_frame(plan: Plan, tmp_path
         *range(70)
     ]
     assert source.folder.done() == {"frames": 70, "whole": None, "problems": []}
+
+
+def test_a_video_whose_name_is_no_text_is_archived(video: Path, tmp_path: Path) -> None:
+    strange = video.rename(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")))
+    plan = plan_video(strange, str(strange), "1", 10).uncut("a test")
+    folder = ArchiveFolder(tmp_path / "out", CONTENTS)
+    source = begun(folder, plan)
+    for row in results(plan):
+        Collector(CONTENTS, {plan.source: source}).add(row)
+    done = source.folder.done()
+    assert done is not None
+    assert (done["frames"], done["problems"]) == (70, [])
 
 
 def test_neighbours_that_saw_different_pictures_begin_the_video_again(

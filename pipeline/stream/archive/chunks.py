@@ -9,7 +9,7 @@ import pyarrow as pa
 
 #: Which chunk of which segment (its first frame) of which source; both stages have these.
 _KEYS = [
-    ("source", pa.string()),
+    ("source", pa.binary()),  # as the system has it: names of files are bytes
     ("first", pa.int64()),
     ("chunk", pa.int64()),
     ("last", pa.bool_()),

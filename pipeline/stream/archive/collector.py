@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class Collector:
         Raises:
             OutputError: a segment cannot be written.
         """
-        source = self._sources[row["source"]]
+        source = self._sources[os.fsdecode(row["source"])]
         first = row["first"]
         if source.torn or source.failed or first not in source.missing:
             return

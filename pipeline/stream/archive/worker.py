@@ -7,6 +7,7 @@ and a session reads them in place from the memory that the processes share.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -104,20 +105,29 @@ def decode(given: Plan, segment: Segment, work: Work) -> Iterator[pa.Table]:
                 chunk.add(frame, rounded_seconds(clock.seconds(frame)))
             if segment.count is None:
                 ending["problems"] = [
-                    line.replace(str(path), given.source) for line in source.problems
+                    line.replace(source.name, _shown(given.source)) for line in source.problems
                 ]
     except (SeamError, av.FFmpegError) as error:
-        ending["torn"] = str(error)
+        ending["torn"] = _shown(str(error))
     except (RoadsegError, OSError) as error:
-        ending["failed"] = in_words(error)
+        ending["failed"] = _shown(in_words(error))
     yield chunk.emptied(last=True, entry=seams.entry, exit=seams.exit, **ending)
+
+
+def _shown(text: str) -> str:
+    """Text for people: what of a name is no UTF-8 is replaced."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 class _Chunk:
     """Frames until they are a chunk."""
 
     def __init__(self, given: Plan, segment: Segment) -> None:
-        self._keys = {"source": given.source, "first": segment.first, "rate": given.fps}
+        self._keys = {
+            "source": os.fsencode(given.source),
+            "first": segment.first,
+            "rate": given.fps,
+        }
         self._number = 0
         self._frames: list[Frame] = []
         self._seconds: list[float] = []
