@@ -76,7 +76,7 @@ def memory(segments: int) -> None:
         folder = Path(name)
         write_gops(folder / "a.mp4", segments, parameters="keyint=1", size=(64, 48))
         manifest = write_engine(folder / "engine").manifest
-        thread = threading.Thread(target=sample)
+        thread = threading.Thread(target=sample, daemon=True)
         thread.start()
         report = archive(
             expand([str(folder / "a.mp4")]),
