@@ -4,7 +4,7 @@ set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/environment.sh [torch-tensorrt-rtx]
+usage: scripts/environment.sh [torch-tensorrt-rtx | scale]
 
 Make the environment .venv in the checkout, or bring it up to date. Every other script calls this
 first; when nothing changed it takes a moment and prints nothing.
@@ -12,6 +12,8 @@ first; when nothing changed it takes a moment and prints nothing.
   torch-tensorrt-rtx  make .venv-torch-tensorrt in its place: PyTorch with CUDA and torch-tensorrt for
                       TensorRT for RTX, 6 GB, for --front-end torch-tensorrt (Linux on x86-64);
                       torch-tensorrt, its old name, works as well
+  scale               make .venv-scale in its place: Ray and Triton's client, 1.5 GB, for
+                      scripts/check_scale.sh; no PyTorch
 
   PYTHON      the interpreter to make it with, 3.10 or newer (default: python3)
   PIP_*       pip's own variables, for example
@@ -34,8 +36,13 @@ torch-tensorrt-rtx | torch-tensorrt)
     constraints=$root/constraints-torch-tensorrt.txt
     extras=build,page,video,torch-tensorrt-rtx,dev
     ;;
+scale)
+    venv=$root/.venv-scale
+    constraints=$root/constraints-scale.txt
+    extras=archive,triton,scale-dev
+    ;;
 *)
-    printf "error: unknown environment '%s'; say torch-tensorrt-rtx, or nothing\n" "$1" >&2
+    printf "error: unknown environment '%s'; say torch-tensorrt-rtx, scale, or nothing\n" "$1" >&2
     exit 2
     ;;
 esac

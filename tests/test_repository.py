@@ -34,7 +34,15 @@ MOST_ENTRIES = 12
 MOST_TRACKED_BYTES = 64 * 2**20
 
 #: Runtimes that exist on some machines only; more files importing them means more to break.
-RUNTIME_PACKAGES = ("openvino", "pycuda", "tensorrt", "tensorrt_rtx", "torch_tensorrt")
+RUNTIME_PACKAGES = (
+    "openvino",
+    "pycuda",
+    "ray",
+    "tensorrt",
+    "tensorrt_rtx",
+    "torch_tensorrt",
+    "tritonclient",
+)
 
 
 def sources() -> list[Path]:
@@ -257,7 +265,7 @@ def environment_packages() -> dict[str, Version]:
     return found
 
 
-@pytest.mark.parametrize("name", ["constraints.txt", "constraints-torch-tensorrt.txt"])
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("constraints*.txt")))
 def test_every_constraint_is_one_exact_version(name: str) -> None:
     exact = re.compile(r"==[^*,]+")
     assert [str(p) for p in pins(name).values() if not exact.fullmatch(str(p.specifier))] == []
@@ -314,7 +322,7 @@ def test_a_script_can_be_started_and_stops_at_the_first_failure(script: Path) ->
     assert "\nset -euo pipefail\n" in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["check.sh", "demo.sh", "environment.sh"])
+@pytest.mark.parametrize("name", ["check.sh", "check_scale.sh", "demo.sh", "environment.sh"])
 def test_a_script_explains_itself(name: str, tmp_path: Path) -> None:
     command = [str(ROOT / "scripts" / name), "--help"]
     helped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -23,6 +23,11 @@ _lock = threading.Lock()
 _asked: list[str] = []
 
 
+def file_options() -> dict[str, str]:
+    """Return the same limits for FFmpeg where it is asked directly, by PyAV."""
+    return {"format_whitelist": _FILES, "protocol_whitelist": "file"}
+
+
 def expect_file() -> AbstractContextManager[None]:
     """Let videos that OpenCV opens inside be files that open no other one."""
     return _set(f"format_whitelist;{_FILES}|protocol_whitelist;file")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import __version__
+from pipeline.cli.archive_parser import add_archive
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.completion import PrintCompletion
 from pipeline.cli.config import document_of, with_config
+from pipeline.cli.export_triton_parser import add_export_triton
 from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.values import add_engine, count, positive, rate, share, size, wrong_path
@@ -70,6 +72,8 @@ def make_parser() -> argparse.ArgumentParser:
         _models,
         add_build,
         add_run,
+        add_archive,
+        add_export_triton,
         _evaluate,
         add_bench,
         _compare,

@@ -147,6 +147,11 @@ def _check_names(options: argparse.Namespace) -> None:
 
 
 def _open_engine(options: argparse.Namespace, path: Path) -> tuple[Manifest, Session]:
+    if options.engine.startswith("triton://"):
+        # Its client is imported only where one is asked for.
+        from pipeline.runtimes.triton.session import open_triton
+
+        return open_triton(options.engine)
     opening = partial(_open_or_rebuild, options)
     if options.watch:
         watched = WatchedSession(path, open_=opening)

@@ -38,9 +38,9 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "engine",
-        metavar="ENGINE|NETWORK",
+        metavar="ENGINE|NETWORK|triton://HOST:PORT/NAME",
         help="engine file or its manifest; or a network, see 'models', whose engine is built or, "
-        "where it is current, used again",
+        "where it is current, used again; or a model on a Triton server, see 'export-triton'",
     )
     parser.add_argument(
         "--precision",
@@ -120,6 +120,8 @@ def _looks(parser: argparse.ArgumentParser) -> None:
 
 def check_run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Refuse options that mean nothing together."""
+    if options.engine.startswith("triton://") and (options.watch or options.rebuild):
+        parser.error("run: --watch and --rebuild are for engines here; a server has its own")
     if options.keep and not options.segment:
         parser.error("run: --keep removes old segments; give --segment too")
 

@@ -1,4 +1,7 @@
-"""What this project asks of OpenVINO: the only file that imports it."""
+"""What this project asks of OpenVINO: the only file of it that imports it.
+
+What a Triton server runs by itself, ``runtimes/triton/python_model``, is the other one.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ __all__ = [
     "ov",
     "processor_name",
     "read_model",
+    "usual_settings",
 ]
 
 #: OpenVINO's names of precisions, and ours.
@@ -91,7 +95,7 @@ def compile_for_cpu(
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
-        return _core().compile_model(xml, "CPU", _usual(precision) | settings)
+        return _core().compile_model(xml, "CPU", usual_settings(precision) | settings)
     except RuntimeError as error:
         raise _refused(str(xml), error) from error
 
@@ -107,7 +111,7 @@ def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -
     Raises:
         EngineError: the files changed since they were verified, or OpenVINO refuses them.
     """
-    settings = _usual(engine.manifest.precision) | settings
+    settings = usual_settings(engine.manifest.precision) | settings
     kept = None if cache is None else _place(cache, engine, settings)
     try:
         if kept is not None and (blob := read_blob(kept)) is not None:
@@ -148,10 +152,11 @@ def compiled(
     The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
     has it, and class maps would differ between machines without a word.
     """
-    return _core().compile_model(model, "CPU", _usual(precision) | (settings or {}))
+    return _core().compile_model(model, "CPU", usual_settings(precision) | (settings or {}))
 
 
-def _usual(precision: str) -> dict[str, str]:
+def usual_settings(precision: str) -> dict[str, str]:
+    """Return what every engine of ``precision`` is compiled with here."""
     hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
     return {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
 

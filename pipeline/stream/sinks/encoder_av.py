@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.frame import Image
-from pipeline.stream.sinks.codecs import best_codec
+from pipeline.stream.sinks.codecs import Codec, best_codec
 from pipeline.stream.sinks.disk_file import DiskFile, whole_mkv, whole_mp4
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat
 from pipeline.stream.sinks.output_file import MARK
@@ -53,14 +53,19 @@ class AvVideo:
         container: opened for writing; closed with this.
         form: of the pictures.
         low_delay: hold no frame back.
+        codec: None for the best of this machine.
     """
 
     def __init__(
-        self, container: OutputContainer, form: VideoFormat, low_delay: bool = False
+        self,
+        container: OutputContainer,
+        form: VideoFormat,
+        low_delay: bool = False,
+        codec: Codec | None = None,
     ) -> None:
         self._container = container
         rate = Fraction(form.fps).limit_denominator(1001)
-        codec = best_codec()
+        codec = codec or best_codec()
         options = {**codec.options, **(codec.low_delay if low_delay else {})}
         stream = container.add_stream(codec.name, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.frame import Result
 from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
@@ -23,6 +26,16 @@ def matches(text: str) -> bool:
 def open_statistics(text: str, options: SinkOptions) -> Sink:
     """Open a statistics file by its path."""
     return StatisticsSink(Path(text).expanduser(), options)
+
+
+def rounded_shares(shares: NDArray[np.float64]) -> list[float]:
+    """Return shares as statistics tell them: a pixel of a large frame is in the fifth digit."""
+    return [round(share, 5) for share in shares.tolist()]
+
+
+def rounded_seconds(seconds: float) -> float:
+    """Return a place in time as statistics tell it."""
+    return round(seconds, 4)
 
 
 class StatisticsSink(Sink):
@@ -63,14 +76,12 @@ class StatisticsSink(Sink):
         self._file.append(f"{before}{line}")
 
     def _describe(self, result: Result) -> dict[str, Any]:
-        shares = [] if result.shares is None else result.shares.tolist()
+        shares = [] if result.shares is None else rounded_shares(result.shares)
         return {
             "index": result.frame.index,
             "name": result.frame.name,
-            "seconds": round(self._time.seconds(result.frame), 4),
-            "shares": {
-                name: round(share, 5) for name, share in zip(self._names, shares, strict=True)
-            },
+            "seconds": rounded_seconds(self._time.seconds(result.frame)),
+            "shares": dict(zip(self._names, shares, strict=True)),
             "result_age_ms": round((result.finished - result.frame.captured) * 1e3, 3),
         }
 

@@ -1,0 +1,227 @@
+"""Triton's client: connecting, asking, waiting. Its errors become ours here."""
+
+from __future__ import annotations
+
+import queue
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import EngineError, RuntimeMissingError
+
+SCHEME = "triton://"
+_PORT = 8001
+
+#: Seconds that a server is given to hear that something ends.
+_FAREWELL = 1.0
+
+#: What a server says, or nobody says, while one is away or loads its models.
+_PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a model is served."""
+
+    host: str
+    port: int
+    model: str
+
+    @classmethod
+    def read(cls, text: str) -> Address:
+        """Read ``triton://HOST[:PORT]/NAME``.
+
+        Raises:
+            EngineError: it is written otherwise.
+        """
+        place, _, model = text.removeprefix(SCHEME).partition("/")
+        host, _, port = place.rpartition(":") if ":" in place else (place, "", str(_PORT))
+        if not (text.startswith(SCHEME) and host and port.isdecimal() and model.strip("/")):
+            raise EngineError(
+                f"{text} is no address of a served model; give triton://HOST:{_PORT}/NAME, with "
+                "the port of gRPC"
+            )
+        return cls(host, int(port), model.strip("/"))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine, by its address."""
+        with suppress(OSError):
+            return socket.gethostbyname(self.host).startswith("127.")
+        return False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: that a run may take, and that a server may be away before a session gives up."""
+
+    run: float = 10.0
+    away: float = 30.0
+
+
+class UnreachableError(Exception):
+    """The server does not answer now; it may come back."""
+
+
+def _imported() -> Any:
+    try:
+        import tritonclient.grpc as grpc
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"triton:// needs the package tritonclient, which cannot be imported here ({error}); "
+            "run: pip install 'tritonclient[grpc]'"
+        ) from error
+    return grpc
+
+
+def check_config(text: str) -> bool:
+    """Read a model's description with Triton's own definitions.
+
+    Returns:
+        Whether they are installed.
+
+    Raises:
+        EngineError: Triton would not understand it.
+    """
+    try:
+        from google.protobuf import text_format
+        from tritonclient.grpc import model_config_pb2
+    except ImportError:
+        return False
+    try:
+        text_format.Parse(text, model_config_pb2.ModelConfig())
+    except text_format.ParseError as error:
+        raise EngineError(
+            f"Triton's definitions refuse the description of this model ({error}); this is a "
+            "mistake of roadseg's own, please report it"
+        ) from error
+    return True
+
+
+class Connection:
+    """A served model; runs may be under way in any number.
+
+    Args:
+        address: of the model.
+        limits: of time.
+    """
+
+    def __init__(self, address: Address, limits: Limits) -> None:
+        self.address = address
+        self.grpc = _imported()
+        self._limits = limits
+        self._client: Any = None
+        #: Counts connections: buffers are made known to each anew.
+        self.round = 0
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect anew, where the old connection is lost; returns when the model is ready.
+
+        Raises:
+            UnreachableError: server or model is not there now.
+        """
+        self.close()
+        self._client = self.grpc.InferenceServerClient(str(self.address))
+        self.round += 1
+        try:
+            ready = self._client.is_model_ready(self.address.model, client_timeout=self._limits.run)
+        except self._grpc_errors() as error:
+            raise UnreachableError(_said(error)) from error
+        if not ready:
+            raise UnreachableError(f"the model {self.address.model} is not ready")
+
+    def config(self) -> dict[str, Any]:
+        """Return the model's description as plain values.
+
+        Raises:
+            UnreachableError: as ``connect``.
+        """
+        try:
+            answer = self._client.get_model_config(
+                self.address.model, as_json=True, client_timeout=self._limits.run
+            )
+        except self._grpc_errors() as error:
+            raise UnreachableError(_said(error)) from error
+        found: dict[str, Any] = answer["config"]
+        return found
+
+    def start(self, inputs: Any, outputs: Any) -> queue.SimpleQueue[Any]:
+        """Begin a run; its answer, or an error, is put into the queue that is returned."""
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._client.async_infer(
+            self.address.model,
+            [inputs],
+            lambda result, error: answers.put(error if error is not None else result),
+            outputs=[outputs],
+            client_timeout=self._limits.run,
+        )
+        return answers
+
+    def finish(self, answers: queue.SimpleQueue[Any]) -> Any:
+        """Wait for a run, and return the client's answer.
+
+        Raises:
+            UnreachableError: the server is away, or took too long.
+            EngineError: it refuses the frames.
+        """
+        try:
+            # gRPC ends a run by itself; this is for a client that has lost its threads.
+            answer = answers.get(timeout=self._limits.run + 5)
+        except queue.Empty:
+            raise UnreachableError("no answer came in time") from None
+        if isinstance(answer, Exception):
+            text = _said(answer)
+            lost = "shared memory region" in text
+            if lost or any(word in text for word in _PASSING):
+                raise UnreachableError(text)
+            raise EngineError(
+                f"the model {self.address.model} on {self.address} refuses the frames ({text}); "
+                "give frames of another size, or export the engine again"
+            )
+        return answer
+
+    def close(self) -> None:
+        """Release the connection."""
+        if self._client is not None:
+            with suppress(Exception):
+                self._client.close()
+        self._client = None
+
+    def announce(self, region: str, room: int) -> str | None:
+        """Tell the server of shared memory; returns why it cannot map it, None where it can.
+
+        Raises:
+            UnreachableError: the server is away.
+        """
+        try:
+            self._client.register_system_shared_memory(
+                region, f"/{region}", room, client_timeout=self._limits.run
+            )
+        except self._grpc_errors() as error:
+            if any(word in _said(error) for word in _PASSING):
+                raise UnreachableError(_said(error)) from error
+            return _said(error)
+        return None
+
+    def forget(self, region: str) -> bool:
+        """Tell the server that shared memory ends; whether it answered."""
+        try:
+            self._client.unregister_system_shared_memory(region, client_timeout=_FAREWELL)
+        except self._grpc_errors():
+            return False
+        return True
+
+    def _grpc_errors(self) -> tuple[type[BaseException], ...]:
+        from tritonclient.utils import InferenceServerException
+
+        return (InferenceServerException,)
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, in one line, with gRPC's name of it."""
+    return " ".join(str(error).split())[:300]
