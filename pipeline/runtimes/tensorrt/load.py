@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
+from pipeline.runtimes.tensorrt.closing import give_back
 from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import start_runtime
@@ -61,9 +62,8 @@ class TensorRTLoad(Load):
 
     def close(self) -> None:
         if self._contexts:
-            with self._gpu.active():
-                self._end_work()
-                self._held.close()
+            give_back(self._gpu, [self._stream], self._held)
+            self._forget()
 
     def _end_work(self) -> None:
         """Wait for what is under way: buffers must outlive the work on them, failed or not."""

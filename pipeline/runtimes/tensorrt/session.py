@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from pipeline.runtimes.session import (
     Tint,
 )
 from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
+from pipeline.runtimes.tensorrt.closing import give_back
 from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
@@ -133,17 +134,7 @@ class TensorRTSession(Session):
         if self._closed:
             return
         self._closed = True
-        try:
-            with self._gpu.active():
-                # Buffers must outlive the work on them, even after a failure.
-                for stream in (self._in, self._compute, self._out):
-                    with suppress(EngineError):
-                        stream.synchronize()
-                self._held.close()
-        except RoadsegError as error:
-            log.warning("the GPU did not take everything back (%s)", error)
-            if self._gpu.lost:
-                self._held.close()
+        give_back(self._gpu, (self._in, self._compute, self._out), self._held)
 
     def _run(self, frames: Frames) -> ClassMaps:
         """Run any number of frames, as many at once as the engine takes."""
