@@ -179,10 +179,11 @@ def write_engine(rig: Rig, graph: nn.Module, folder: Path) -> Engine:
     """Write a deployment graph of :func:`small_input` as an engine of a rig."""
     file = folder / "double.engine"
     rig.write(graph, file)
-    return Engine(_manifest(rig, describe_file(file)), folder)
+    return Engine(small_manifest(describe_file(file), rig.gpu.info.architecture), folder)
 
 
-def _manifest(rig: Rig, file: EngineFile) -> Manifest:
+def small_manifest(file: EngineFile, architecture: str) -> Manifest:
+    """Describe an engine file of the doubles: up to four frames at once, two at least."""
     frames = {"batch": 4, "batch_range": [2, 3, 4], "smallest": 64, "largest": 3840}
     return Manifest(
         name="double",
@@ -196,6 +197,6 @@ def _manifest(rig: Rig, file: EngineFile) -> Manifest:
         layers=LayerPrecisions("network", {"0": "fp32", "2": "fp32"}),
         runtime="tensorrt",
         runtime_version=TensorRTDouble.__version__,
-        targets=(rig.gpu.info.architecture,),
+        targets=(architecture,),
         files=(file,),
     )

@@ -7,6 +7,7 @@
 // down as a complaint. At the end of the process STAND_IN_REPORT, a file, is told what is held.
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdint>
@@ -59,9 +60,12 @@ struct Event {
 
 std::recursive_mutex state;      // what is there; never held while work is done
 std::recursive_mutex executing;  // held while work is done
-thread_local std::vector<void*> contexts;
+struct Contexts : std::vector<void*> {  // of a thread, pushed and not popped
+    ~Contexts();
+};
+thread_local Contexts contexts;
 int primary;                     // a place whose address is the context
-int retained, pushed;
+int retained;
 Result sticky;
 std::map<Address, size_t> device, host;
 std::map<void*, std::shared_ptr<Stream>> streams;
@@ -80,6 +84,10 @@ int setting(const char* name, int otherwise) {
 }
 int capability() { return setting("STAND_IN_CAPABILITY", 89); }
 void complain(const std::string& text) { complaints.push_back(text); }
+// pycuda pushes the context when it gives it back at the end, in the main thread.
+Contexts::~Contexts() {
+    if (!empty() && getpid() != gettid()) complain("a thread ends with a context pushed");
+}
 bool survives(Result error) { return error < ILLEGAL_ADDRESS || error > LAUNCH_FAILED; }
 
 // Count a call; what it returns before it does anything. Calls that free do so and then report.
@@ -204,8 +212,7 @@ void paint(const Picture& picture, Place grid, Place block) {
 std::string held() {
     const std::pair<const char*, size_t> kinds[] = {
         {"device memory", device.size()}, {"host memory", host.size()}, {"streams", streams.size()},
-        {"events", events.size()}, {"modules", modules.size()}, {"contexts", (size_t)retained},
-        {"pushed contexts", (size_t)pushed}};
+        {"events", events.size()}, {"modules", modules.size()}, {"contexts", (size_t)retained}};
     std::string text;
     for (auto& [kind, count] : kinds)
         if (count) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
@@ -217,7 +224,9 @@ struct AtExit {
         const char* name = getenv("STAND_IN_REPORT");
         FILE* file = name ? fopen(name, "w") : nullptr;
         if (!file) return;
-        fprintf(file, "calls %zu\nlost %d\nheld %s\n", calls.size(), sticky, held().c_str());
+        const bool failed = fail_at >= 0 && fail_at < (long)calls.size();
+        fprintf(file, "calls %zu\nfailed %s\nlost %d\nheld %s\n", calls.size(),
+                failed ? calls[(size_t)fail_at].c_str() : "", sticky, held().c_str());
         for (auto& text : complaints) fprintf(file, "complaint %s\n", text.c_str());
         fclose(file);
     }
@@ -298,7 +307,6 @@ Result cuCtxPushCurrent_v2(void* context) {
     ENTER(false);
     if (context != &primary) return INVALID_CONTEXT;
     contexts.push_back(context);
-    ++pushed;
     return 0;
 }
 Result cuCtxPopCurrent_v2(void** context) {
@@ -306,7 +314,6 @@ Result cuCtxPopCurrent_v2(void** context) {
     if (contexts.empty()) return INVALID_CONTEXT;
     if (context) *context = contexts.back();
     contexts.pop_back();
-    --pushed;
     return 0;
 }
 Result cuCtxGetDevice(int* found) { ENTER(); *found = 0; return 0; }
@@ -478,6 +485,7 @@ Result cuModuleGetFunction(void** function, void* module, const char* name) {
     *function = module;
     return 0;
 }
+// Deprecated, and what pycuda still calls before each launch.
 Result cuFuncSetBlockShape(void*, int x, int y, int z) {
     ENTER();
     return x > 0 && y > 0 && z > 0 ? 0 : INVALID_VALUE;

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 
 Step = Callable[[], None]
 
@@ -73,6 +72,8 @@ class OnnxProgram:
     """An ONNX file that ONNX Runtime runs on the processor, when its turn on the stream is."""
 
     def __init__(self, machine: HostMachine, serialized: bytes) -> None:
+        import onnxruntime  # starts a thread, which no process that forks may have
+
         self._machine = machine
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
-from pipeline.runtimes.tensorrt.closing import give_back
+from pipeline.runtimes.tensorrt.closing import give_back, holding
 from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import start_runtime
@@ -40,7 +40,7 @@ class TensorRTLoad(Load):
         self._gpu = gpu
         self._logger = collecting_logger(trt)
         self._contexts: list[Any] = []
-        with gpu.active(), ExitStack() as stack:
+        with holding(gpu) as stack:
             # TensorRT frees with the last reference: contexts before the runtime.
             stack.callback(self._forget)
             self._runtime = start_runtime(trt, self._logger, gpu.info)
@@ -52,7 +52,7 @@ class TensorRTLoad(Load):
             except EngineError:
                 self._end_work()
                 raise
-            self._held = stack.pop_all()
+        self._held = stack
 
     def run(self) -> None:
         with self._gpu.active():

@@ -31,7 +31,7 @@ from pipeline.runtimes.session import (
     Tint,
 )
 from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
-from pipeline.runtimes.tensorrt.closing import give_back
+from pipeline.runtimes.tensorrt.closing import give_back, holding
 from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
@@ -87,13 +87,13 @@ class TensorRTSession(Session):
         # TensorRT for RTX alone compiles where it runs.
         lazy = hasattr(trt, "IRuntimeCache") and not eager
         self._general = GeneralKernels() if lazy else None
-        with gpu.active(), ExitStack() as stack:
+        with holding(gpu) as stack:
             self._context = ExecutionContext(engine, trt, gpu.info, graphs, eager)
             stack.callback(self._context.release)
             self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
             self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
             paints = self._open_painter(stack)
-            self._held = stack.pop_all()
+        self._held = stack
         self.input_spec = TensorSpec(
             self._context.input, "uint8", (self._most, None, None, 3), "NHWC, BGR"
         )
