@@ -155,11 +155,11 @@ class _Runtime:
         self.machine, self.logger = machine, logger
         self.engine_host_code_allowed = False
 
-    def deserialize_cuda_engine(self, serialized: bytes) -> _Loaded | None:
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> _Loaded | None:
         if self.machine.fails("deserialize_cuda_engine"):
             self.logger.log("error", "the double refuses this engine\nand says more")
             return None
-        return _Loaded(self.machine, serialized)
+        return _Loaded(self.machine, serialized_engine)
 
 
 class _Loaded:
