@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from planned_failures import Plan, Result
 from stand_in_driver import StandInMachine, stand_in
 from tensorrt_double import End, Run, TensorRTDouble
 
@@ -59,48 +60,6 @@ class Machine(StandInMachine):
         """Take an engine: the height and width of its class maps, as text."""
         height, width = map(int, serialized.split())
         return Brightest(self, (height, width))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to fail: call number ``place`` (-1: none) with ``error``, or the work it begins."""
-
-    place: int
-    error: int
-    late: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """How one process ended.
-
-    Attributes:
-        status: its exit status, negative for a signal.
-        said: lines on standard error.
-        calls: of the driver, how many; ``failed``: the name of the one that was made to fail.
-        lost: what the driver gave the process up for, 0 for nothing.
-        held: what was never given back.
-        complaints: what a program had better not do.
-        masks: hash over the names and contents of what it wrote into the folder MASKS.
-    """
-
-    plan: Plan
-    status: int
-    said: tuple[str, ...]
-    calls: int = 0
-    failed: str = ""
-    lost: int = 0
-    held: str = ""
-    complaints: tuple[str, ...] = ()
-    masks: str = ""
-
-
-def read_result(line: str) -> Result:
-    """Read one line of this program's output."""
-    values: dict[str, Any] = json.loads(line)
-    for name in ("said", "complaints"):
-        values[name] = tuple(values[name])
-    return Result(**{**values, "plan": Plan(**values["plan"])})
 
 
 def _run(plan: Plan, folder: Path, command: list[str]) -> int:

@@ -129,15 +129,19 @@ class GpuRig(Rig):
         return ""
 
 
+def require_stand_in() -> StandIn:
+    """Return the stand-in, or skip a test or a whole file: it has to be there from the start."""
+    if (driver := stand_in()) is not None:
+        return driver
+    reason = "the stand-in driver is not loaded: scripts/check_pycuda.sh runs this over it"
+    if os.environ.get("ROADSEG_REQUIRE_STAND_IN") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason, allow_module_level=True)
+
+
 def open_stand_in_rig() -> Rig:
-    """Open the stand-in, or skip: another process has to be started for it."""
-    driver = stand_in()
-    if driver is None:
-        reason = "the stand-in driver is not loaded: scripts/check_pycuda.sh runs this test over it"
-        if os.environ.get("ROADSEG_REQUIRE_STAND_IN") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return StandInRig(driver)
+    """Open the stand-in, or skip."""
+    return StandInRig(require_stand_in())
 
 
 def open_gpu_rig() -> Rig:

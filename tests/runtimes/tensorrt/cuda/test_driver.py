@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import EngineError
 
 NAME = "pipeline.runtimes.tensorrt.cuda.driver"
+ERRORS = "pipeline.runtimes.tensorrt.cuda.driver_errors"
 
 
 class CudaError(Exception):
@@ -86,9 +87,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     package.driver = made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", made)
-    monkeypatch.delitem(sys.modules, NAME, raising=False)
+    for name in (NAME, ERRORS):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield made
-    sys.modules.pop(NAME, None)
+    for name in (NAME, ERRORS):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import cv2
 import pytest
-from forked_runs import Plan, Result, read_result
+from planned_failures import Plan, Result, read_result
 from random_frames import frames
-from rigs import open_stand_in_rig, small_manifest
+from rigs import require_stand_in, small_manifest
 from stand_in_driver import ILLEGAL_ADDRESS, INVALID_VALUE, OUT_OF_MEMORY
 
 from pipeline.engine.manifest import describe_file, write_manifest
+
+require_stand_in()
 
 _SUPPORT = Path(__file__).parents[3] / "support"
 _ROOT = _SUPPORT.parents[1]
@@ -43,16 +45,16 @@ Run = Callable[[list[Plan]], list[Result]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run ``roadseg run`` on three pictures once for each plan."""
-    open_stand_in_rig()
+    """Run ``roadseg run`` on two pictures once for each plan."""
     folder = tmp_path_factory.mktemp("failures")
     file = folder / "double.engine"
     file.write_bytes(b"90 120")
     write_manifest(folder, small_manifest(describe_file(file), "sm89"))
     pictures = folder / "pictures"
     pictures.mkdir()
-    for place, frame in enumerate(frames(3, (120, 160))):
-        cv2.imwrite(str(pictures / f"{place}.png"), frame)
+    # Of two sizes, so that they go in two runs, both under way at once.
+    for place, size in enumerate(((120, 160), (90, 120))):
+        cv2.imwrite(str(pictures / f"{place}.png"), frames(1, size)[0])
     sinks = ["--sink", "overlays:OVERLAYS", "--sink", "masks-index:MASKS"]
     command = ["run", str(file), "--source", str(pictures), *sinks, "--quiet"]
 

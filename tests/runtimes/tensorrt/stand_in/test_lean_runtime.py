@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rigs import open_stand_in_rig
+from rigs import require_stand_in
 from tensorrt_double import TensorRTDouble, _Config, _Context, _Loaded, _Runtime
+
+require_stand_in()
 
 _ROOT = Path(__file__).parents[4]
 _NAMES = json.loads((_ROOT / "tests/data/tensorrt_names.json").read_text(encoding="utf-8"))
@@ -26,8 +28,7 @@ _BUILDS = re.compile(
 
 @pytest.fixture(scope="module")
 def trt() -> Any:
-    open_stand_in_rig()  # or skip: check_pycuda.sh brings both
-    import tensorrt_lean_bindings
+    import tensorrt_lean_bindings  # which check_pycuda.sh brings, too
 
     return tensorrt_lean_bindings
 
