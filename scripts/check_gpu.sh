@@ -92,7 +92,7 @@ PYTHON
 
 # The given seconds, or what is left of all, whichever is less.
 most() {
-    local left=$(most 290)
+    local left=$((290 - SECONDS + began))
     if [[ $left -lt 1 ]]; then left=1; fi
     if [[ $left -lt $1 ]]; then printf '%d' "$left"; else printf '%d' "$1"; fi
 }
