@@ -6,7 +6,7 @@ import ctypes
 from functools import cache
 
 import numpy as np
-from tensorrt_double import OnnxProgram, Step
+from tensorrt_double import OnnxProgram, RefusedError, Step
 
 #: The driver's errors that tests plant.
 INVALID_VALUE, OUT_OF_MEMORY, ILLEGAL_ADDRESS = 1, 2, 700
@@ -72,7 +72,7 @@ class StandIn:
         _STEPS.append(kept[0])
         if status := self._library.cuLaunchHostFunc(stream, kept[0], None):
             _STEPS.remove(kept[0])
-            raise RuntimeError(f"cuLaunchHostFunc gives {status}")
+            raise RefusedError(f"cuLaunchHostFunc gives {status}")
 
 
 #: Functions that the driver has yet to call.

@@ -15,6 +15,10 @@ import numpy as np
 Step = Callable[[], None]
 
 
+class RefusedError(Exception):
+    """The driver refuses what TensorRT asks of it."""
+
+
 @dataclass(frozen=True)
 class End:
     """Name, type as NumPy has it, and shape of an input or output; -1 is a free dimension."""
@@ -257,7 +261,10 @@ class _Context:
         source, target = (self.addresses.get(end.name) for end in self.program.ends)
         if source is None or target is None:
             return False
-        self.program.begin(Run(self.shape, source, target, stream_handle))
+        try:
+            self.program.begin(Run(self.shape, source, target, stream_handle))
+        except RefusedError:
+            return False  # as TensorRT does, which tells its logger no more than that
         if self.profiler is not None:  # TensorRT waits for the run, then reports
             self.machine.wait(stream_handle)
             self.runs += 1

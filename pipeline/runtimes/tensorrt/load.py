@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
-from pipeline.runtimes.tensorrt.closing import give_back, holding
 from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
+from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import start_runtime
 
@@ -56,8 +56,9 @@ class TensorRTLoad(Load):
 
     def run(self) -> None:
         with self._gpu.active():
-            for context in self._contexts:
-                self._checked(context.execute_async_v3(self._stream.handle), "run")
+            with asking_the_driver(self._stream):
+                for context in self._contexts:
+                    self._checked(context.execute_async_v3(self._stream.handle), "run")
             self._stream.synchronize()
 
     def close(self) -> None:

@@ -31,11 +31,11 @@ from pipeline.runtimes.session import (
     Tint,
 )
 from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
-from pipeline.runtimes.tensorrt.closing import give_back, holding
 from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
 from pipeline.runtimes.tensorrt.general_kernels import GeneralKernels
+from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.memory_choice import choose_memory
 from pipeline.runtimes.tensorrt.platform import Platform as Platform
 from pipeline.runtimes.tensorrt.platform import open_platform as open_platform
@@ -179,7 +179,8 @@ class TensorRTSession(Session):
         self._compute.wait(buffers.loaded)
         buffers.ready.record(self._compute)
         frames, classes = buffers.frames.device.address, buffers.classes.device.address
-        self._context.run(buffers.shape, frames, classes, self._compute)
+        with asking_the_driver(self._compute):
+            self._context.run(buffers.shape, frames, classes, self._compute)
         buffers.executed.record(self._compute)
         if buffers.paints and tint is not None and self._painter is not None:
             canvas = Canvas(frames, classes, buffers.blended.device.address, buffers.shape[:3])

@@ -1,4 +1,4 @@
-"""How what lives on a GPU is made and given back, whatever fails meanwhile."""
+"""How what lives on a GPU is made, used and given back, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ def holding(gpu: Gpu) -> Iterator[ExitStack]:
                 raise
     except RoadsegError:
         give_back(gpu, (), held)
+        raise
+
+
+@contextmanager
+def asking_the_driver(stream: Stream) -> Iterator[None]:
+    """Where TensorRT fails, raise what the driver has against it, if that is the reason."""
+    try:
+        yield
+    except EngineError:
+        stream.synchronize()
         raise
 
 
