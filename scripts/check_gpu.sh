@@ -188,7 +188,8 @@ elif [[ $left -lt 20 ]]; then
     status=124
 else
     timeout "$left" "$python" -m pytest -q -p no:benchmark -p no:cacheprovider -p no:xdist -m gpu \
-        tests/runtimes/test_session.py tests/runtimes/tensorrt/test_session.py >"$log" 2>&1 || status=$?
+        tests/runtimes/test_session.py tests/runtimes/tensorrt/test_session.py \
+        tests/runtimes/tensorrt/cuda/test_refusals.py >"$log" 2>&1 || status=$?
 fi
 told 8-tests tests $status "$log" && [[ $status == 0 || $status == missing ]] || failed=1
 rm -f "$log"

@@ -57,4 +57,5 @@ export LD_LIBRARY_PATH=$folder/driver:$toolkit/lib PYTHONPATH=$folder/packages${
 export ROADSEG_REQUIRE_STAND_IN=1 # a test that needs the stand-in fails where it is not loaded
 exec "$python" -m pytest -p no:benchmark -m "not gpu" -k "stand_in or stand-in" --durations=10 \
     --numprocesses=2 --dist=loadfile \
-    tests/runtimes/test_session.py tests/runtimes/tensorrt/test_session.py tests/runtimes/tensorrt/stand_in "$@"
+    tests/runtimes/test_session.py tests/runtimes/tensorrt/test_session.py \
+    tests/runtimes/tensorrt/cuda/test_refusals.py tests/runtimes/tensorrt/stand_in "$@"

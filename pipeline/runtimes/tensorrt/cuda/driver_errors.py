@@ -39,9 +39,10 @@ class State:
 def is_lost() -> bool:
     """Whether every call fails from now on: CUDA then repeats its error, asked for anything.
 
-    To be asked while the GPU is active, or it would not answer either. One refusal is not the end.
+    It answers only where the GPU is active, so elsewhere nothing new is learnt. One refusal is not
+    the end.
     """
-    if not State.lost:
+    if not State.lost and cuda.Context.get_current() is not None:
         State.lost = not _answers() and not _answers()
     return State.lost
 

@@ -29,7 +29,9 @@ class Fake(ModuleType):
         self.pushed = self.detached = 0
         self.freed: list[str] = []
         self.Error, self.MemoryError = CudaError, type("MemoryError", (CudaError,), {})
-        self.Context = SimpleNamespace(synchronize=self.call, pop=self.pop)
+        self.Context = SimpleNamespace(
+            synchronize=self.call, pop=self.pop, get_current=lambda: self.pushed or None
+        )
         self.device_attribute = SimpleNamespace(INTEGRATED=18)
         self.event_flags = SimpleNamespace(BLOCKING_SYNC=1)
         fake = self
