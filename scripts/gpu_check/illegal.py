@@ -46,12 +46,19 @@ with tempfile.TemporaryDirectory() as folder:
 
 def measure(write: Callable[..., None], scale: float) -> None:
     """Run it in a process of its own, and look at how that ends."""
+    import torch
+
+    from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
+
+    if reason := why_no_gpu():
+        raise ImportError(reason)
     root = Path(__file__).parents[2]
     code = _CODE.format(support=str(root / "tests" / "support"))
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=root)
     told = done.stdout.strip().splitlines()
-    write(status=done.returncode, told=told, said=done.stderr.strip().splitlines()[-20:])
+    said = done.stderr.strip().splitlines()[-20:]
+    write(torch=torch.__version__, status=done.returncode, told=told, said=said)
     if done.returncode or done.stderr.strip():
         write(failed="the process did not end silently")
     elif "lost True" not in told or "restart the process" not in done.stdout:
