@@ -1,65 +1,61 @@
 #!/usr/bin/env bash
-# Builds pycuda's wheel without a GPU and without the CUDA toolkit, and imports it.
+# The CUDA session's tests over a stand-in for the driver's library, with the real pycuda and TensorRT's lean runtime.
 set -euo pipefail
+export LC_ALL=C # comm and sort agree
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
-usage: scripts/check_pycuda.sh
+usage: scripts/check_pycuda.sh [PYTEST OPTIONS]
 
-Show that the extra "gpu" can be installed: build pycuda as scripts/install_pycuda.sh does, and look
-for every name that the project's CUDA driver module uses.
-
-The driver's library is missing where there is no GPU. An empty one stands in for it, so that the
-wheel can be linked and imported; nothing is run.
+Build pycuda as scripts/install_pycuda.sh does, and a stand-in for libcuda.so.1 that computes on the
+processor and refuses what a driver refuses (tests/support/stand_in_libcuda.cpp); then run the tests
+of everything that talks to the driver over it. No GPU is needed, nor the CUDA toolkit. pycuda and the
+lean runtime of TensorRT (150 MB) are laid into build/stand-in, beside the packages of .venv.
+PYTEST OPTIONS go to pytest, for example: scripts/check_pycuda.sh -k painter
 TEXT
     exit 0
 fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-folder=$root/build/pycuda
+wheels=$root/build/pycuda
+folder=$root/build/stand-in
 python=$root/.venv/bin/python
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/constraints.txt" | head -n 1; }
-version=$(pinned pycuda)
 
 "$root/scripts/install_pycuda.sh" --wheel-only
+wheel=$(compgen -G "$wheels/pycuda-$(pinned pycuda)-*.whl")
 
-# A stand-in with every symbol that the wheel wants of the driver.
-rm -rf "$folder/unpacked" "$folder/stand-in"
-mkdir "$folder/unpacked" "$folder/stand-in"
-"$python" -m zipfile -e "$folder"/pycuda-"$version"-*.whl "$folder/unpacked"
-nm -D --undefined-only "$folder"/unpacked/pycuda/_driver*.so |
-    awk '$2 ~ /^cu[A-Z]/ { print "int " $2 "(void) { return 999; }" }' |
-    cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/stand-in/libcuda.so.1" -x c -
-"$python" -m pip install --quiet --target "$folder/unpacked" --constraint "$root/constraints.txt" \
-    pytools mako platformdirs
-toolkit=$(echo "$folder"/headers/nvidia/cu*)
+# Written last: packages with it are whole.
+stamp=$folder/packages/roadseg-stamp
+current=$(cksum "$root/constraints.txt" "$wheel")
+if [[ ! -f $stamp || $(<"$stamp") != "$current" ]]; then
+    rm -rf "$folder/packages"
+    "$python" -m pip install --quiet --disable-pip-version-check --target "$folder/packages" \
+        --constraint "$root/constraints.txt" "$wheel" \
+        tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs
+    printf '%s\n' "$current" >"$stamp"
+fi
+
+# Every symbol that pycuda wants of the driver and the stand-in does not have: "not supported".
+support=$root/tests/support
+rm -rf "$folder/driver"
+mkdir -p "$folder/driver"
+c++ -std=c++20 -O2 -fPIC -ffp-contract=off -Wall -Wextra -Werror -c -pthread \
+    -I "$root/pipeline/runtimes/tensorrt/cuda" -o "$folder/driver/own.o" "$support/stand_in_libcuda.cpp"
+nm --defined-only "$folder/driver/own.o" | awk '{ print $3 }' | sort >"$folder/driver/own.txt"
+nm -D --undefined-only "$folder"/packages/pycuda/_driver*.so | awk '$2 ~ /^cu[A-Z]/ { print $2 }' | sort |
+    comm -23 - "$folder/driver/own.txt" >"$folder/driver/rest.txt"
+awk '{ print "int " $1 "(void) { return 801; }" }' "$folder/driver/rest.txt" |
+    cc -fPIC -c -o "$folder/driver/rest.o" -x c -
+c++ -shared -pthread -Wl,-soname,libcuda.so.1 -o "$folder/driver/libcuda.so.1" \
+    "$folder/driver/own.o" "$folder/driver/rest.o"
+
 cd "$root"
-LD_LIBRARY_PATH=$folder/stand-in:$toolkit/lib PYTHONPATH=$folder/unpacked "$python" - <<'PYTHON'
-import ast
-from pathlib import Path
-
-import pycuda.driver as cuda
-
-source = Path("pipeline/runtimes/tensorrt/cuda/driver.py").read_text(encoding="utf-8")
-nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
-names = sorted({ast.unparse(node) for node in nodes if ast.unparse(node).startswith("cuda.")})
-for name in names:
-    found = cuda
-    for part in name.split(".")[1:]:
-        found = getattr(found, part)
-methods = {
-    cuda.Context: ("push", "pop", "detach", "synchronize"),
-    cuda.Device: ("retain_primary_context", "compute_capability", "get_attribute", "name"),
-    cuda.Stream: ("handle", "wait_for_event", "synchronize"),
-    cuda.Event: ("record", "synchronize", "time_since"),
-    cuda.DeviceAllocation: ("free", "__int__"),
-    cuda.PagelockedHostAllocation: ("free", "get_device_pointer"),
-    cuda.Module: ("get_function",),
-    cuda.Function: ("prepare", "prepared_async_call"),
-}
-for kind, wanted in methods.items():
-    for name in wanted:
-        getattr(kind, name)
-version = ".".join(map(str, cuda.get_version()))
-print(f"pycuda, compiled for CUDA {version}, has all {len(names)} names that are used")
-PYTHON
+export OMP_NUM_THREADS=1
+toolkit=$(echo "$wheels"/headers/nvidia/cu*)
+export LD_LIBRARY_PATH=$folder/driver:$toolkit/lib PYTHONPATH=$folder/packages${PYTHONPATH:+:$PYTHONPATH}
+export ROADSEG_REQUIRE_STAND_IN=1 # a test that needs the stand-in fails where it is not loaded
+exec "$python" -m pytest -p no:benchmark -m "not gpu" -k "stand_in or stand-in" --durations=10 \
+    --numprocesses=2 --dist=loadfile \
+    tests/runtimes/test_session.py tests/runtimes/tensorrt/test_session.py \
+    tests/runtimes/tensorrt/cuda/test_refusals.py tests/runtimes/tensorrt/stand_in "$@"

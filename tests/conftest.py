@@ -12,7 +12,6 @@ import pytest
 import silent_imports  # noqa: F401  # before torchao is
 from host_kernel import HostKernel
 
-from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine
 
@@ -78,6 +77,9 @@ def small_options() -> BuildOptions:
 @pytest.fixture(scope="session")
 def small_engine(small_options: BuildOptions, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An OpenVINO engine of ``small_options``; tests that change its files copy them first."""
+    # Not above: where a GPU is lent, what builds may be missing, and the sessions' tests run.
+    from pipeline.build.build import build
+
     folder = tmp_path_factory.mktemp("engines")
     return build(replace(small_options, output=folder), lambda what, share: None)
 

@@ -220,5 +220,5 @@ class Channel:
             first, self.error = self.error is None, self.error or error
         if first:
             self._context.channel_failed(error)
-        else:
+        elif error.__cause__ is not self.error:  # what follows from the first one is no news
             log_failure(error)

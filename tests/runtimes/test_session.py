@@ -5,55 +5,45 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from device_double import GpuDouble, TensorRTDouble
 from random_frames import frames
+from rigs import Rig, open_rig, small_input
 from session_contract import SessionContract
-from torch import nn
 
 from models.registry import build_model, model_spec
-from pipeline.engine.manifest import Engine, describe_file
+from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.null import NullSession
-from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Session
-from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession
+from pipeline.runtimes.tensorrt.session import TensorRTSession
 
-KINDS = ("openvino", "tensorrt", "eager", "null")
-
-
-def over_the_double(engine: Engine, folder: Path) -> Session:
-    """Open a TensorRT session on a GPU made of host memory, which runs an ONNX file."""
-    file = folder / "double.engine"
-    network = nn.Conv2d(3, 11, 3, padding=1)
-    export_onnx(DeploymentGraph(network, engine.manifest.input).eval(), file)
-    manifest = replace(
-        engine.manifest,
-        runtime="tensorrt",
-        runtime_version=TensorRTDouble.__version__,
-        files=(describe_file(file),),
-        settings={},
-    )
-    gpu = GpuDouble(lambda *_: None)
-    return TensorRTSession(Engine(manifest, folder), Platform(TensorRTDouble(gpu), gpu))
+#: The session of TensorRT over each of ``rigs``: the double, the stand-in driver, a GPU.
+TENSORRT = {"tensorrt": "double", "tensorrt, stand-in": "stand-in", "tensorrt, GPU": "gpu"}
+KINDS = (
+    "openvino",
+    *(pytest.param(kind, marks=pytest.mark.gpu if "GPU" in kind else ()) for kind in TENSORRT),
+    "eager",
+    "null",
+)
 
 
 @pytest.fixture
-def make_session(small_engine: Engine, tmp_path: Path) -> Callable[[str], Session]:
+def make_session(
+    request: pytest.FixtureRequest, engine_of: Callable[[Rig], Engine]
+) -> Callable[[str], Session]:
     def make(kind: str) -> Session:
-        if kind == "tensorrt":
-            return over_the_double(small_engine, tmp_path)
+        if kind in TENSORRT:
+            rig = open_rig(TENSORRT[kind], lambda: request.getfixturevalue("host_kernel"))
+            return TensorRTSession(engine_of(rig), rig.platform)
         if kind == "openvino":
-            return open_session(small_engine)
+            return open_session(request.getfixturevalue("small_engine"))
         if kind == "eager":
-            spec = model_spec("segnet_lite")
-            return EagerSession(DeploymentGraph(build_model(spec), small_engine.manifest.input))
+            network = build_model(model_spec("segnet_lite"))
+            return EagerSession(DeploymentGraph(network, small_input()))
         return NullSession(120, 90)
 
     return make
@@ -74,7 +64,7 @@ class TestContract(SessionContract):
 @pytest.mark.parametrize("kind", KINDS)
 def test_capabilities_are_told(make_session: Callable[[str], Session], kind: str) -> None:
     with make_session(kind) as session:
-        assert session.capabilities.runtime == kind
+        assert session.capabilities.runtime == kind.partition(",")[0]
         assert session.capabilities.device
         assert session.capabilities.precision
 

@@ -1,8 +1,12 @@
-"""A GPU and a TensorRT made of host memory: every call is counted, and any of them can fail.
+"""A GPU made of host memory: every call is counted, and any of them can fail.
 
 Streams are lazy: work on them is done when somebody waits for it, and not before, in the order that
 streams and events demand and in no other. So a buffer that is read too early, or written again too
 early, gives wrong pictures here every time, where a real GPU gives them now and then.
+
+It refuses what a driver refuses: no bytes, launches beyond the limits, copies beyond a memory's
+end, and everything once work has failed. What a driver takes and a program had better not do
+(pageable memory, releasing under work, a thread without the context) is an AssertionError.
 """
 
 from __future__ import annotations
@@ -12,10 +16,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-import onnxruntime
+from tensorrt_double import OnnxProgram, Step
 
 from pipeline.engine.compatibility import GpuInfo
 from pipeline.errors import EngineError
@@ -40,8 +43,8 @@ class Ledger:
     Attributes:
         calls: names of all calls so far.
         fail_at: index of the call that fails; None for none.
-        late: the failure shows when its work is done, as asynchronous ones do.
         held: everything that was made and not released.
+        poison: what work failed with; every call fails with it from then on, as a driver's do.
     """
 
     def __init__(self) -> None:
@@ -60,14 +63,21 @@ class Ledger:
         """Count a call of the driver; it needs an active context."""
         failed = self.fails(name)
         assert self.active[threading.get_ident()], f"{name} in a thread without the context"
+        self.check()
         if failed:
             raise EngineError(f"the double failed in {name}")
+
+    def check(self) -> None:
+        """Raise what work failed with."""
+        if self.poison is not None:
+            raise self.poison
 
     def hold(self, thing: object) -> None:
         self.held.add(thing)
 
     def give_back(self, thing: object) -> None:
-        assert self.active[threading.get_ident()], "released in a thread without the context"
+        usable = self.poison is None
+        assert not usable or self.active[threading.get_ident()], "released without the context"
         assert thing in self.held, f"{type(thing).__name__} was released twice"
         self.held.remove(thing)
 
@@ -87,7 +97,8 @@ class LazyStream(Stream):
     def advance(self, until: int) -> None:
         while self.done < until:
             self.done += 1
-            self.work[self.done - 1]()
+            if self.ledger.poison is None:
+                self.work[self.done - 1]()
 
     def wait(self, event: Event) -> None:
         self.ledger.call("stream.wait")
@@ -98,11 +109,11 @@ class LazyStream(Stream):
     def synchronize(self) -> None:
         self.ledger.call("stream.synchronize")
         self.advance(len(self.work))
-        if self.ledger.poison is not None:
-            raise self.ledger.poison
+        self.ledger.check()
 
     def release(self) -> None:
-        assert self.done == len(self.work), "released with work under way"
+        idle = self.done == len(self.work)
+        assert idle or self.ledger.poison, "released with work under way"
         self.ledger.give_back(self)
 
 
@@ -122,8 +133,7 @@ class LazyEvent(Event):
         self.ledger.call("event.synchronize")
         assert self.stream is not None
         self.stream.advance(self.place)
-        if self.ledger.poison is not None:
-            raise self.ledger.poison
+        self.ledger.check()
 
     def milliseconds_since(self, earlier: Event) -> float:
         self.ledger.call("event.milliseconds_since")
@@ -141,12 +151,13 @@ class Memory(HostMemory):
     """Bytes with an address of their own; ``on_device`` ones are hidden from the session."""
 
     def __init__(self, gpu: GpuDouble, size: int, on_device: bool) -> None:
-        assert size > 0
+        if not size:
+            raise EngineError("the double refuses a memory of no bytes")
         self.gpu = gpu
         self.bytes = np.full(size, 0xA5, np.uint8)
         self.size = size
         self.address = gpu.next_address
-        gpu.next_address += size + 4096
+        gpu.next_address += (size + 8191) // 4096 * 4096
         if not on_device:
             self.array = self.bytes
         gpu.memories.append(self)
@@ -156,7 +167,8 @@ class Memory(HostMemory):
         self.gpu.ledger.give_back(self)
         self.gpu.memories.remove(self)
         self.bytes[:] = 0x5A  # whoever reads it now reads nonsense
-        self.gpu.ledger.call("free")
+        if not self.gpu.lost:  # else it is only forgotten
+            self.gpu.ledger.call("free")
 
 
 class KernelDouble(Kernel):
@@ -170,6 +182,8 @@ class KernelDouble(Kernel):
         self.gpu.ledger.call("launch")
         assert len(values) == len(self.signature)
         assert isinstance(stream, LazyStream)
+        if max(grid[1:]) > 65535 or np.prod(block) > 1024 or 0 in (*grid, *block):
+            raise EngineError(f"the double refuses to launch {grid} blocks of {block}")
 
         def run() -> None:
             sent = [
@@ -194,7 +208,11 @@ class GpuDouble(Gpu):
         self.memories: list[Memory] = []
         self.next_address = 1 << 32
         self.host_kernel = host_kernel
-        self.layer_names: list[str] = []  # as a profiler is told them
+        self.layer_names: list[str] = []
+
+    @property
+    def lost(self) -> bool:
+        return self.ledger.poison is not None
 
     def find(self, address: int) -> Bytes:
         """Return the bytes from ``address`` to the end of the memory that it lies in."""
@@ -234,14 +252,21 @@ class GpuDouble(Gpu):
 
     def copy_in(self, target: DeviceMemory, source: Bytes, stream: Stream) -> None:
         self.ledger.call("copy_in")
+        self._check_pinned(source)
         self._copy(self.find(target.address)[: source.size], source, stream)
 
     def copy_out(self, target: Bytes, source: DeviceMemory, stream: Stream) -> None:
         self.ledger.call("copy_out")
+        self._check_pinned(target)
         self._copy(target, self.find(source.address)[: target.size], stream)
 
+    def _check_pinned(self, part: Bytes) -> None:
+        pinned = [memory.array for memory in self.memories if hasattr(memory, "array")]
+        assert any(np.may_share_memory(part, array) for array in pinned), "pageable memory"
+
     def _copy(self, target: Bytes, source: Bytes, stream: Stream) -> None:
-        assert target.size == source.size, "a copy beyond the end of a memory"
+        if target.size != source.size:
+            raise EngineError("the double refuses a copy beyond the end of a memory")
         assert isinstance(stream, LazyStream)
         stream.put(lambda: np.copyto(target, source))
 
@@ -251,165 +276,31 @@ class GpuDouble(Gpu):
         assert name.encode() in image
         return KernelDouble(self, signature)
 
+    # What TensorRT's double needs of its machine.
 
-class TensorRTDouble:
-    """Takes the place of the module ``tensorrt`` or ``tensorrt_rtx``; its engines are ONNX files.
+    def fails(self, name: str) -> bool:
+        return self.ledger.fails(name)
 
-    Only names that ``tests/data/tensorrt_names.json`` knows may be used on it.
-    """
+    def load(self, serialized: bytes) -> OnnxProgram:
+        return OnnxProgram(self, serialized)
 
-    __name__ = "tensorrt_double"
-    __version__ = "10.3.0"
-
-    class ILogger:
-        class Severity:
-            ERROR, INTERNAL_ERROR = "error", "internal error"
-
-        def __init__(self) -> None:
-            pass
-
-    class IProfiler:
-        def __init__(self) -> None:
-            pass
-
-    class TensorIOMode:
-        INPUT, OUTPUT = "input", "output"
-
-    class CudaGraphStrategy:
-        DISABLED, WHOLE_GRAPH_CAPTURE = range(2)
-
-    class DynamicShapesKernelSpecializationStrategy:
-        LAZY, EAGER = range(2)
-
-    def __init__(self, gpu: GpuDouble, rtx: bool = False) -> None:
-        self.gpu = gpu
-        if rtx:
-            self.IRuntimeCache = object
-
-    def Runtime(self, logger: Any) -> _Runtime:  # noqa: N802  # TensorRT's name
-        return _Runtime(self.gpu, logger)
-
-
-class _Runtime:
-    def __init__(self, gpu: GpuDouble, logger: Any) -> None:
-        self.gpu, self.logger = gpu, logger
-        self.engine_host_code_allowed = False
-
-    def deserialize_cuda_engine(self, serialized: bytes) -> _Loaded | None:
-        if self.gpu.ledger.fails("deserialize_cuda_engine"):
-            self.logger.log("error", "the double refuses this engine\nand says more")
-            return None
-        return _Loaded(self.gpu, serialized)
-
-
-class _Loaded:
-    num_io_tensors = 2
-
-    def __init__(self, gpu: GpuDouble, onnx: bytes) -> None:
-        self.gpu = gpu
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.network = onnxruntime.InferenceSession(onnx, options, ["CPUExecutionProvider"])
-        self.ends = [*self.network.get_inputs(), *self.network.get_outputs()]
-
-    def _end(self, name: str) -> Any:
-        return next(end for end in self.ends if end.name == name)
-
-    def get_tensor_name(self, index: int) -> str:
-        return str(self.ends[index].name)
-
-    def get_tensor_mode(self, name: str) -> str:
-        return "input" if self.ends[0].name == name else "output"
-
-    def get_tensor_dtype(self, name: str) -> str:
-        return f"DataType.{self._end(name).type.removeprefix('tensor(')[:-1].upper()}"
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(n if isinstance(n, int) else -1 for n in self._end(name).shape)
-
-    def create_runtime_config(self) -> _Config | None:
-        return None if self.gpu.ledger.fails("create_runtime_config") else _Config(self.gpu)
-
-    def create_execution_context(self, config: _Config | None = None) -> _Context | None:
-        if self.gpu.ledger.fails("create_execution_context"):
-            return None
-        return _Context(self, config)
-
-
-class _Cache:
-    def __init__(self) -> None:
-        self.blob = b""
-
-    def deserialize(self, blob: bytes) -> bool:
-        if not blob.startswith(b"cache of the double"):
-            return False
-        self.blob = blob
-        return True
-
-    def serialize(self) -> bytes:
-        return self.blob or b"cache of the double"
-
-
-class _Config:
-    def __init__(self, gpu: GpuDouble) -> None:
-        self.gpu = gpu
-        self.cuda_graph_strategy = 0
-        self.dynamic_shapes_kernel_specialization_strategy = 0
-        self.cache: _Cache | None = None
-
-    def create_runtime_cache(self) -> _Cache | None:
-        return None if self.gpu.ledger.fails("create_runtime_cache") else _Cache()
-
-    def set_runtime_cache(self, cache: _Cache) -> bool:
-        self.cache = cache
-        return not self.gpu.ledger.fails("set_runtime_cache")
-
-
-class _Context:
-    def __init__(self, loaded: _Loaded, config: _Config | None) -> None:
-        self.loaded, self.gpu, self.config = loaded, loaded.gpu, config
-        self.shape = tuple(loaded.ends[0].shape)  # of static ones
-        self.addresses: dict[str, int] = {}
-        self.profiler: Any = None
-        self.runs = 0
-
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        self.shape = tuple(shape)
-        return not self.gpu.ledger.fails("set_input_shape")
-
-    def set_tensor_address(self, name: str, memory: int) -> bool:
-        self.addresses[name] = memory
-        return not self.gpu.ledger.fails("set_tensor_address")
-
-    def execute_async_v3(self, stream_handle: int) -> bool:
-        if self.gpu.ledger.fails("execute_async_v3"):
-            return False
-        streams = [s for s in self.gpu.ledger.held if isinstance(s, LazyStream)]
-        stream = next(s for s in streams if s.handle == stream_handle)
-        shape, addresses = self.shape, dict(self.addresses)
-        source, target = (end.name for end in self.loaded.ends)
-        late = self.gpu.ledger.fails("execution itself")
+    def put(self, stream: int, step: Step) -> None:
+        late = self.ledger.fails("execution itself")
 
         def run() -> None:
             if late:
-                self.gpu.ledger.poison = EngineError("the double failed while it executed")
-                return
-            size = int(np.prod(shape)) * self.kind.itemsize
-            frames = self.gpu.find(addresses[source])[:size].view(self.kind).reshape(shape)
-            # The file's batch is 1.
-            maps = [self.loaded.network.run(None, {source: frame[None]})[0] for frame in frames]
-            found = np.concatenate(maps).ravel().view(np.uint8)
-            self.gpu.find(addresses[target])[: found.size] = found
+                self.ledger.poison = EngineError("the double failed while it executed")
+            else:
+                step()
 
-        stream.put(run)
-        if self.profiler is not None:  # TensorRT waits for the run, then reports
-            stream.synchronize()
-            self.runs += 1
-            for place, name in enumerate(self.gpu.layer_names):
-                self.profiler.report_layer_time(name, 10.0 * place + self.runs)
-        return True
+        self._by_handle(stream).put(run)
 
-    @property
-    def kind(self) -> np.dtype[Any]:
-        name = self.loaded.ends[0].type.removeprefix("tensor(")[:-1]
-        return np.dtype({"float": "float32"}.get(name, name))
+    def wait(self, stream: int) -> None:
+        self._by_handle(stream).synchronize()
+
+    def bytes_at(self, address: int, size: int) -> Bytes:
+        return self.find(address)[:size]
+
+    def _by_handle(self, handle: int) -> LazyStream:
+        streams = [one for one in self.ledger.held if isinstance(one, LazyStream)]
+        return next(stream for stream in streams if stream.handle == handle)

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
 from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
+from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import start_runtime
 
@@ -39,7 +40,7 @@ class TensorRTLoad(Load):
         self._gpu = gpu
         self._logger = collecting_logger(trt)
         self._contexts: list[Any] = []
-        with gpu.active(), ExitStack() as stack:
+        with holding(gpu) as stack:
             # TensorRT frees with the last reference: contexts before the runtime.
             stack.callback(self._forget)
             self._runtime = start_runtime(trt, self._logger, gpu.info)
@@ -51,19 +52,19 @@ class TensorRTLoad(Load):
             except EngineError:
                 self._end_work()
                 raise
-            self._held = stack.pop_all()
+        self._held = stack
 
     def run(self) -> None:
         with self._gpu.active():
-            for context in self._contexts:
-                self._checked(context.execute_async_v3(self._stream.handle), "run")
+            with asking_the_driver(self._stream):
+                for context in self._contexts:
+                    self._checked(context.execute_async_v3(self._stream.handle), "run")
             self._stream.synchronize()
 
     def close(self) -> None:
         if self._contexts:
-            with self._gpu.active():
-                self._end_work()
-                self._held.close()
+            give_back(self._gpu, [self._stream], self._held)
+            self._forget()
 
     def _end_work(self) -> None:
         """Wait for what is under way: buffers must outlive the work on them, failed or not."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
 from pipeline.runtimes.tensorrt.general_kernels import GeneralKernels
+from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.memory_choice import choose_memory
 from pipeline.runtimes.tensorrt.platform import Platform as Platform
 from pipeline.runtimes.tensorrt.platform import open_platform as open_platform
@@ -85,13 +86,13 @@ class TensorRTSession(Session):
         # TensorRT for RTX alone compiles where it runs.
         lazy = hasattr(trt, "IRuntimeCache") and not eager
         self._general = GeneralKernels() if lazy else None
-        with gpu.active(), ExitStack() as stack:
+        with holding(gpu) as stack:
             self._context = ExecutionContext(engine, trt, gpu.info, graphs, eager)
             stack.callback(self._context.release)
             self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
             self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
             paints = self._open_painter(stack)
-            self._held = stack.pop_all()
+        self._held = stack
         self.input_spec = TensorSpec(
             self._context.input, "uint8", (self._most, None, None, 3), "NHWC, BGR"
         )
@@ -132,17 +133,7 @@ class TensorRTSession(Session):
         if self._closed:
             return
         self._closed = True
-        try:
-            with self._gpu.active():
-                # Buffers must outlive the work on them, even after a failure.
-                for stream in (self._in, self._compute, self._out):
-                    with suppress(EngineError):
-                        stream.synchronize()
-                self._held.close()
-        except RoadsegError as error:
-            log.warning("the GPU did not take everything back (%s)", error)
-            if self._gpu.lost:
-                self._held.close()
+        give_back(self._gpu, (self._in, self._compute, self._out), self._held)
 
     def _run(self, frames: Frames) -> ClassMaps:
         """Run any number of frames, as many at once as the engine takes."""
@@ -187,7 +178,8 @@ class TensorRTSession(Session):
         self._compute.wait(buffers.loaded)
         buffers.ready.record(self._compute)
         frames, classes = buffers.frames.device.address, buffers.classes.device.address
-        self._context.run(buffers.shape, frames, classes, self._compute)
+        with asking_the_driver(self._compute):
+            self._context.run(buffers.shape, frames, classes, self._compute)
         buffers.executed.record(self._compute)
         if buffers.paints and tint is not None and self._painter is not None:
             canvas = Canvas(frames, classes, buffers.blended.device.address, buffers.shape[:3])

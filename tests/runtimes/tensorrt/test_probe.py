@@ -10,12 +10,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from device_double import GpuDouble, TensorRTDouble
+from device_double import GpuDouble
 from host_kernel import HostKernel
+from tensorrt_double import TensorRTDouble
 from torch import nn
 
 from pipeline.engine.manifest import Engine, LayerPrecisions, describe_file
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, RuntimeMissingError
 from pipeline.evaluation.profile.bench import BenchOptions, bench
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.onnx_export import export_onnx
@@ -144,11 +145,13 @@ def test_whatever_fails_a_load_ends_in_one_line_and_holds_nothing(
         failing.ledger.fail_at = place
         try:
             once(failing)
-        except EngineError as error:
+        except (EngineError, RuntimeMissingError) as error:
             told.append(str(error))
         else:
             # What fails while all is being given back has no one to tell.
-            assert name in {"stream.synchronize", "free"}, f"{name} failed in silence"
+            assert name in {"stream.synchronize", "free"} or place == closing, (
+                f"{name} failed in silence"
+            )
         # A GPU that cannot be reached any more takes nothing back.
         assert place == closing or not failing.ledger.held, f"call {place}, {name}"
     assert len(told) > 10

@@ -1,9 +1,8 @@
-"""A GPU through pycuda. The only file that imports it."""
+"""A GPU through pycuda, which is imported here and in ``driver_errors`` alone."""
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -14,6 +13,16 @@ import pycuda.driver as cuda
 
 from pipeline.engine.compatibility import GpuInfo
 from pipeline.errors import EngineError
+from pipeline.runtimes.tensorrt.cuda.driver_errors import (
+    LOST,
+    REFUSED,
+    UNOPENED,
+    State,
+    drop,
+    free,
+    in_words,
+    keep,
+)
 from pipeline.runtimes.tensorrt.cuda.gpu import (
     Bytes,
     DeviceMemory,
@@ -25,63 +34,6 @@ from pipeline.runtimes.tensorrt.cuda.gpu import (
     Stream,
 )
 
-_LOST = (
-    "the GPU's driver has given this process up ({}); restart the process, and look at dmesg for "
-    "NVRM lines if it happens again"
-)
-
-
-class _State:
-    """Of the process, which has one primary context. After some errors CUDA answers no call."""
-
-    lost = False
-
-
-def _is_lost() -> bool:
-    """Whether every call fails from now on: CUDA then repeats its error, asked for anything."""
-    if not _State.lost:
-        try:
-            cuda.Context.synchronize()
-        except cuda.Error:
-            _State.lost = True
-    return _State.lost
-
-
-def _drop(thing: object) -> None:
-    """Let go of something of pycuda's whose last reference frees it.
-
-    What cannot be freed any more is kept for ever, beyond the interpreter's end: pycuda's
-    destructors would each print a warning, and free nothing.
-    """
-    if _State.lost and thing is not None:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-
-
-def _free(own: Any) -> None:
-    if _State.lost:
-        return _drop(own)
-    with _in_words():
-        own.free()
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
-    try:
-        yield
-    except cuda.MemoryError as error:
-        raise EngineError(
-            f"the GPU has too little free memory ({error}); close other programs that use it, or "
-            "build the engine for smaller frames or a smaller batch"
-        ) from error
-    except cuda.Error as error:
-        if _is_lost():
-            raise EngineError(_LOST.format(error)) from error
-        raise EngineError(
-            f"the GPU's driver refused a call ({error}); open the engine again, and look at dmesg "
-            "for NVRM lines if it happens again"
-        ) from error
-
 
 @cache
 def open_gpu(number: int = 0) -> Gpu:
@@ -90,9 +42,11 @@ def open_gpu(number: int = 0) -> Gpu:
     Raises:
         EngineError: the driver does not start, or has no such GPU.
     """
-    with _in_words():
+    try:
         cuda.init()
         return PycudaGpu(cuda.Device(number))
+    except cuda.Error as error:  # no context is active here, so that it cannot be lost
+        raise EngineError(UNOPENED.format(number, error)) from error
 
 
 class PycudaGpu(Gpu):
@@ -118,69 +72,90 @@ class PycudaGpu(Gpu):
 
     @property
     def lost(self) -> bool:
-        return _State.lost
+        return State.lost
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        if _State.lost:
-            raise EngineError(_LOST.format("an earlier call failed"))
+        if State.lost:
+            raise EngineError(LOST.format("an earlier call failed"))
         try:
             self._context.push()
         except cuda.Error as error:
-            _State.lost = True
-            raise EngineError(_LOST.format(error)) from error
+            State.lost = not self._can_push()
+            raise EngineError((LOST if State.lost else REFUSED).format(error)) from error
         try:
             yield
         except BaseException:
-            self._pop(quiet=True)  # what failed first is the reason
+            with suppress(EngineError):  # what failed first is the reason
+                self._pop()
             raise
         self._pop()
 
-    def _pop(self, quiet: bool = False) -> None:
+    def _can_push(self) -> bool:
+        """Whether the context can be pushed after all; not where it was pushed before, beneath."""
+        try:
+            self._context.push()
+            cuda.Context.pop()
+        except cuda.Error:
+            return False
+        return True
+
+    def _pop(self) -> None:
         try:
             cuda.Context.pop()
         except cuda.Error as error:
-            _State.lost = True
-            # It is still on pycuda's stack of this thread, which at the thread's end would abort
-            # the process; one that was detached is taken off.
+            State.lost = not self._is_off_stack()
+            raise EngineError((LOST if State.lost else REFUSED).format(error)) from error
+
+    def _is_off_stack(self) -> bool:
+        """Take the context off this thread's stack after all; False where it has to be detached.
+
+        pycuda aborts the process when a thread ends with one on its stack.
+        """
+        try:
+            cuda.Context.pop()
+        except cuda.Error:
             with suppress(cuda.Error):
                 self._context.detach()
-            if not quiet:
-                raise EngineError(_LOST.format(error)) from error
+            return False
+        return True
 
     def _leave(self) -> None:
         """Give the context back before the interpreter takes pycuda apart."""
-        if _State.lost:
-            return _drop(self._context)
-        with suppress(cuda.Error):
-            self._context.detach()
+        for _ in range(2):  # pycuda would push it itself, and print where that is refused
+            with suppress(cuda.Error):
+                if not State.lost:
+                    self._context.push()
+                    self._context.detach()
+                    return
+        keep(self._context)
 
     def stream(self) -> Stream:
-        with _in_words():
+        with in_words():
             return _Stream()
 
     def event(self) -> Event:
-        with _in_words():
+        with in_words():
             return _Event()
 
     def device_memory(self, size: int) -> DeviceMemory:
-        with _in_words():
+        with in_words():
             return _DeviceMemory(size)
 
     def host_memory(self, size: int) -> HostMemory:
-        with _in_words():
+        with in_words():
             return _HostMemory(size)
 
     def copy_in(self, target: DeviceMemory, source: Bytes, stream: Stream) -> None:
-        with _in_words():
+        with in_words():
             cuda.memcpy_htod_async(target.address, source, _of(stream))
 
     def copy_out(self, target: Bytes, source: DeviceMemory, stream: Stream) -> None:
-        with _in_words():
+        with in_words():
             cuda.memcpy_dtoh_async(target, source.address, _of(stream))
 
     def kernel(self, image: bytes, name: str, signature: str) -> Kernel:
-        with _in_words():
+        with in_words():
             return _Kernel(image, name, signature)
 
 
@@ -197,15 +172,15 @@ class _Stream(Stream):
 
     def wait(self, event: Event) -> None:
         assert isinstance(event, _Event)
-        with _in_words():
+        with in_words():
             self.own.wait_for_event(event.own)
 
     def synchronize(self) -> None:
-        with _in_words():
+        with in_words():
             self.own.synchronize()
 
     def release(self) -> None:
-        _drop(self.own)
+        drop(self.own)
         self.own = None
 
 
@@ -224,20 +199,20 @@ class _Event(Event):
         self.own: Any = cuda.Event(cuda.event_flags.BLOCKING_SYNC)
 
     def record(self, stream: Stream) -> None:
-        with _in_words():
+        with in_words():
             self.own.record(_of(stream))
 
     def synchronize(self) -> None:
-        with _in_words():
+        with in_words():
             self.own.synchronize()
 
     def milliseconds_since(self, earlier: Event) -> float:
         assert isinstance(earlier, _Event)
-        with _in_words():
+        with in_words():
             return float(self.own.time_since(earlier.own))
 
     def release(self) -> None:
-        _drop(self.own)
+        drop(self.own)
         self.own = None
 
 
@@ -248,7 +223,7 @@ class _DeviceMemory(DeviceMemory):
         self.size = size
 
     def release(self) -> None:
-        _free(self._own)
+        free(self._own)
 
 
 class _HostMemory(HostMemory):
@@ -257,25 +232,34 @@ class _HostMemory(HostMemory):
         array: Any = cuda.pagelocked_empty(size, np.uint8, mem_flags=flags)
         self.array = array
         self._own = array.base
-        self.address = int(self._own.get_device_pointer())
         self.size = size
+        try:
+            self.address = int(self._own.get_device_pointer())
+        except cuda.Error:
+            self.release()  # else the error would hold it
+            raise
 
     def release(self) -> None:
         self.array = np.empty(0, np.uint8)
-        _free(self._own)
+        free(self._own)
 
 
 class _Kernel(Kernel):
     def __init__(self, image: bytes, name: str, signature: str) -> None:
         self._module: Any = cuda.module_from_buffer(image)
-        self._function: Any = self._module.get_function(name)
-        self._function.prepare(signature)
+        self._function: Any = None
+        try:
+            self._function = self._module.get_function(name)
+            self._function.prepare(signature)
+        except cuda.Error:
+            self.release()  # else the error would hold it
+            raise
 
     def launch(self, stream: Stream, grid: Size, block: Size, *values: float) -> None:
-        with _in_words():
+        with in_words():
             self._function.prepared_async_call(grid, block, _of(stream), *values)
 
     def release(self) -> None:
-        _drop(self._function)
-        _drop(self._module)
+        drop(self._function)
+        drop(self._module)
         self._function = self._module = None

@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import EngineError
 
 NAME = "pipeline.runtimes.tensorrt.cuda.driver"
+ERRORS = "pipeline.runtimes.tensorrt.cuda.driver_errors"
 
 
 class CudaError(Exception):
@@ -28,7 +29,9 @@ class Fake(ModuleType):
         self.pushed = self.detached = 0
         self.freed: list[str] = []
         self.Error, self.MemoryError = CudaError, type("MemoryError", (CudaError,), {})
-        self.Context = SimpleNamespace(synchronize=self.call, pop=self.pop)
+        self.Context = SimpleNamespace(
+            synchronize=self.call, pop=self.pop, get_current=lambda: self.pushed or None
+        )
         self.device_attribute = SimpleNamespace(INTEGRATED=18)
         self.event_flags = SimpleNamespace(BLOCKING_SYNC=1)
         fake = self
@@ -86,9 +89,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     package.driver = made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", made)
-    monkeypatch.delitem(sys.modules, NAME, raising=False)
+    for name in (NAME, ERRORS):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield made
-    sys.modules.pop(NAME, None)
+    for name in (NAME, ERRORS):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
