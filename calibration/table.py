@@ -11,14 +11,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from calibration.errors import CalibrationError
+from calibration.records import Dtype, Fingerprint, Measured, PerMethod
 from models.atomic import atomic_path
 from models.bounded import read_bytes
-from models.typed import convert, parse_json
+from models.typed import convert_all, parse_json
 
 #: Raised when a key changes its meaning; tables of another format are refused.
 FORMAT_VERSION = 1
@@ -48,10 +50,7 @@ _COMPARED: Mapping[str, str] = {
     "graph": "the network's code or its export has changed",
 }
 
-Dtype = Literal["int8", "uint8"]
 _DTYPES: tuple[Dtype, ...] = ("int8", "uint8")
-#: Method -> type -> number.
-PerMethod = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -82,26 +81,22 @@ class CalibrationTable:
 
     Attributes:
         model: registry name of the network.
-        fingerprint: ``frames`` (SHA-256), ``frame_count`` and ``source`` say what it was measured
-            on; ``preprocessing`` (the input spec's fields), ``weights`` and ``graph`` (SHA-256)
-            what it holds for.
+        fingerprint: what it was measured on and holds for.
         sites: by name.
         method: that the network uses; None before one was chosen.
-        methods: site -> method, where a tensor needs another one.
         high_precision: layers that stay in floating point.
-        measured: what the choices rest on, such as the agreement with FP32 per method.
+        measured: what the choices rest on.
     """
 
     model: str
-    fingerprint: Mapping[str, Any]
+    fingerprint: Fingerprint
     sites: Mapping[str, Site]
     method: str | None = None
-    methods: Mapping[str, str] = field(default_factory=dict)
     high_precision: tuple[str, ...] = ()
-    measured: Mapping[str, Any] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
 
     def __post_init__(self) -> None:
-        for name in ("fingerprint", "methods", "measured"):
+        for name in ("fingerprint", "measured"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
         object.__setattr__(self, "sites", dict(self.sites))
 
@@ -123,27 +118,27 @@ class CalibrationTable:
                 f"site {site} of {self.model} has values down to {found.minimum:g}, expected none "
                 "below 0 for uint8; quantise it as int8"
             )
-        method = self.methods.get(site, self.method)
-        if method is None:
+        if self.method is None:
             raise CalibrationError(
                 f"the calibration table of {self.model} names no method for site {site}, expected "
                 f"one of {', '.join(found.thresholds)}; it was never finished, {_REMEDY}"
             )
-        return found.thresholds[method][dtype]
+        return found.thresholds[self.method][dtype]
 
-    def check(self, expected: Mapping[str, Any]) -> None:
+    def check(self, model: str, expected: Fingerprint) -> None:
         """Compare with what is about to be built; the frames may be any.
 
         Args:
-            expected: ``model``, ``preprocessing``, ``weights`` and ``graph``; what is left out is
-                not compared.
+            model: registry name.
+            expected: what is left out is not compared.
 
         Raises:
             CalibrationError: they differ; names the first field, preprocessing before hashes.
         """
         recorded = {**self.fingerprint, "model": self.model}
-        for key in (key for key in _COMPARED if key in expected):
-            difference = _first_difference(key, recorded.get(key), _plain(expected[key]))
+        wanted = _plain({**expected, "model": model})
+        for key in (key for key in _COMPARED if key in wanted):
+            difference = _first_difference(key, recorded.get(key), wanted[key])
             if difference:
                 where, ours, theirs = difference
                 raise CalibrationError(
@@ -194,43 +189,37 @@ def load_table(path: Path) -> CalibrationTable:
             f"calibration table {path} has format {document.get('format_version')}, expected "
             f"{FORMAT_VERSION}; {_REMEDY}"
         )
-    fields = {key: what for key, what in document.items() if key not in {"kind", "format_version"}}
     try:
-        strange = sorted(fields.keys() - CalibrationTable.__dataclass_fields__.keys())
-        if strange:
-            raise ValueError(f"no field is called {strange[0]!r}")
-        table = convert(fields, CalibrationTable)
+        # Tables have had room for a method of a tensor's own, which was never used.
+        if document.get("methods"):
+            raise ValueError("a tensor has a method of its own")
+        table = convert_all(
+            document, CalibrationTable, ignored=("kind", "format_version", "methods")
+        )
         _check(table)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:  # whatever JSON can hold
+    except ValueError as error:
         raise CalibrationError(
-            f"calibration table {path} misses or misstates a field ({type(error).__name__}: "
-            f"{str(error)[:_LONGEST_REASON]}); it is damaged, {_REMEDY}"
+            f"calibration table {path} misses or misstates a field "
+            f"({str(error)[:_LONGEST_REASON]}); it is damaged, {_REMEDY}"
         ) from error
     return table
 
 
 def _check(table: CalibrationTable) -> None:
     """Raise ValueError where a table that was read says something impossible."""
-    for name in ("fingerprint", "methods", "measured"):
-        if not isinstance(getattr(table, name), Mapping):
-            raise ValueError(f"{name} is no object")
     for name, site in table.sites.items():
         if not (math.isfinite(site.maximum - site.minimum) and site.minimum <= site.maximum):
             raise ValueError(f"site {name} reaches from {site.minimum:g} to {site.maximum:g}")
         if site.thresholds.keys() != site.clipped.keys():
             raise ValueError(f"site {name} has thresholds and clipped shares of other methods")
-        for method, dtype in ((method, dtype) for method in site.thresholds for dtype in _DTYPES):
+        for method, dtype in product(site.thresholds, _DTYPES):
             reach, share = site.thresholds[method][dtype], site.clipped[method][dtype]
             if not (0 < reach < math.inf and 0 <= share <= 1):
                 raise ValueError(
                     f"site {name}, {method}, {dtype}: threshold {reach}, clips {share}"
                 )
-        chosen = table.methods.get(name, table.method)
-        if chosen is not None and chosen not in site.thresholds:
-            raise ValueError(f"site {name} has no threshold of method {chosen}")
-    strange = sorted(table.methods.keys() - table.sites.keys())
-    if strange:
-        raise ValueError(f"a method is given for {strange[0]}, which is no site")
+        if table.method is not None and table.method not in site.thresholds:
+            raise ValueError(f"site {name} has no threshold of method {table.method}")
 
 
 def _plain(value: Any) -> Any:

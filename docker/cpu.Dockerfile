@@ -10,7 +10,7 @@ COPY . .
 # The torch without CUDA; its other packages come from PyPI.
 ENV PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --constraint constraints.txt ".[build,page]" \
+    && /opt/build/bin/pip install --constraint constraints.txt ".[build,page,video]" \
     && python -m venv /opt/roadseg \
     && /opt/roadseg/bin/pip install --constraint constraints.txt ".[page]"
 # OpenCV's libraries of the system.

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.registry import build_model
-from models.spec import InputSpec, ModelSpec
+from models.spec import InputSpec
 
 
 @dataclass(frozen=True)
@@ -20,19 +19,13 @@ class Cost:
     gmacs: float
 
 
-def cost_of(spec: ModelSpec) -> Cost:
-    """Count what the network of ``spec`` has and does at ``spec.input``."""
-    with torch.device("meta"):  # shapes without memory: the largest network costs nothing
-        return cost_of_network(build_model(spec).eval(), spec.input)
-
-
 def cost_of_network(network: nn.Module, spec: InputSpec) -> Cost:
     """Count parameters, and multiply-adds of convolutions and matrix products.
 
     Element-wise work (norms, activations, pooling, unpooling) is left out, as papers do.
 
     Args:
-        network: in eval mode, on the meta device.
+        network: in eval mode, on the meta device: shapes without memory.
         spec: size of the picture.
     """
     picture = torch.empty(1, 3, spec.height, spec.width, device="meta")

@@ -33,6 +33,14 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class LoadedWeights:
+    """Attributes: ``name`` as given or registered; ``sha256`` of the file, None when random."""
+
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
 class Paper:
     """Where a network comes from, and what it reported on CamVid (11 classes, test split).
 
@@ -71,36 +79,46 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """One row of the registry.
+class NetworkSpec:
+    """What a network is, wherever it comes from.
 
     Attributes:
-        name: registry name, which is also the name on the command line.
+        name: that its engines have.
+        classes: what its output channels mean.
+        input: how a camera frame becomes its input.
+        variant: what tells it from others of its name; of a row of the registry the keyword
+            arguments of its builder, since variants are data, not subclasses.
+    """
+
+    name: str
+    classes: ClassSet = field(default=CAMVID, kw_only=True)
+    input: InputSpec = field(default=InputSpec(), kw_only=True)
+    variant: Mapping[str, object] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True)
+class ModelSpec(NetworkSpec):
+    """One row of the registry; classes and input are those of the registered weights.
+
+    Attributes:
         builder: ``module:function`` that takes (classes, **variant) and returns the network.
         paper: source of the architecture.
         output_stride: input pixels per cell of the coarsest feature map.
         minimum_size: smallest usable width and height.
         figures: size, cost and field of view.
-        classes: class set of the registered weights.
-        input: preprocessing of the registered weights.
         output_strides: others that the builder makes of it, with the same weights, when it gets
             the keyword ``output_stride``.
-        variant: keyword arguments of the builder; variants are data, not subclasses.
         earlier_stage: network that the paper trains before this one, which goes on from there.
         encoder: row of ``models.pretrained.ENCODERS`` whose published weights fit the network's
             ``encoder``; None where the network starts from random weights, as its paper does.
     """
 
-    name: str
     builder: str
     paper: Paper
     output_stride: int
     minimum_size: int
     figures: Figures
-    classes: ClassSet = CAMVID
-    input: InputSpec = InputSpec()
     output_strides: tuple[int, ...] = ()
-    variant: Mapping[str, object] = field(default_factory=dict)
     earlier_stage: str | None = None
     encoder: str | None = None
 

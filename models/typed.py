@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +40,24 @@ def convert(document: object, kind: type[T]) -> T:
         raise ValueError("it is nested too deeply") from None
     except (msgspec.ValidationError, OverflowError) as error:
         raise ValueError(str(error)) from None
+
+
+def convert_all(document: Mapping[str, object], kind: type[T], ignored: Collection[str]) -> T:
+    """Make a dataclass as :func:`convert` does, of a document without other fields than its own.
+
+    Args:
+        document: the fields.
+        kind: the dataclass.
+        ignored: keys of the document that are none of its fields.
+
+    Raises:
+        ValueError: a field is unknown, missing or of another type; it is named.
+    """
+    given = {key: value for key, value in document.items() if key not in ignored}
+    strange = sorted(given.keys() - {field.name for field in fields(kind)})  # type: ignore[arg-type]
+    if strange:
+        raise ValueError(f"no field is called {strange[0][:60]!r}")
+    return convert(given, kind)
 
 
 def _as_it_is(kind: type, value: object) -> object:

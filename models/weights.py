@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.atomic import atomic_path, sha256_of
+from models.card import Card, read_card
 from models.classes import ClassSet, check_classes
 from models.errors import WeightsError, translated
 from models.published import as_published, is_published, read_published
 from models.registry import MODELS
+from models.spec import LoadedWeights as LoadedWeights
 from models.spec import ModelSpec
 from models.typed import convert, parse_json
 
@@ -33,14 +35,6 @@ _FORMAT = "roadseg-int8-1"
 _SCALE = ".scale"
 
 
-@dataclass(frozen=True)
-class LoadedWeights:
-    """Attributes: ``name`` as given or registered; ``sha256`` of the file, None when random."""
-
-    name: str
-    sha256: str | None
-
-
 def registered_weights(model: str) -> Path | None:
     """Return the file of the best weights registered for ``model``, None if there are none."""
     path = TRAINED / f"{model}.safetensors"
@@ -52,13 +46,14 @@ def registered_table(model: str) -> Path:
     return TRAINED / f"{model}.calibration.json"
 
 
-def weights_card(model: str) -> dict[str, Any] | None:
-    """Return the card of the registered weights: data, recipe, scores, licence."""
+def weights_card(model: str) -> Card | None:
+    """Return the card of the registered weights, None without one.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
     path = TRAINED / f"{model}.json"
-    if not path.exists():
-        return None
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return card
+    return read_card(path) if path.exists() else None
 
 
 def licence_of_weights(model: str, sha256: str | None) -> str | None:
@@ -73,7 +68,7 @@ def licence_of_weights(model: str, sha256: str | None) -> str | None:
         return None
     if "CC BY-NC 4.0" in card["licence"]:
         return "CC BY-NC 4.0, for research only (the code is Apache-2.0)"
-    return str(card["licence"])
+    return card["licence"]
 
 
 def encode(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

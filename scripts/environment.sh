@@ -29,12 +29,12 @@ case ${1:-} in
 '')
     venv=$root/.venv
     constraints=$root/constraints.txt
-    extras=build,page,train,rtx,dev
+    extras=build,page,video,train,rtx,dev
     ;;
 torch-tensorrt-rtx | torch-tensorrt)
     venv=$root/.venv-torch-tensorrt
     constraints=$root/constraints-torch-tensorrt.txt
-    extras=build,page,torch-tensorrt-rtx,dev
+    extras=build,page,video,torch-tensorrt-rtx,dev
     ;;
 scale)
     venv=$root/.venv-scale

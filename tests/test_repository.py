@@ -24,7 +24,7 @@ from scripts.import_graph import cycles, entry_graph, file_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("models", "calibration", "pipeline")
-EXTRAS = ("build", "rtx", "dev")  # what scripts/environment.sh installs
+EXTRAS = ("build", "video", "rtx", "dev")  # what scripts/environment.sh installs
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
 MOST_LINES_OF_A_FILE = 300
@@ -153,6 +153,14 @@ def test_the_page_of_the_layout_leads_to_files_that_exist() -> None:
     assert [
         name for name, (top, inner) in places.items() if not (top.exists() or inner.exists())
     ] == []
+
+
+def test_the_page_of_the_architecture_leads_to_files_that_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip(" `") for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) > 20
+    assert [row for row in rows if not (ROOT / row).exists()] == []
+    assert len(set(rows)) == len(rows), "each place once"
 
 
 def test_no_tool_leaves_out_the_folders_named_build(tracked: list[Path]) -> None:

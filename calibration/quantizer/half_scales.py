@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
 
 from calibration.quantizer.placement import Placement
-from calibration.table import Dtype
+from calibration.records import Dtype
 
 #: FP16's smallest normal number.
 SMALLEST = 2.0**-14

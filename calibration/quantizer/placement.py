@@ -9,7 +9,7 @@ documentation, Working with Quantized Types), read off the exported graph of ATe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,8 +63,12 @@ class Placement:
             the largest byte. Where positions are kept they are found among the bytes too, for all
             of them or none (rounding on one side of a comparison makes ties), and only at the two
             finest levels: deeper, a tie moves a value further and there is no time to gain.
-        whole: the placement by the rules alone, where some convolutions were asked to stay in
-            floating point; it names the tensors of both, so that one table has ranges for both.
+        tensors: every tensor that has a range of its own, and a name that tells where it is; those
+            of the rules alone, so that one table has ranges for whatever else stays in floating
+            point. ``NAME`` is the input of convolution NAME (of the first, where several read it),
+            ``NAME.skip`` the branch that is added to its output, ``NAME.concat.0`` the first of
+            the tensors that are concatenated for it, and ``NAME.concat.0.resized`` what that is
+            resized from.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -72,43 +76,20 @@ class Placement:
     skips: dict[Node, Node]
     concats: tuple[Node, ...]
     pooled: dict[Node, Node]
-    whole: Placement | None = None
+    tensors: dict[Node, str]
 
     @property
     def sites(self) -> dict[Node, str]:
-        """Every tensor that is quantised, and the name in :attr:`tensors` whose range it has."""
-        names = self.tensors
-        return names | {value: names[pooling] for value, pooling in self.pooled.items()}
-
-    @property
-    def tensors(self) -> dict[Node, str]:
-        """Every tensor that has a range of its own, and a name that tells where it is.
-
-        ``NAME`` is the input of convolution NAME (of the first, where several read it),
-        ``NAME.skip`` the branch that is added to its output, ``NAME.concat.0`` the first of the
-        tensors that are concatenated for it, and ``NAME.concat.0.resized`` what that is resized
-        from.
-        """
-        names: dict[Node, str] = {}
-        for name, node in self.nodes.items():
-            names.setdefault(node.all_input_nodes[0], name)
-        for addition, skip in self.skips.items():
-            added = next(value for value in addition.all_input_nodes if value is not skip)
-            names.setdefault(skip, f"{convolution_name(added)}.skip")
-        for concat in self.concats:
-            for index, value in enumerate(concat.all_input_nodes):
-                names.setdefault(value, f"{names[concat]}.concat.{index}")
-                if value.target in RESIZES:
-                    names.setdefault(value.all_input_nodes[0], f"{names[value]}.resized")
-        if self.whole is None:
-            return names
-        theirs = self.whole.tensors
-        return {node: theirs[node] for node in names}
+        """Every tensor that is quantised, and the name in ``tensors`` whose range it has."""
+        pooled = {value: self.tensors[pooling] for value, pooling in self.pooled.items()}
+        return self.tensors | pooled
 
     @property
     def depthwise(self) -> tuple[str, ...]:
         """Names of the INT8 convolutions that have a group for each input channel."""
-        return tuple(name for name, node in self.nodes.items() if _groups(node) == _channels(node))
+        return tuple(
+            name for name, node in self.nodes.items() if argument(node, "groups") == _channels(node)
+        )
 
     @property
     def classifiers(self) -> tuple[str, ...]:
@@ -135,7 +116,8 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
     placed = _placed(graph, high_precision)
     # Where one of two branches stays, the other could be called the skip: nobody knows its range.
     skips = {node: skip for node, skip in placed.skips.items() if whole.skips.get(node) is skip}
-    return replace(placed, skips=skips, whole=whole)
+    tensors = _names(placed.nodes, skips, placed.concats)
+    return replace(placed, skips=skips, tensors={node: whole.tensors[node] for node in tensors})
 
 
 def _placed(graph: GraphModule, high_precision: Collection[str]) -> Placement:
@@ -150,13 +132,27 @@ def _placed(graph: GraphModule, high_precision: Collection[str]) -> Placement:
         if not reason:
             nodes[name] = node
     quantised = set(nodes.values())
-    return Placement(
-        tuple(convolutions),
-        nodes,
-        dict(_residuals(graph, quantised)),
-        tuple(_shared_concats(graph, quantised)),
-        dict(_pooled_alone(graph, quantised)),
-    )
+    skips, concats = dict(_residuals(graph, quantised)), tuple(_shared_concats(graph, quantised))
+    pooled, tensors = dict(_pooled_alone(graph, quantised)), _names(nodes, skips, concats)
+    return Placement(tuple(convolutions), nodes, skips, concats, pooled, tensors)
+
+
+def _names(
+    nodes: Mapping[str, Node], skips: Mapping[Node, Node], concats: Iterable[Node]
+) -> dict[Node, str]:
+    """Name what INT8 convolutions read and add; see ``Placement.tensors``."""
+    names: dict[Node, str] = {}
+    for name, node in nodes.items():
+        names.setdefault(node.all_input_nodes[0], name)
+    for addition, skip in skips.items():
+        added = next(value for value in addition.all_input_nodes if value is not skip)
+        names.setdefault(skip, f"{convolution_name(added)}.skip")
+    for concat in concats:
+        for index, value in enumerate(concat.all_input_nodes):
+            names.setdefault(value, f"{names[concat]}.concat.{index}")
+            if value.target in RESIZES:
+                names.setdefault(value.all_input_nodes[0], f"{names[value]}.resized")
+    return names
 
 
 def _asked(name: str, high_precision: Collection[str]) -> str:
@@ -177,11 +173,6 @@ def convolution_name(node: Node) -> str | None:
         weight = weight.all_input_nodes[0]
     assert isinstance(weight, Node)
     return str(weight.target).removeprefix("network.").removesuffix(".weight")
-
-
-def _groups(node: Node) -> object:
-    """Return the groups of a convolution."""
-    return argument(node, "groups")
 
 
 def _channels(node: Node) -> int:

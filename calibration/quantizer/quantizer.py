@@ -27,7 +27,7 @@ from calibration.errors import CalibrationError
 from calibration.quantizer.half_scales import HalfPerChannelObserver, in_half
 from calibration.quantizer.placement import RESIZES, Placement
 from calibration.quantizer.signs import never_negative
-from calibration.table import Dtype
+from calibration.records import Dtype
 
 _ANNOTATION = "quantization_annotation"
 

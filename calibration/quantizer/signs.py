@@ -1,4 +1,4 @@
-"""Which tensors of an exported graph hold no negative value, and what signed ones are spared."""
+"""Which tensors of an exported graph hold no negative value; what INT8 gets wrong in others."""
 
 from __future__ import annotations
 

@@ -56,6 +56,11 @@ def stored_values(content: bytes) -> NDArray[np.generic] | None:
     return found[..., 2::-1]
 
 
+def with_comment(content: bytes, text: str) -> bytes:
+    """Return a PNG with ``text`` as its comment (PNG specification, 11.3.3), before its end."""
+    return content[:-12] + _chunk(b"tEXt", b"Comment\0" + text.encode()) + content[-12:]
+
+
 def palette_of(content: bytes) -> NDArray[np.uint8] | None:
     """Return the palette of a PNG, (colours, 3) uint8 RGB, or None where it has none."""
     found = next((data for kind, data in _chunks(content) if kind == b"PLTE"), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError
-from calibration.scenes.video_file import open_capture
+from calibration.scenes.video_file import open_capture, quiet_opencv
 from calibration.scenes.video_shape import shape_of
 from calibration.selection import Descriptor, describe
 
@@ -104,7 +103,7 @@ class _Reader:
     """An open video; ``promised`` frames by its container, 0 where that does not say."""
 
     def __init__(self, path: Path) -> None:
-        _quiet_opencv()
+        quiet_opencv()
         self._capture = open_capture(path)
         if not self._capture.isOpened():
             self._capture.release()
@@ -148,11 +147,3 @@ class _Reader:
         if not arrived or image is None:
             return None
         return self._shape.shown(np.asarray(image, dtype=np.uint8))
-
-
-def _quiet_opencv() -> None:
-    """Keep OpenCV and its FFmpeg from writing to standard error, unless the user set a level."""
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    # Read by OpenCV when its FFmpeg starts, with the first video that is opened; -8 is "quiet".
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -1,4 +1,4 @@
-"""Opening a video by its path, whatever its name is, and the moments at which its frames stand."""
+"""Opening a video by its path, whatever its name is; whether it has times for its frames."""
 
 from __future__ import annotations
 
@@ -55,3 +55,15 @@ def has_no_times(path: Path) -> bool:
     if head.startswith(_ANNEX_B):
         return head != b"\x00\x00\x01\xba"
     return head.startswith(_RAW)
+
+
+def quiet_opencv() -> None:
+    """Keep OpenCV and its FFmpeg from writing to standard error; our own errors say it in words.
+
+    A level that the user set in the environment stays.
+    """
+    # Older builds, as of Linux distributions and JetPack, leave the level to the environment.
+    if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2.utils, "logging"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # Read by OpenCV when its FFmpeg starts, with the first video that is opened; -8 is "quiet".
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

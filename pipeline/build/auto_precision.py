@@ -9,17 +9,16 @@ from typing import Any
 
 from pipeline.build.build import build
 from pipeline.build.options import BuildOptions
-from pipeline.build.verify import drawn_frame
 from pipeline.engine.manifest import Engine
 from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
-from pipeline.evaluation.pictures import open_pictures
+from pipeline.evaluation.pictures import drawn_frame, open_pictures
 from pipeline.frame import Frame
 from pipeline.progress import Progress
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget
 from pipeline.runtimes.registry import SESSIONS, missing, open_compiler, open_session
 
 #: Frames of the synthetic drive to agree on where no pictures are given.
@@ -90,10 +89,10 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
             for name in asked
         ]
         tried = _measured(tried, options, progress)
-        chosen, why = choose(tried, _budget(options))
+        chosen, why = choose(tried, options.budget)
         assert chosen.engine is not None
         manifest = chosen.engine.manifest
-        origin = Origin.read(manifest.to_json())
+        origin = Origin.of(manifest)
         check_replaceable(options.output, manifest.name, compiler.suffixes, options.force, origin)
         auto = {"why": why, "tried": [trial.to_json() for trial in tried]}
         manifest = replace(manifest, settings={**manifest.settings, "auto": auto})
@@ -182,7 +181,3 @@ def _pictures(options: BuildOptions, engine: Engine) -> Iterable[Picture]:
         return open_pictures(options.calibration, manifest.classes, MOST_PICTURES).pictures
     size = (manifest.input.width, manifest.input.height)
     return (Frame(drawn_frame(*size, index)[0], index, 0.0, str(index)) for index in DRAWN_FRAMES)
-
-
-def _budget(options: BuildOptions) -> Budget:
-    return Budget() if options.max_miou_drop is None else Budget(options.max_miou_drop)

@@ -25,9 +25,11 @@ from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
     describe_file,
+    parse_manifest,
     read_manifest,
     read_verified,
 )
+from pipeline.engine.records import Accuracy
 from pipeline.engine.replace import Origin
 from pipeline.errors import EngineError, OutputError, translated
 from pipeline.runtimes.compiler import Compiled
@@ -38,11 +40,6 @@ _ONNX, _MANIFEST, _TABLE = "graph.onnx", "manifest.json", "calibration.json"
 #: Most bytes of a calibration table; of the ONNX file there are those that the manifest says.
 _LARGEST_TABLE = 64 << 20
 _BLOCK = 1 << 20
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether ``path`` looks like a bundle: a zip file, or a folder with a bundle in it."""
-    return path.suffix == ".zip" or (path / _MANIFEST).exists()
 
 
 def bundle_of(engine: Engine) -> Path:
@@ -84,7 +81,8 @@ def write_bundle(engine: Engine, onnx: Path, folder: Path) -> Path:
         folder: of the bundle.
     """
     manifest = engine.manifest
-    accuracy = {k: v for k, v in (manifest.accuracy or {}).items() if k != "parity"}
+    accuracy = Accuracy(**(manifest.accuracy or {}))
+    accuracy.pop("parity", None)
     portable = replace(
         manifest,
         files=(replace(describe_file(onnx), name=_ONNX),),
@@ -117,7 +115,7 @@ def check_bundle(folder: Path, name: str, force: bool, origin: Origin) -> None:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            old = Origin.read(json.loads(archive.read(_MANIFEST)))
+            old = Origin.of(parse_manifest(json.loads(archive.read(_MANIFEST))))
     except (zipfile.BadZipFile, OSError, KeyError, ValueError):
         old = None
     if old is None or not origin.same_as(old):

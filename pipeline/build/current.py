@@ -128,10 +128,9 @@ def _compared(manifest: Manifest) -> Iterator[tuple[str, Any, Any]]:
     yield "preprocessing", manifest.input, spec.input
     yield "class set", manifest.classes, spec.classes
     sha256 = None if weights is None else sha256_of(weights)
-    yield "weight file", manifest.weights["sha256"], sha256
-    yield "batch", manifest.frames.get("batch_range"), [1, 1, 1]
-    sizes = [list(size) for size in USUAL_SIZES]
-    yield "range of frame sizes", manifest.frames.get("sizes"), sizes
+    yield "weight file", manifest.weights.sha256, sha256
+    yield "batch", manifest.frames.batch_range, (1, 1, 1)
+    yield "range of frame sizes", manifest.frames.sizes, USUAL_SIZES
     settings = manifest.settings
     yield "version of roadseg", settings.get("roadseg"), __version__
     for package, recorded in (
@@ -145,7 +144,7 @@ def _compared(manifest: Manifest) -> Iterator[tuple[str, Any, Any]]:
         table = registered_table(spec.name)
         known = load_table(table) if table.is_file() else None
         found = manifest.calibration or {}
-        keys = ("frames", "method", "methods", "high_precision")
+        keys = ("frames", "method", "high_precision")
         expected = None if known is None else {**known.fingerprint, **known.to_json()}
         now = None if expected is None else [_plain(expected[key]) for key in keys]
         yield "calibration", [_plain(found.get(key)) for key in keys], now

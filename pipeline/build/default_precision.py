@@ -7,11 +7,10 @@ Nothing here needs torch: ``run NETWORK`` asks, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from calibration.errors import CalibrationError
+from calibration.records import Judged, Measured
 from calibration.table import load_table
 from models.registry import MODELS
 from models.weights import registered_table, registered_weights
@@ -66,8 +65,8 @@ def _why_not_known(options: BuildOptions) -> str | None:
     return None
 
 
-def _figures(measured: Mapping[str, Any]) -> str:
-    judged = measured.get("judged", {})
+def _figures(measured: Measured) -> str:
+    judged = measured.get("judged", Judged())
     if "miou" not in judged:
         return "INT8"
     text = f"INT8: mIoU {100 * judged['miou']:.1f}, FP32 {100 * judged['miou_fp32']:.1f}"

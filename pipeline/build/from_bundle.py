@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
-
-from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.bundle import SUFFIX, open_bundle
 from pipeline.engine.compatibility import architecture_fits
 from pipeline.engine.manifest import Engine, Manifest, check_name, describe_file, read_manifest
 from pipeline.engine.publish import build_folder, publish, writable
+from pipeline.engine.records import Calibration
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
 from pipeline.evaluation.latency import measure_latency
-from pipeline.graph.frame_sizes import Sizes
+from pipeline.evaluation.pictures import drawn_frame
+from pipeline.graph.frame_sizes import USUAL_SIZES, Sizes
 from pipeline.progress import Progress
 from pipeline.runtimes.compile import compiled, frames_of
 from pipeline.runtimes.compiler import (
@@ -27,6 +23,7 @@ from pipeline.runtimes.compiler import (
     TIMING_CACHE,
     BuilderSettings,
     Compiler,
+    EngineForm,
     Job,
 )
 from pipeline.runtimes.high_precision import named_layers
@@ -56,6 +53,15 @@ class RebuildOptions:
     builder: BuilderSettings = DEFAULT_SETTINGS
     high_precision: tuple[str, ...] = ()
 
+    def form(self, manifest: Manifest, compiler: Compiler) -> EngineForm:
+        """Fill in what the bundle says."""
+        return EngineForm(
+            targets=compiler.check_targets(self.targets, manifest.precision),
+            batch=manifest.frames.batch_range,
+            sizes=self.sizes or manifest.frames.sizes or USUAL_SIZES,
+            builder=self.builder,
+        )
+
 
 def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
     """Build the engine of the bundle at ``path``, measure it where it runs, and publish it.
@@ -71,7 +77,7 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
         check_name(name, path)
-        targets = compiler.check_targets(options.targets, manifest.precision)
+        form = options.form(manifest, compiler)
         int8 = _int8(manifest)
         floats = named_layers(options.high_precision, int8)
         if floats and not compiler.strongly_typed:
@@ -80,21 +86,11 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
                 "it is; build the network itself with that option"
             )
         with writable(options.output):
-            origin = Origin.read(manifest.to_json())
+            origin = Origin.of(manifest)
             check_replaceable(options.output, name, compiler.suffixes, options.force, origin)
             with build_folder(options.output) as scratch:
-                job = Job(
-                    onnx,
-                    name,
-                    manifest.precision,
-                    targets,
-                    scratch,
-                    int8=tuple(name for name in int8 if name not in floats),
-                    batch=tuple(manifest.frames["batch_range"]),
-                    sizes=options.sizes or _sizes(manifest),
-                    builder=options.builder,
-                    high_precision=floats,
-                )
+                left = tuple(name for name in int8 if name not in floats)
+                job = Job(onnx, name, manifest.precision, form, scratch, left, floats)
                 engine = _built(job, compiler, manifest, progress)
                 if table is not None:
                     shutil.copy(table, job.folder / f"{name}.calibration.json")
@@ -141,7 +137,7 @@ def _as_asked(options: RebuildOptions, old: Manifest) -> RebuildOptions:
     return replace(
         options,
         targets=_targets(old),
-        sizes=_sizes(old) if "sizes" in old.frames else None,
+        sizes=old.frames.sizes,
         builder=BuilderSettings(**{**asked, "timing_cache": times}),
         high_precision=tuple(old.settings.get("high_precision", ())),
     )
@@ -167,21 +163,16 @@ def _architecture() -> str | None:
     return open_gpu().info.architecture
 
 
-def _sizes(manifest: Manifest) -> Sizes:
-    smallest, usual, largest = ((width, height) for width, height in manifest.frames["sizes"])
-    return smallest, usual, largest
-
-
 def _int8(manifest: Manifest) -> tuple[str, ...]:
     return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
 
 
-def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Mapping[str, Any] | None:
+def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Calibration | None:
     """Return what is known of INT8, with what this build keeps out of it."""
     if manifest.calibration is None or not high_precision:
         return manifest.calibration
     kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
-    return {**manifest.calibration, "kept": kept}
+    return Calibration(**{**manifest.calibration, "kept": kept})
 
 
 def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress) -> Engine:
@@ -192,7 +183,7 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         name=job.name,
         runtime=compiler.runtime,
         runtime_version=result.runtime_version,
-        targets=job.targets,
+        targets=job.form.targets,
         frames=frames_of(job),
         files=tuple(describe_file(file) for file in result.files),
         layers=result.layers,
@@ -208,8 +199,6 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
     with open_session(engine, measuring=True) as session:
         progress("measuring latency", 0.9)
-        size = (built.input.width, built.input.height)
-        image, _ = SyntheticDrive(max(size[0], 64), max(size[1], 64)).frame(0)
-        frame = np.asarray(cv2.resize(image, size), np.uint8)[None]
+        frame = drawn_frame(built.input.width, built.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
     return replace(engine, manifest=replace(built, latency_ms=latency.to_json()))

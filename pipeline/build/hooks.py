@@ -1,4 +1,4 @@
-"""Who is told of a build; apart from builds, since commands that rarely build need it at once."""
+"""What a build reports to; in a file of its own, since commands that rarely build import it."""
 
 from __future__ import annotations
 

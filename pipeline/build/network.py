@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models.registry import build_model, model_spec
-from models.spec import ModelSpec
+from models.spec import ModelSpec, NetworkSpec
 from models.weights import LoadedWeights, as_trained, load_weights
 from pipeline.build.options import BuildOptions
 from pipeline.errors import BuildError
@@ -26,7 +26,7 @@ class Candidate:
         warnings: what was taken for granted.
     """
 
-    spec: ModelSpec
+    spec: NetworkSpec
     weights: LoadedWeights
     network: nn.Module
     suffix: str = ""

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from calibration.scenes.dataset import open_labelled_folder
-from calibration.scenes.synthetic import SyntheticDrive
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, Manifest
+from pipeline.engine.records import Accuracy, Parity
 from pipeline.errors import BuildError
 from pipeline.evaluation.accuracy import evaluate
 from pipeline.evaluation.latency import measure_latency
-from pipeline.evaluation.pictures import has_labels, open_pictures
+from pipeline.evaluation.pictures import drawn_frame, has_labels, open_pictures
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.tolerances import TOLERANCES
 from pipeline.progress import Progress
 from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.registry import missing, open_session
-from pipeline.runtimes.session import Frames, Session
+from pipeline.runtimes.session import Session
 
 #: Frames of the synthetic drive on which an engine is compared with PyTorch.
 PARITY_FRAMES = (0, 150, 300)
@@ -31,7 +30,7 @@ AGREEMENT_FRAMES = 32
 _NOT_RUN = "built without running it ({}): latency and accuracy of the engine were not measured"
 
 
-def measured(
+def verify(
     engine: Engine, graph: DeploymentGraph, options: BuildOptions, progress: Progress
 ) -> Manifest:
     """Run the engine where this machine can: agreement with PyTorch, latency, mIoU if asked."""
@@ -41,7 +40,7 @@ def measured(
         return replace(manifest, warnings=(*manifest.warnings, _NOT_RUN.format(reason)))
     with open_session(engine, measuring=True) as session:
         progress("comparing with PyTorch", 0.0)
-        accuracy: dict[str, object] = {"parity": _parity(session, graph, manifest)}
+        accuracy = Accuracy(parity=_parity(session, graph, manifest))
         progress("measuring latency", 0.5)
         frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
         latency = measure_latency(session, frame, seconds=2.0, runs=30)
@@ -53,7 +52,7 @@ def measured(
 
 def _on_data(
     session: Session, graph: DeploymentGraph, manifest: Manifest, data: Path, progress: Progress
-) -> dict[str, object]:
+) -> Accuracy:
     """Measure mIoU on labelled pictures, or agreement with PyTorch on others."""
     if has_labels(data):
         progress("measuring mIoU", 0.7)
@@ -70,7 +69,7 @@ def _on_data(
     return {"frames": len(same), "pixel_agreement": float(np.mean(same))}
 
 
-def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dict[str, object]:
+def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> Parity:
     reference = EagerSession(graph)
     shares = []
     for index in PARITY_FRAMES:
@@ -85,9 +84,3 @@ def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> dic
             "please report the network and the runtime's version"
         )
     return {"frames": len(shares), "pixel_agreement": agreement, "reference": "PyTorch FP32"}
-
-
-def drawn_frame(width: int, height: int, index: int) -> Frames:
-    """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
-    image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
-    return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]

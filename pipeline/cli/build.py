@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from pipeline.cli.outcome import Outcome, hooks_of, is_quiet, percent, step_bar
 from pipeline.engine.manifest import Engine, Manifest
 from pipeline.graph.frame_sizes import USUAL_SIZES
 from pipeline.progress import Progress
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget, Int8Options
 from pipeline.runtimes.compiler import TIMING_CACHE, BuilderSettings
 from pipeline.runtimes.registry import can_build, require_builder
 
@@ -163,8 +164,7 @@ def _about(bundle: Path) -> str:
 
 def _text(engine: Engine, seconds: float, options: argparse.Namespace) -> str:
     manifest = engine.manifest
-    drop = options.max_miou_drop
-    budget = Budget() if drop is None else Budget(drop)
+    budget = Int8Options(max_miou_drop=options.max_miou_drop).budget
     size = sum(file.bytes for file in manifest.files) / 1e6
     verb = "run in" if manifest.layers.known else "are planned in"
     counts = manifest.layers.counts().items()
@@ -221,7 +221,8 @@ def _int8_figures(engine: Engine, budget: Budget) -> list[str]:
     manifest = engine.manifest
     if manifest.precision != "int8":
         return []
-    figures, origin = dict(manifest.accuracy or {}), "in this build"
+    figures: Mapping[str, Any] = manifest.accuracy or {}
+    origin = "in this build"
     if "pixel_agreement" not in figures:
         measured = (manifest.calibration or {}).get("measured", {})
         figures, origin = measured.get("judged", {}), "when its table was made"

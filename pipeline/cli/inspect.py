@@ -19,18 +19,16 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
-    frames = manifest.frames
-    usual = [(frames["smallest"],) * 2, (frames["largest"],) * 2]
-    sizes = frames.get("sizes", usual)  # the first engines did not tell them
+    smallest, largest = manifest.frames.ends
     counts = ", ".join(f"{n} {name}" for name, n in manifest.layers.counts().items() if n)
     executed = "executed" if manifest.layers.known else "planned"
-    sha256 = (manifest.weights["sha256"] or "")[:12]
+    sha256 = (manifest.weights.sha256 or "")[:12]
     return {
         "engine": ", ".join(f"{file.name} ({file.bytes / 1e6:.1f} MB)" for file in manifest.files),
         "network": f"{manifest.model} {dict(manifest.variant) or ''}".strip(),
-        "weights": f"{manifest.weights['name']} {sha256}".strip(),
+        "weights": f"{manifest.weights.name} {sha256}".strip(),
         "network size": f"{manifest.input.width}x{manifest.input.height}",
-        "frames": f"{_size(sizes[0])} to {_size(sizes[-1])}, {frames['batch']} at once",
+        "frames": f"{_size(smallest)} to {_size(largest)}, {manifest.frames.batch} at once",
         "runtime": f"{manifest.runtime} {manifest.runtime_version}",
         "built on": ", ".join(map(" ".join, manifest.built_on.items())) or "not recorded",
         "targets": ", ".join(manifest.targets) or "this kind of processor",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from models.card import Card
 from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
 from models.weights import registered_weights, weights_card
@@ -95,7 +96,7 @@ def _detail(spec: ModelSpec) -> Outcome:
     return Outcome(document, "\n".join(f"{name:<18}{text}" for name, text in lines.items()))
 
 
-def _weights(spec: ModelSpec, card: dict[str, Any] | None) -> str:
+def _weights(spec: ModelSpec, card: Card | None) -> str:
     if card is None:
         return "none registered"
     here = registered_weights(spec.name)

@@ -92,7 +92,7 @@ def _outcome(report: StreamReport, device: str, manifest: Manifest, stop: StopEv
     lines = [f"{device}, {manifest.precision.upper()}{rate}", *report.lines()]
     from models.weights import licence_of_weights  # at the end, when nobody waits
 
-    terms = licence_of_weights(manifest.model, manifest.weights["sha256"])
+    terms = licence_of_weights(manifest.model, manifest.weights.sha256)
     if terms is not None:
         lines.append(f"weights of {manifest.model}: {terms}")
     document = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,24 @@ from models.atomic import sha256_of
 from models.file_names import PLAIN_NAME, is_plain_name
 from pipeline.errors import EngineError
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class EngineFile:
-    """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``."""
+    """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``.
+
+    Raises:
+        ValueError: a size or a hash that is none.
+    """
 
     name: str
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        if self.bytes < 0 or not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"the size or the SHA-256 of {self.name!r} is none")
 
 
 def describe_file(path: Path) -> EngineFile:

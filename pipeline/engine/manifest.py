@@ -1,4 +1,4 @@
-"""An engine on disk: plain engine files and a JSON manifest beside them that tells the truth.
+"""An engine on disk: plain engine files, and beside them a JSON manifest that is checked.
 
 ``NAME.engine`` (TensorRT) or ``NAME.xml`` + ``NAME.bin`` (OpenVINO) stay loadable by the runtime's
 own tools; ``NAME.json`` says what they are. The manifest is written last, so an engine without one
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,14 +17,14 @@ from typing import Any
 
 from models.atomic import atomic_path
 from models.bounded import read_bytes
-from models.classes import ClassSet
-from models.spec import InputSpec
-from models.typed import parse_json
+from models.classes import ClassSet, check_classes
+from models.spec import LARGEST_SIZE, InputSpec, LoadedWeights
+from models.typed import convert_all, parse_json
 from pipeline.engine.files import EngineFile as EngineFile
 from pipeline.engine.files import check_name as check_name
 from pipeline.engine.files import compare, verify_file
 from pipeline.engine.files import describe_file as describe_file
-from pipeline.engine.values import checked, short
+from pipeline.engine.records import Accuracy, Calibration, FrameRange
 from pipeline.errors import EngineError
 
 #: Raised when a key changes its meaning; engines of another format are refused.
@@ -73,10 +74,10 @@ class Manifest:
     Attributes:
         name: stem of the engine's files.
         model, variant: registry row that it was built from.
-        weights: ``name`` and ``sha256`` of the weights.
+        weights: their name and hash.
         classes: names, palette and void value.
         input: preprocessing inside the engine; its size is the class map's.
-        frames: what may be fed: batch, smallest and largest height and width.
+        frames: what may be fed.
         precision: the precision asked for.
         layers: precision of each convolution, read back after the build.
         runtime, runtime_version: who built it and runs it.
@@ -84,8 +85,8 @@ class Manifest:
         targets: GPU architectures such as ``sm86``, or ``sm80+`` for that one and all later ones;
             empty on a CPU.
         files: of the engine, in loading order.
-        calibration: fingerprint of INT8 calibration, None without.
-        accuracy: measured at build; ``parity`` with PyTorch, ``miou`` where labels were given.
+        calibration: of INT8, None without.
+        accuracy: measured at build.
         latency_ms: measured at build on the machine that built, None where it cannot run.
         high_precision: what was kept in FP32 in an FP16 graph, and why.
         settings: whatever else invalidates the engine when it changes.
@@ -95,18 +96,18 @@ class Manifest:
     name: str
     model: str
     variant: Mapping[str, Any]
-    weights: Mapping[str, Any]
+    weights: LoadedWeights
     classes: ClassSet
     input: InputSpec
-    frames: Mapping[str, Any]
+    frames: FrameRange
     precision: str
     layers: LayerPrecisions
     runtime: str
     runtime_version: str
     targets: tuple[str, ...]
     files: tuple[EngineFile, ...]
-    calibration: Mapping[str, Any] | None = None
-    accuracy: Mapping[str, Any] | None = None
+    calibration: Calibration | None = None
+    accuracy: Accuracy | None = None
     latency_ms: Mapping[str, float] | None = None
     built_on: Mapping[str, str] = field(default_factory=dict)
     high_precision: Mapping[str, str] = field(default_factory=dict)
@@ -204,14 +205,13 @@ def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
     document = _read_document(path)
     if document.get("kind") != kind or document.get("format_version") != FORMAT_VERSION:
         raise EngineError(
-            f"manifest {path} is {short(document.get('kind'))} format "
-            f"{short(document.get('format_version'))}, "
+            f"manifest {path} is {_short(document.get('kind'))} format "
+            f"{_short(document.get('format_version'))}, "
             f"expected {kind!r} format {FORMAT_VERSION}; build the engine again"
         )
-    fields = {k: v for k, v in document.items() if k not in {"kind", "format_version"}}
     try:
-        manifest = checked(fields, Manifest)
-    except (TypeError, ValueError) as error:
+        manifest = parse_manifest(document)
+    except ValueError as error:
         raise EngineError(
             f"manifest {path} misses or misstates a field ({error}); it is damaged, build the "
             "engine again"
@@ -219,6 +219,30 @@ def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
     for name in (manifest.name, *(file.name for file in manifest.files)):
         check_name(name, path)
     return manifest
+
+
+def parse_manifest(document: Mapping[str, Any]) -> Manifest:
+    """Make a manifest of what stands in its file.
+
+    Raises:
+        ValueError: a field is missing, unknown, or holds what no engine can have; it is named.
+    """
+    manifest = convert_all(document, Manifest, ignored=("kind", "format_version"))
+    check_classes(manifest.classes)
+    given = manifest.input
+    if not (1 <= given.width <= LARGEST_SIZE and 1 <= given.height <= LARGEST_SIZE):
+        raise ValueError(f"input is {given.width}x{given.height}, sides are 1 to {LARGEST_SIZE}")
+    if not all(map(math.isfinite, (*given.mean, *given.std))) or min(given.std) <= 0:
+        raise ValueError(f"mean {given.mean} and std {given.std} scale nothing")
+    if not manifest.files:
+        raise ValueError("files is empty")
+    return manifest
+
+
+def _short(value: object) -> str:
+    """Write a value out of a file for an error, where it may be anything."""
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _read_document(path: Path) -> dict[str, Any]:

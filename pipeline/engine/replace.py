@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.engine.manifest import read_manifest
+from models.spec import LoadedWeights
+from pipeline.engine.manifest import Manifest, read_manifest
 from pipeline.errors import EngineError, OutputError
 
 
@@ -16,26 +15,21 @@ class Origin:
     """What makes an engine a newer build of another: the same weights and classes.
 
     Attributes:
-        weights: name of the weights, for people.
-        sha256: of the weights; None for random ones.
+        weights: whose name is for people.
         classes: names, in order.
     """
 
-    weights: str
-    sha256: str | None
+    weights: LoadedWeights
     classes: tuple[str, ...]
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Origin:
-        """Read it from a manifest; what is missing matches nothing."""
-        weights, classes = document.get("weights") or {}, document.get("classes") or {}
-        return cls(
-            str(weights.get("name")), weights.get("sha256"), tuple(classes.get("names") or ())
-        )
+    def of(cls, manifest: Manifest) -> Origin:
+        """Take it from a manifest."""
+        return cls(manifest.weights, manifest.classes.names)
 
     def same_as(self, other: Origin) -> bool:
         """Whether weights and classes are the same, whatever the weights are called."""
-        return (self.sha256, self.classes) == (other.sha256, other.classes)
+        return (self.weights.sha256, self.classes) == (other.weights.sha256, other.classes)
 
 
 def check_replaceable(
@@ -64,7 +58,7 @@ def check_replaceable(
         except EngineError:
             pass  # a damaged or foreign .json: not ours to replace silently
         else:
-            _check_origin(manifest, Origin.read(asdict(old)), origin)
+            _check_origin(manifest, Origin.of(old), origin)
             return
     raise OutputError(
         f"{present[0]} is there already and no manifest of this project claims it; "
@@ -78,10 +72,10 @@ def _check_origin(manifest: Path, old: Origin, new: Origin | None) -> None:
     differs = (
         f"{len(old.classes)} classes ({', '.join(old.classes[:3])}, ...)"
         if old.classes != new.classes
-        else f"the weights {old.weights} ({str(old.sha256)[:8]})"
+        else f"the weights {old.weights.name} ({str(old.weights.sha256)[:8]})"
     )
     raise OutputError(
         f"{manifest} is of an engine with {differs}, the new one has {len(new.classes)} classes "
-        f"and the weights {new.weights} ({str(new.sha256)[:8]}); give it another name with --name "
-        "or another folder with --output, or replace the old one with --force"
+        f"and the weights {new.weights.name} ({str(new.weights.sha256)[:8]}); give it another name "
+        "with --name or another folder with --output, or replace the old one with --force"
     )

@@ -1,4 +1,4 @@
-"""Two sessions over the same frames in turn, so that both meet the same moods of the machine.
+"""Two sessions over the same frames in turn, so that both find the machine in the same state.
 
 A machine may change its speed by half within seconds. Times of two engines mean something side by
 side only when they were taken in one run: a b, b a, a b, ..., each as often first as second.
@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.evaluation.latency import Latency, latency_of
 from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Frames, Session
+from pipeline.stream.timing import percentiles
 
 #: Runs of each session before the first frame is timed, and before one of another size is: a
 #: runtime prepares itself for a size when it meets it.
@@ -133,8 +132,8 @@ class Interleaved:
         if not self._pairs:
             return None
         of_a, of_b = zip(*self._pairs, strict=True)
-        ratios = np.asarray(of_a) / np.asarray(of_b)
-        first, median, third = (float(value) for value in np.percentile(ratios, (25, 50, 75)))
+        ratios = [a / b for a, b in zip(of_a, of_b, strict=True)]
+        first, median, third = percentiles(ratios, (25, 50, 75))
         return Speed((latency_of(of_a), latency_of(of_b)), (first, median, third))
 
     def _warm_up(self, batch: Frames) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.runtimes.session import Frames, Session
+from pipeline.stream.timing import percentiles
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Latency:
     """Summary of runs, in milliseconds.
 
     Attributes:
-        p50, p95, p99: percentiles.
+        p50, p95, p99: percentiles, nearest rank.
         runs: measured.
         jitter: mean difference between one run and the next.
     """
@@ -40,7 +41,7 @@ class Latency:
 def latency_of(times: Iterable[float]) -> Latency:
     """Summarise measured times, in milliseconds, one at least."""
     taken = list(times)
-    p50, p95, p99 = (float(value) for value in np.percentile(taken, (50, 95, 99)))
+    p50, p95, p99 = percentiles(taken, (50, 95, 99))
     jitter = float(np.abs(np.diff(taken)).mean()) if len(taken) > 1 else 0.0
     return Latency(p50, p95, p99, len(taken), jitter)
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+import numpy as np
+
 from calibration.scenes.dataset import list_pictures, open_labelled_folder
+from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from pipeline.evaluation.compare import Picture
+from pipeline.runtimes.session import Frames
 from pipeline.stream.sources.pictures import PictureSource
 
 T = TypeVar("T")
@@ -64,3 +69,9 @@ def spread(items: Sequence[T], count: int | None) -> tuple[T, ...]:
     if count is None or count >= len(items):
         return tuple(items)
     return tuple(items[i * len(items) // count] for i in range(count))
+
+
+def drawn_frame(width: int, height: int, index: int) -> Frames:
+    """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
+    image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
+    return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]

@@ -41,12 +41,19 @@ class FP16Graph:
     Attributes:
         exported: the graph in FP32.
         kept: names of the operations that stay in FP32 -> why.
-        agreement: share of pixels, 0..1, that get FP32's class, on the worst of the frames asked.
+        agreement: share of pixels, 0..1, that get FP32's class, on the worst of the frames asked;
+            None where it was not judged.
     """
 
     exported: ExportedGraph
     kept: Mapping[str, str]
-    agreement: float
+    agreement: float | None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What is kept, and why, with convolutions called what the network calls them."""
+        nodes = {node.name: node for node in self.exported.module.graph.nodes}
+        return {convolution_name(nodes[name]) or name: why for name, why in self.kept.items()}
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
         """Return the graph for export; ``dtype`` is FP16, or FP32 for all of it."""
@@ -56,21 +63,19 @@ class FP16Graph:
         return module
 
 
-def named(kept: Mapping[str, str], exported: ExportedGraph) -> dict[str, str]:
-    """Return operations kept, and why, with convolutions called what the network calls them."""
-    nodes = {node.name: node for node in exported.module.graph.nodes}
-    return {convolution_name(nodes[name]) or name: why for name, why in kept.items()}
-
-
-def to_fp16(exported: ExportedGraph, frames: Sequence[Frames]) -> FP16Graph:
-    """Find out what has to stay in FP32.
+def to_fp16(exported: ExportedGraph, frames: Sequence[Frames], judged: bool = True) -> FP16Graph:
+    """Find out what has to stay in FP32: the rule for FP16, and for what is not INT8 beside INT8.
 
     Args:
         exported: graph in FP32.
         frames: (1, H, W, 3) uint8 each, one at least; road scenes.
+        judged: keep also what loses so much that class maps differ. Of INT8 the accuracy gate
+            judges the whole instead.
     """
-    truths = [_classes(exported.module, frame) for frame in frames]
     kept = overflowing(exported.module, frames)
+    if not judged:
+        return FP16Graph(exported, kept, None)
+    truths = [_classes(exported.module, frame) for frame in frames]
     agreement = _agreement(exported, kept, frames, truths)
     wanted = TOLERANCES["fp16"].agreement
     if agreement < wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 import torch
 from torch.fx import GraphModule, Node
@@ -14,7 +15,7 @@ from calibration.quantizer.half_scales import too_fine
 from calibration.quantizer.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, place
 from calibration.quantizer.quantizer import RoadQuantizer, observe_weights, set_ranges
 from calibration.quantizer.signs import wrong_without_amx
-from calibration.table import Dtype
+from calibration.records import Dtype
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import keep_in_fp32
 
@@ -34,6 +35,7 @@ class QDQGraph:
         high_precision: convolutions that stay in floating point beside those of the rules, each
             with the reason where it is known.
         unsigned: use 0..255 for tensors that are never negative; TensorRT takes signed bytes only.
+        fp32: operations that FP16 cannot hold -> why; see :mod:`pipeline.graph.fp16`.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class QDQGraph:
         thresholds: Thresholds,
         high_precision: Collection[str],
         unsigned: bool,
+        fp32: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.exported = exported
         given = high_precision if isinstance(high_precision, Mapping) else {}
@@ -54,8 +57,7 @@ class QDQGraph:
         self.placement = exported.placement(self.high_precision)
         self._thresholds = thresholds
         self._unsigned = unsigned
-        #: Operations that FP16 cannot hold -> why; see ``pipeline.graph.fp16``.
-        self.fp32: Mapping[str, str] = {}
+        self._fp32 = fp32
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
         """Return the graph for export, what is not INT8 in ``dtype``.
@@ -73,8 +75,8 @@ class QDQGraph:
             convolutions = [convolution_name(node) for node in _convolutions(prepared)]
             converted: GraphModule = convert_pt2e(prepared)
         _name_weights(converted, convolutions)
-        if dtype == torch.float16 and self.fp32:
-            keep_in_fp32(converted, self.exported.module, self.fp32)
+        if dtype == torch.float16 and self._fp32:
+            keep_in_fp32(converted, self.exported.module, self._fp32)
         return converted
 
 

@@ -10,34 +10,10 @@ from typing import TYPE_CHECKING, Any
 from calibration.table import CalibrationTable
 from pipeline.errors import AccuracyError
 from pipeline.evaluation.compare import Comparison
+from pipeline.quantization.options import Budget
 
 if TYPE_CHECKING:  # needs torch, for which those who only ask for the budget need not wait
     from pipeline.quantization.sensitivity import Sensitivity
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What INT8 may lose.
-
-    Attributes:
-        miou_drop: largest loss of mIoU against FP32, from 0 to 1; where frames have labels.
-        agreement: smallest share of pixels with FP32's class; where they have none.
-    """
-
-    miou_drop: float = 0.005
-    agreement: float = 0.98
-
-    def holds(self, comparison: Comparison) -> bool:
-        """Whether an engine compared with FP32 is good enough."""
-        drop = comparison.miou_drop
-        if drop is None:
-            return comparison.pixel_agreement >= self.agreement
-        return drop <= self.miou_drop
-
-    def loss(self, comparison: Comparison) -> float:
-        """What a comparison lost, the smaller the better."""
-        drop = comparison.miou_drop
-        return 1 - comparison.pixel_agreement if drop is None else drop
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch.fx import Interpreter, Node
 
 from calibration.frames import CalibrationFrames
 from calibration.observers.histogram import METHODS, ActivationHistogram, clipped_share, threshold
+from calibration.records import Fingerprint, Measured, PerType
 from calibration.table import CalibrationTable, Site
-from models.spec import ModelSpec
+from models.spec import NetworkSpec
 from models.weights import LoadedWeights
 from pipeline.frame import Image
 from pipeline.graph.exported import ExportedGraph
@@ -21,8 +22,8 @@ from pipeline.progress import Progress
 
 #: Frames, evenly spaced among those of the calibration, on which methods and layers are compared.
 EVALUATED_FRAMES = 8
-#: Levels of the largest magnitude, by type of the tensor.
-_LEVELS = {"int8": 127, "uint8": 255}
+#: Levels of the largest magnitude, of signed and of unsigned bytes.
+_LEVELS, _UNSIGNED_LEVELS = 127, 255
 
 
 @dataclass(frozen=True)
@@ -34,25 +35,19 @@ class Target:
         weights: that were loaded.
         exported: its deployment graph in FP32.
         kept: convolutions that stay in floating point whatever a table says -> why.
+        fp32: operations that FP16 cannot hold -> why, where what is not INT8 is FP16.
     """
 
-    spec: ModelSpec
+    spec: NetworkSpec
     weights: LoadedWeights
     exported: ExportedGraph
     kept: Mapping[str, str] = field(default_factory=dict)
+    fp32: Mapping[str, str] = field(default_factory=dict)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Fingerprint:
         """Return what ranges depend on, beside the frames; a table of another is refused."""
-        given = self.spec.input
         return {
-            "model": self.spec.name,
-            "preprocessing": {
-                "width": given.width,
-                "height": given.height,
-                "mean": list(given.mean),
-                "std": list(given.std),
-                "order": given.order,
-            },
+            "preprocessing": asdict(self.spec.input),
             "weights": self.weights.sha256 or "random",
             "graph": self.exported.fingerprint,
         }
@@ -63,7 +58,7 @@ class Target:
         """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
         chosen = table.high_precision if high_precision is None else tuple(high_precision)
         kept = {**dict.fromkeys(chosen, "asked for"), **self.kept}
-        return QDQGraph(self.exported, table.threshold_of, kept, unsigned)
+        return QDQGraph(self.exported, table.threshold_of, kept, unsigned, self.fp32)
 
 
 def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> CalibrationTable:
@@ -88,13 +83,10 @@ def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> 
             "frames": frames.fingerprint,
             "frame_count": len(frames),
             "source": frames.source,
-            **{key: value for key, value in target.identity().items() if key != "model"},
+            **target.identity(),
         },
         sites={histogram.name: _site(histogram) for histogram in recorder.histograms},
         method="minmax",
-        methods={},
-        high_precision=(),
-        measured={},
     )
     return _with_best_method(target, table, judged[:EVALUATED_FRAMES], progress)
 
@@ -127,13 +119,17 @@ class _Recorder(Interpreter):
 
 
 def _site(histogram: ActivationHistogram) -> Site:
-    thresholds: dict[str, dict[str, float]] = {}
-    clipped: dict[str, dict[str, float]] = {}
+    thresholds: dict[str, PerType] = {}
+    clipped: dict[str, PerType] = {}
     for method in METHODS:
-        reached = {kind: threshold(histogram, method, n) for kind, n in _LEVELS.items()}
-        thresholds[method] = reached
-        clipped[method] = {kind: clipped_share(histogram, t) for kind, t in reached.items()}
+        reached = [threshold(histogram, method, levels) for levels in (_LEVELS, _UNSIGNED_LEVELS)]
+        thresholds[method] = _per_type(reached)
+        clipped[method] = _per_type([clipped_share(histogram, reach) for reach in reached])
     return Site(histogram.minimum, histogram.maximum, thresholds, clipped)
+
+
+def _per_type(values: Sequence[float]) -> PerType:
+    return {"int8": values[0], "uint8": values[1]}
 
 
 def _with_best_method(
@@ -148,8 +144,8 @@ def _with_best_method(
         maps = class_maps(tried.with_dtype(torch.float32), frames)
         agreement[method] = agreement_of(truth, maps)
     best = max(METHODS, key=lambda method: agreement[method])  # the first of equals
-    measured = {"agreement_by_method": agreement, "frames": len(frames)}
-    return replace(table, method=best, measured={**table.measured, **measured})
+    measured = Measured(agreement_by_method=agreement, frames=len(frames))
+    return replace(table, method=best, measured=measured)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.fx import GraphModule, Node
 
-from calibration.table import Dtype
+from calibration.records import Dtype
 from pipeline.graph.qdq import QDQGraph
 
 _QUANTISE = torch.ops.quantized_decomposed.quantize_per_tensor.default

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from calibration.errors import DataError
 from calibration.frames import CalibrationFrames
 from calibration.quantizer.placement import Placement
+from calibration.records import Judged
 from calibration.table import CalibrationTable
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import has_labels, open_pictures, spread
@@ -19,12 +19,13 @@ from pipeline.frame import Frame, Image
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.qdq import QDQGraph
 from pipeline.progress import Progress
-from pipeline.quantization.accuracy_gate import Attempt, Budget, search
+from pipeline.quantization.accuracy_gate import Attempt, search
 from pipeline.quantization.calibrate import EVALUATED_FRAMES, Target
+from pipeline.quantization.options import Int8Options
 from pipeline.quantization.sensitivity import Sensitivity, rank_layers
 from pipeline.quantization.tables import open_table
 from pipeline.runtimes.compile import assemble
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.openvino.instructions import cores
 from pipeline.runtimes.registry import open_compiler, session_class
 from pipeline.runtimes.session import Session
@@ -39,30 +40,6 @@ EVALUATION_RUNTIME = "openvino"
 EVALUATED_OF_CALIBRATION = 32
 #: Frames with the largest disagreement that the report shows.
 KEPT_FRAMES = 5
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asks of INT8.
-
-    Attributes:
-        calibration: table, folder of pictures or video; None for the registered table.
-        data: labelled folder, or pictures, to judge on; None for the calibration's frames.
-        max_miou_drop: largest loss of mIoU, 0 to 1; None for the default.
-        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
-        folder: scratch folder for engines that are only judged.
-    """
-
-    calibration: Path | None
-    data: Path | None
-    max_miou_drop: float | None
-    unsigned: bool
-    folder: Path
-
-    @property
-    def budget(self) -> Budget:
-        """What may be lost."""
-        return Budget() if self.max_miou_drop is None else Budget(miou_drop=self.max_miou_drop)
 
 
 @dataclass(frozen=True)
@@ -89,22 +66,32 @@ class Prepared:
         return self.attempts[-1].comparison if self.attempts else None
 
 
-def prepare(target: Target, request: Request, progress: Progress) -> Prepared:
+def prepare(
+    target: Target, options: Int8Options, unsigned: bool, folder: Path, progress: Progress
+) -> Prepared:
     """Find ranges for ``target``, and with them layers in high precision, that hold the budget.
+
+    Args:
+        target: what is to be quantised.
+        options: of the user.
+        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
+        folder: scratch folder for engines that are only judged.
+        progress: told what is being done.
 
     Raises:
         CalibrationError: no ranges to be had.
         DataError: mIoU is asked for and the pictures have no labels.
         AccuracyError: the budget cannot be held.
     """
-    if request.max_miou_drop is not None and not (request.data and has_labels(request.data)):
+    data = options.data
+    if options.max_miou_drop is not None and not (data and has_labels(data)):
         raise DataError(
             "--max-miou-drop needs labelled pictures to measure mIoU on, "
-            f"{request.data or 'no --data'} was given; pass --data with a folder that holds "
+            f"{data or 'no --data'} was given; pass --data with a folder that holds "
             "images/ and labels/"
         )
-    table, frames = open_table(target, request.calibration, progress)
-    judged = _EvaluationFrames(target, request.data, frames)
+    table, frames = open_table(target, options.calibration, progress)
+    judged = _EvaluationFrames(target, data, frames)
     warnings = frames.warnings if frames is not None else ()
     attempts: list[Attempt] = []
     ranked: list[Sensitivity] = []
@@ -114,15 +101,16 @@ def prepare(target: Target, request: Request, progress: Progress) -> Prepared:
             ranked.extend(rank_layers(target, best, judged.sample(), progress))
             return ranked
 
-        with _Evaluator(target, request, judged, progress) as evaluator:
-            attempts = search(table, evaluator, request.budget, rank)
+        with _Evaluator(target, unsigned, folder, judged, progress) as evaluator:
+            attempts = search(table, evaluator, options.budget, rank)
         table = _with_evaluation(attempts[-1], evaluator.device)
     elif target.weights.sha256 is None or "judged" not in table.measured:
         warnings += (
-            "accuracy was not measured: random weights, or neither --data nor pictures to "
-            "calibrate with; what the table's frames gave stands under calibration",
+            "accuracy was not measured: the weights are random, or there are neither --data nor "
+            "pictures to calibrate with; figures of the table, where it has any, are under "
+            "'calibration' in the manifest",
         )
-    graph = target.quantised(table, request.unsigned)
+    graph = target.quantised(table, unsigned)
     if (mostly := _mostly_not_int8(graph.placement)) is not None:
         log.warning("%s", mostly)
         warnings += (mostly,)
@@ -144,14 +132,12 @@ def _mostly_not_int8(placement: Placement) -> str | None:
 def _with_evaluation(accepted: Attempt, device: str) -> CalibrationTable:
     """Write into a table what it was worth, for those who build with it and have no frames."""
     comparison, table = accepted.comparison, accepted.table
-    judged: dict[str, Any] = {
-        "frames": comparison.frames,
-        "pixel_agreement": comparison.pixel_agreement,
-    }
+    judged = Judged(frames=comparison.frames, pixel_agreement=comparison.pixel_agreement)
     if comparison.scores is not None:
-        judged |= {"miou_fp32": comparison.scores[0].miou, "miou": comparison.scores[1].miou}
+        judged["miou_fp32"], judged["miou"] = (score.miou for score in comparison.scores)
     if comparison.speed is not None:
-        judged |= {"speedup": round(comparison.speed.speedup, 2), "processor": device}
+        judged["speedup"] = round(comparison.speed.speedup, 2)
+        judged["processor"] = device
     return replace(table, measured={**table.measured, "judged": judged})
 
 
@@ -196,17 +182,23 @@ class _Evaluator:
     """
 
     def __init__(
-        self, target: Target, request: Request, frames: _EvaluationFrames, progress: Progress
+        self,
+        target: Target,
+        unsigned: bool,
+        folder: Path,
+        frames: _EvaluationFrames,
+        progress: Progress,
     ) -> None:
         self._target = target
-        self._request = request
+        self._unsigned = unsigned
+        self._folder = folder
         self._frames = frames
         self._progress = progress
         self._count = 0
 
     def __enter__(self) -> _Evaluator:
         self._compiler = open_compiler(EVALUATION_RUNTIME)
-        self._is_built = self._request.unsigned == self._compiler.unsigned
+        self._is_built = self._unsigned == self._compiler.unsigned
         self._truth = self._open(self._target.exported.graph, "fp32")
         return self
 
@@ -223,7 +215,7 @@ class _Evaluator:
         kept = len(table.high_precision)
         what = f"judging {table.method}" + (f", {kept} layers kept" if kept else "")
         self._progress(what, 0.0)
-        graph = self._target.quantised(table, self._request.unsigned)
+        graph = self._target.quantised(table, self._unsigned)
         with self._open(graph, "int8") as session:
             self._progress(what, 0.5)
             return compare_sessions(
@@ -238,7 +230,7 @@ class _Evaluator:
     def _open(self, graph: DeploymentGraph | QDQGraph, precision: str) -> Session:
         name = f"judged-{precision}-{self._count}"
         int8 = graph.placement.int8 if isinstance(graph, QDQGraph) else ()
-        job = Job(graph, name, precision, (), self._request.folder, int8)
+        job = Job(graph, name, precision, EngineForm(), self._folder, int8)
         spec, weights = self._target.spec, self._target.weights
         engine = assemble(job, self._compiler, spec, weights, self._progress)
         return session_class(EVALUATION_RUNTIME)(engine, as_written=not self._is_built)

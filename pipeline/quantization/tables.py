@@ -41,7 +41,7 @@ def open_table(
             "of road pictures or a video (random noise is never used)"
         )
     table = load_table(path)
-    table.check(target.identity())
+    table.check(target.spec.name, target.identity())
     return _without_what_it_lacks(table, target), None
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import metadata
-from typing import Any
 
-from models.spec import ModelSpec
-from models.weights import LoadedWeights
+from models.spec import LoadedWeights, NetworkSpec
 from pipeline import __version__
 from pipeline.engine.manifest import Engine, Manifest, describe_file
+from pipeline.engine.records import FrameRange
 from pipeline.errors import BuildError
 from pipeline.progress import Progress
 from pipeline.runtimes.compiler import Compiled, Compiler, Job
 
 
 def assemble(
-    job: Job, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights, progress: Progress
+    job: Job, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights, progress: Progress
 ) -> Engine:
     """Compile ``job`` and read back what came of it; nothing is measured yet.
 
@@ -42,14 +40,14 @@ def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
 
 
 def described(
-    job: Job, result: Compiled, compiler: Compiler, spec: ModelSpec, weights: LoadedWeights
+    job: Job, result: Compiled, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights
 ) -> Engine:
     """Return the engine that ``result`` is, with the draft of its manifest."""
     manifest = Manifest(
         name=job.name,
         model=spec.name,
         variant=dict(spec.variant),
-        weights=asdict(weights),
+        weights=weights,
         classes=spec.classes,
         input=spec.input,
         frames=frames_of(job),
@@ -57,7 +55,7 @@ def described(
         layers=result.layers,
         runtime=compiler.runtime,
         runtime_version=result.runtime_version,
-        targets=job.targets,
+        targets=job.form.targets,
         files=tuple(describe_file(file) for file in result.files),
         built_on=compiler.machine(),
         settings={
@@ -71,18 +69,15 @@ def described(
     return Engine(manifest, job.folder)
 
 
-def frames_of(job: Job) -> dict[str, Any]:
+def frames_of(job: Job) -> FrameRange:
     """Return what an engine takes, for its manifest."""
-    return {
-        "dtype": "uint8",
-        "layout": "NHWC",
-        "order": "bgr",
-        "batch": job.batch[2],
-        "batch_range": list(job.batch),
-        "smallest": min(job.sizes[0]),
-        "largest": max(job.sizes[-1]),
-        "sizes": [list(size) for size in job.sizes],  # width, height
-    }
+    return FrameRange(
+        batch=job.form.batch[2],
+        batch_range=job.form.batch,
+        smallest=min(job.form.sizes[0]),
+        largest=max(job.form.sizes[-1]),
+        sizes=job.form.sizes,
+    )
 
 
 def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:

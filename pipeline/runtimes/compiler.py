@@ -50,6 +50,26 @@ class BuilderSettings:
 DEFAULT_SETTINGS = BuilderSettings()
 
 
+@dataclass(frozen=True, kw_only=True)
+class EngineForm:
+    """What may be asked of an engine beside its network; every step of a build gets it as it is.
+
+    Attributes:
+        targets: GPU architectures such as ``sm86``; empty for the runtime's default.
+        batch: smallest, usual and largest number of frames in one run.
+        sizes: width and height of the smallest, usual and largest frame.
+        front_end: how TensorRT gets the network, ``onnx`` or ``torch-tensorrt``. None is ONNX to
+            a compiler; a build fills in torch-tensorrt where it is installed.
+        builder: what TensorRT's builder may do.
+    """
+
+    targets: tuple[str, ...] = ()
+    batch: tuple[int, int, int] = (1, 1, 1)
+    sizes: Sizes = USUAL_SIZES
+    front_end: str | None = None
+    builder: BuilderSettings = DEFAULT_SETTINGS
+
+
 @dataclass(frozen=True)
 class Job:
     """What to compile.
@@ -59,13 +79,9 @@ class Job:
             ONNX file that ``Compiler.export`` made of one, which needs no torch.
         name: stem of the files to write.
         precision: one of the compiler's.
-        targets: GPU architectures such as ``sm86``; empty for the machine at hand.
+        form: of the engine, its targets those to build for.
         folder: receives the files; a scratch folder that belongs to the build.
         int8: convolutions that are to run in INT8; none is allowed to fall back.
-        batch: smallest, usual and largest number of frames in one run.
-        sizes: width and height of the smallest, usual and largest frame.
-        front_end: how TensorRT gets the network: ``onnx`` or ``torch-tensorrt``.
-        builder: what TensorRT's builder may do.
         high_precision: INT8 convolutions of an ONNX file that are not to be.
         keep_fp32: what is not INT8 computes in FP32, not in FP16; for ``int8``.
     """
@@ -73,13 +89,9 @@ class Job:
     graph: DeploymentGraph | FP16Graph | QDQGraph | Path
     name: str
     precision: str
-    targets: tuple[str, ...]
+    form: EngineForm
     folder: Path
     int8: tuple[str, ...] = ()
-    batch: tuple[int, int, int] = (1, 1, 1)
-    sizes: Sizes = USUAL_SIZES
-    front_end: str = "onnx"
-    builder: BuilderSettings = DEFAULT_SETTINGS
     high_precision: tuple[str, ...] = ()
     keep_fp32: bool = False
 
@@ -91,7 +103,7 @@ class Job:
     @property
     def free_batch(self) -> bool:
         """Whether the number of frames may differ from run to run, or is more than one."""
-        return self.batch != (1, 1, 1)
+        return self.form.batch != (1, 1, 1)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,6 @@ class Capabilities:
         device: the hardware that runs it, in words.
         precision: precision that is *executed* (``fp32``, ``fp16``, ``bf16``, ``int8``), which may
             differ from the one asked for at build.
-        dynamic_frame_size: frames may change their height and width between calls.
         in_flight: runs that may be under way at once; more than one where work overlaps.
         paints: blends class colours over frames where the frames are, on the GPU.
     """
@@ -57,7 +56,6 @@ class Capabilities:
     runtime: str
     device: str
     precision: str
-    dynamic_frame_size: bool = True
     in_flight: int = 1
     paints: bool = False
 

@@ -1,4 +1,4 @@
-"""One source's way through a stream: its capture, its frame queues, its drawing and its sinks."""
+"""One source's way through a stream: its capture, its frame queues and its delivery."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from pipeline.errors import in_words, log_failure
 from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Tint
 from pipeline.stream.capture import Capture
-from pipeline.stream.drawing import Drawing
+from pipeline.stream.delivery import Delivery
 from pipeline.stream.frame_counter import Admission, FrameCounter
 from pipeline.stream.inputs import StreamInput, StreamOptions
-from pipeline.stream.queues import FrameQueue, LatestValueQueue, LosslessQueue
+from pipeline.stream.queues import FrameQueue, queue_for
 from pipeline.stream.report import Measured, SourceReport
-from pipeline.stream.sink_worker import SinkWorker
 from pipeline.stream.smoothing import Smoother
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.thread_group import ThreadGroup
@@ -75,56 +73,37 @@ class Channel:
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._result_age, self._recent_result_age = Times(), RecentTimes()
-        self._stages = StageTimes(
-            options.trace.of(stream_input.source.name) if options.trace else None
-        )
+        self._stages = StageTimes(options.trace.of(self.source.name) if options.trace else None)
         for stage in ("capture", "infer"):
             self._stages.of(stage)  # listed in this order, whichever ends first
-        live = stream_input.source.live
-        self._captured: FrameQueue[Frame] = self._queue(live, wake_up=context.wake_up)
-        self._segmented: FrameQueue[Result] = self._queue(
-            live, wake_up=context.wake_up, on_drop=lambda result: self.counter.miss(result.frame)
+        queue = partial(
+            queue_for,
+            self.source.live,
+            options.depth,
+            context.threads.failed,
+            wake_up=context.wake_up,
+        )
+        self._captured: FrameQueue[Frame] = queue()
+        self._segmented: FrameQueue[Result] = queue(
+            on_drop=lambda result: self.counter.miss(result.frame)
         )
         self._capture = Capture(
-            stream_input.source, self._captured, self._stages, options.frames, options.stop
+            self.source, self._captured, self._stages, options.frames, options.stop
         )
-        self._smoother = Smoother(stream_input.source.live) if options.smooth else None
-        self._drawing = Drawing(stream_input.sinks, options, self._stages)
-        self._workers = self._open_workers(stream_input)
-
-    def _open_workers(self, stream_input: StreamInput) -> list[SinkWorker]:
-        keeps_all = any(not sink.may_drop for sink in stream_input.sinks)
-        workers = []
-        for sink, stage in zip(stream_input.sinks, _stage_names(stream_input), strict=True):
-            inbox: FrameQueue[Result] = self._queue(
-                stream_input.source.live or (sink.may_drop and keeps_all),
-                on_drop=lambda result: self.counter.sink_done(result.frame, False),
-            )
-            workers.append(SinkWorker(stage, sink, inbox, self._stages, self._sink_failed))
-        return workers
-
-    def _queue(self, newest_wins: bool, **arguments: Any) -> FrameQueue[Any]:
-        if newest_wins:
-            return LatestValueQueue(self._context.threads.failed, **arguments)
-        return LosslessQueue(self._context.threads.failed, self._options.depth, **arguments)
+        self._smoother = Smoother(self.source.live) if options.smooth else None
+        self._delivery = Delivery(
+            stream_input, options, context.threads, self._segmented, self.counter, self._stages
+        )
 
     def start(self) -> None:
         """Start the threads."""
-        for worker in self._workers:
-            worker.sink.attach(self.status)
-            worker.sink.end_stream = self._options.stop.set
         self._capture.start(self._context.threads, f"capture{self._number}", self._fail)
-        start = self._context.threads.start
-        start(f"draw{self._number}", self._draw)
-        self._writing = [
-            start(f"{worker.stage}{self._number}", partial(worker.run, self.counter))
-            for worker in self._workers
-        ]
+        self._delivery.start(self._number, self.status, self._cancel)
 
     @property
     def tint(self) -> Tint | None:
         """Class colours that this channel's pictures need; None where it draws them itself."""
-        return self._drawing.tint
+        return self._delivery.tint
 
     @property
     def admission(self) -> Admission:
@@ -167,9 +146,7 @@ class Channel:
     def look_after(self) -> None:
         """Give up what is stuck: a read after the end, a write for too long."""
         self._capture.look_after(self._context.threads)
-        for worker, thread in zip(self._workers, self._writing, strict=True):
-            if worker.give_up_if_stalled(self._options.stalled, self.counter):
-                self._context.threads.leave(thread)
+        self._delivery.look_after()
 
     @property
     def stopped(self) -> bool:
@@ -177,14 +154,14 @@ class Channel:
         return self._capture.stopped
 
     @property
-    def _cut_short(self) -> bool:
-        has_end = self._options.frames is not None or not (self.source.live or self.source.endless)
-        return self.stopped and has_end
+    def _read(self) -> int:
+        """Frames captured, those included that the camera's next one overtook."""
+        return self._capture.read + self.source.overtaken
 
     @property
     def dropped(self) -> int:
         """Frames captured and never shown, those under way not counted."""
-        return self._captured.dropped + self.counter.missed
+        return self.source.overtaken + self._captured.dropped + self.counter.missed
 
     def status(self) -> StreamStatus:
         """Take a picture, from any thread."""
@@ -194,25 +171,25 @@ class Channel:
             live=self.source.live,
             health=self.source.health(),
             running=time.monotonic() - self._started,
-            read=self._capture.read,
+            read=self._read,
             shown=counter.shown,
             dropped=self.dropped,
             fps=counter.recent_rate.per_second,
             frame_age_ms=counter.recent_frame_age.summary(),
             result_age_ms=self._recent_result_age.summary(),
             stages_ms=self._stages.summary(),
-            sinks=tuple(worker.status() for worker in self._workers),
+            sinks=tuple(worker.status() for worker in self._delivery.workers),
         )
 
     def measured(self) -> Measured:
         """What was counted and measured so far."""
-        errors = [worker.error for worker in self._workers]
+        errors = [worker.error for worker in self._delivery.workers]
         if self.error not in errors:
             errors.append(self.error)
         failed = [in_words(error) for error in errors if error is not None]
-        lost = [problem for worker in self._workers for problem in worker.sink.problems]
+        lost = [problem for worker in self._delivery.workers for problem in worker.sink.problems]
         return Measured(
-            read=self._capture.read,
+            read=self._read,
             shown=self.counter.shown,
             dropped=self.dropped,
             promised=self.source.promised,
@@ -221,50 +198,22 @@ class Channel:
             frame_age=self.counter.frame_age,
             result_age=self._result_age,
             stages=self._stages,
-            sinks=tuple(worker.report() for worker in self._workers),
+            sinks=tuple(worker.report() for worker in self._delivery.workers),
             problems=(*self.source.problems, *lost, *failed),
         )
 
     def report(self) -> SourceReport:
         """Summarise this channel."""
+        has_end = self._options.frames is not None or not (self.source.live or self.source.endless)
         return self.measured().report(
-            self.source.name, self.source.live, self.source.health(), self._cut_short
+            self.source.name, self.source.live, self.source.health(), self.stopped and has_end
         )
 
-    def _draw(self) -> None:
-        try:
-            for result in self._segmented:
-                self._hand_over(result)
-        except Exception as error:  # what one camera sends must not be another's end
-            self._captured.cancel()
-            self._segmented.cancel()
-            self._fail(error)
-        finally:
-            for worker in self._workers:
-                worker.inbox.close()
-
-    def _hand_over(self, result: Result) -> None:
-        try:
-            dressed = self._drawing.dressed(result, self._words(result.frame))
-        except Exception:
-            self.counter.miss(result.frame)
-            raise
-        for worker in self._workers:
-            worker.inbox.put(dressed)
-
-    def _words(self, frame: Frame) -> str:
-        """Frame rate so far and the age of this frame, as text for the picture."""
-        rate = self.counter.recent_rate.per_second
-        age = (time.monotonic() - frame.captured) * 1e3
-        return f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
-
-    def _sink_failed(self, error: BaseException) -> None:
-        if all(one.error is not None for one in self._workers):
-            self._captured.cancel()
-            self._segmented.cancel()
-            self._fail(error)
-        else:
-            log_failure(error)
+    def _cancel(self, error: BaseException) -> None:
+        """End at once because of what stands behind inference."""
+        self._captured.cancel()
+        self._segmented.cancel()
+        self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
@@ -273,12 +222,3 @@ class Channel:
             self._context.channel_failed(error)
         elif error.__cause__ is not self.error:  # what follows from the first one is no news
             log_failure(error)
-
-
-def _stage_names(stream_input: StreamInput) -> list[str]:
-    """Return names of sinks among the stages; numbered where two are of one kind."""
-    kinds = [sink.name for sink in stream_input.sinks]
-    return [
-        kind if kinds.count(kind) == 1 else f"{kind}-{kinds[: place + 1].count(kind)}"
-        for place, kind in enumerate(kinds)
-    ]

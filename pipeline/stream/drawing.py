@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.frame import Result
+from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Tint
 from pipeline.stream.inputs import StreamOptions
 from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.sinks.base import Sink
 from pipeline.stream.timing import StageTimes
+
+
+def status_text(rate: float | None, frame: Frame) -> str:
+    """Frame rate and the age of a frame just now, as text for its picture."""
+    age = (time.monotonic() - frame.captured) * 1e3
+    return f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
 
 
 class Drawing:
@@ -21,23 +28,30 @@ class Drawing:
         sinks: asked for ``wants_overlay`` and ``wants_shares``.
         options: classes and looks.
         stages: timed here as ``draw``, where there is something to do.
+
+    Attributes:
+        tint: what a session that paints is to blend; None where nobody looks, or where class maps
+            change after it.
     """
 
     def __init__(self, sinks: Sequence[Sink], options: StreamOptions, stages: StageTimes) -> None:
         draws = any(sink.wants_overlay for sink in sinks)
         self._overlay = Overlay(options.classes, options.overlay) if draws else None
         self._observers = [sink for sink in sinks if sink.observes]
-        self._counts = draws or any(sink.wants_shares for sink in sinks)
         self._classes = len(options.classes)
+        self._counts = draws or any(sink.wants_shares for sink in sinks)
         self._stages = stages
-        #: What a session that paints is to blend; None where nobody looks, or where class maps
-        #: change after it.
         self.tint: Tint | None = None
         if self._overlay is not None and not options.smooth:
             self.tint = self._overlay.tint
 
-    def dressed(self, result: Result, status: str) -> Result:
-        """Return the result with its shares, and with a picture where a sink wants one."""
+    def dressed(self, result: Result, rate: float | None) -> Result:
+        """Return the result with its shares, and with a picture where a sink wants one.
+
+        Args:
+            result: as inference gave it.
+            rate: frames per second, for the picture's line of status.
+        """
         if self._observers:
             marks = tuple(mark for sink in self._observers for mark in sink.observe(result))
             result = replace(result, marks=marks)
@@ -47,6 +61,7 @@ class Drawing:
             shares = class_shares(result.classes, self._classes)
             if self._overlay is None:
                 return replace(result, shares=shares)
+            status = status_text(rate, result.frame)
             if result.blended is not None:
                 drawn = self._overlay.finish(result.blended, shares, status)
             else:

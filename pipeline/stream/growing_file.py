@@ -1,4 +1,4 @@
-"""A text that grows and is whole at any moment: after ``kill -9``, and on a full disk."""
+"""A text file that is valid at any moment while it grows: after ``kill -9``, on a full disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a source delivers, as one picture that any thread may take."""
+"""Whether a source delivers, as a snapshot that any thread may take."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ from pipeline.errors import EngineError
 from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Pending, Segmented, Session
 from pipeline.stream.channel import Channel
-
-#: Longest time in seconds until a failure elsewhere is noticed.
-_LOOK_AROUND = 0.05
+from pipeline.stream.waiting import LOOK_AROUND
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Inference:
                 return batch
             if self._under_way:
                 return []
-            self._wake_up.wait(_LOOK_AROUND)
+            self._wake_up.wait(LOOK_AROUND)
 
     def _let_go(self) -> None:
         busy = [channel for run in self._under_way for channel, _ in run.batch]

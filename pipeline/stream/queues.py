@@ -1,7 +1,8 @@
 """Queues between two threads: a lossless one for files, a latest-value one for cameras.
 
 One thread puts, one thread iterates or takes. Both kinds are bounded, and neither can hang:
-whoever waits looks at a shared event that is set when any stage fails.
+whoever waits looks at a shared event that is set when any stage fails. The latest-value queue is
+also the slot between a camera's driver and its source, and before each window, viewer and reader.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from pipeline.stream.waiting import LOOK_AROUND
 
-#: Longest time in seconds until a waiting thread notices that another stage failed.
-_LOOK_AROUND = 0.05
+T = TypeVar("T")
 
 
 class FrameQueue(ABC, Generic[T]):
@@ -25,7 +25,7 @@ class FrameQueue(ABC, Generic[T]):
     calls ``cancel`` (what waits is dropped), or somebody sets ``failed`` (both sides return).
 
     Args:
-        failed: set by whoever fails, anywhere in the stream.
+        failed: set by whoever fails, anywhere in the stream; None outside of a stream.
         capacity: items that may wait.
         on_drop: called, in the thread that caused it, with every item that is never delivered.
         wake_up: set whenever something changed, for one thread that watches several queues.
@@ -36,7 +36,7 @@ class FrameQueue(ABC, Generic[T]):
 
     def __init__(
         self,
-        failed: threading.Event,
+        failed: threading.Event | None = None,
         capacity: int = 1,
         on_drop: Callable[[T], None] | None = None,
         wake_up: threading.Event | None = None,
@@ -44,7 +44,7 @@ class FrameQueue(ABC, Generic[T]):
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}; at least one item must be able to wait")
         self.dropped = 0
-        self._failed = failed
+        self._failed = failed or threading.Event()
         self._capacity = capacity
         self._on_drop = on_drop
         self._wake_up = wake_up
@@ -94,10 +94,26 @@ class FrameQueue(ABC, Generic[T]):
             return self._closed and not self._waiting
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing waits."""
+        return not self._waiting
+
+    @property
     def has_room(self) -> bool:
         """The next ``put`` will not wait, as long as nobody else puts."""
         with self._changed:
             return len(self._waiting) < self._capacity or not self._is_open()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for an item or for the end; whether either is there."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: bool(self._waiting) or not self._is_open(), seconds
+            )
+
+    def take(self) -> T | None:
+        """Return the next item if there is one, else None; never waits."""
+        return self.take_if(lambda _: True)
 
     def take_if(self, accepts: Callable[[T], bool]) -> T | None:
         """Return the next item if there is one and it is accepted, else None; never waits."""
@@ -111,7 +127,7 @@ class FrameQueue(ABC, Generic[T]):
         while True:
             with self._changed:
                 while not (self._waiting or self._closed or self._failed.is_set()):
-                    self._changed.wait(_LOOK_AROUND)
+                    self._changed.wait(LOOK_AROUND)
                 if self._failed.is_set() or not self._waiting:
                     return
                 item = self._take()
@@ -145,7 +161,7 @@ class LosslessQueue(FrameQueue[T]):
 
     def _make_room(self, lost: list[T]) -> bool:
         while len(self._waiting) >= self._capacity and self._is_open():
-            self._changed.wait(_LOOK_AROUND)
+            self._changed.wait(LOOK_AROUND)
         return self._is_open()
 
 
@@ -163,3 +179,16 @@ class LatestValueQueue(FrameQueue[T]):
         while len(self._waiting) >= self._capacity:
             lost.append(self._waiting.popleft())
         return True
+
+
+def queue_for(
+    newest_wins: bool,
+    depth: int,
+    failed: threading.Event,
+    on_drop: Callable[[T], None] | None = None,
+    wake_up: threading.Event | None = None,
+) -> FrameQueue[T]:
+    """Return the queue of a stream in which the newest item wins, or else ``depth`` may wait."""
+    if newest_wins:
+        return LatestValueQueue(failed, on_drop=on_drop, wake_up=wake_up)
+    return LosslessQueue(failed, depth, on_drop, wake_up)

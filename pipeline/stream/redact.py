@@ -1,4 +1,4 @@
-"""Addresses as they may be shown."""
+"""Addresses without their passwords, for logs and reports."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Figures:
     Attributes:
         frames: shown by at least one sink.
         dropped: captured and never shown; ``read`` = ``frames`` + ``dropped``.
-        read: captured.
+        read: captured, of a camera those included that its next frame overtook.
         promised: frames that the container or directory promises, None where it does not say.
         skipped: pictures that could not be read.
         fps: (N - 1) / (last - first) over the shown frames.

@@ -1,4 +1,4 @@
-"""What a stream is doing right now, as one picture that any thread may take."""
+"""What a stream is doing right now, as a snapshot that any thread may take."""
 
 from __future__ import annotations
 

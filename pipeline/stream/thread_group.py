@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from pipeline.stream.waiting import LOOK_AROUND
+
 log = logging.getLogger(__name__)
 
 #: Seconds that the others get after a failure, before a stuck thread is left behind.
 _PATIENCE = 1.5
-_TICK = 0.05
 
 
 class ThreadGroup:
@@ -65,7 +66,7 @@ class ThreadGroup:
         try:
             while (running := self._running()) and not self.failed.is_set():
                 tick()
-                running[0].join(_TICK)
+                running[0].join(LOOK_AROUND)
         except BaseException as error:
             self.fail(error)
         if self.failed.is_set():

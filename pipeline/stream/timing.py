@@ -10,7 +10,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -31,13 +31,12 @@ Summary = dict[str, float | None]
 class Times:
     """Distribution of durations in a histogram of geometric bins (18 KiB, however many there are).
 
-    Percentiles are nearest-rank and off by at most 0.5 %; count, mean, smallest and largest are
-    exact. One thread adds; any thread may read.
+    Percentiles are nearest-rank and off by at most 0.5 %; count, smallest and largest are exact.
+    One thread adds; any thread may read.
     """
 
     def __init__(self) -> None:
         self._bins = [0] * _BINS
-        self._total = 0.0
         self._smallest = math.inf
         self._largest = 0.0
         self.count = 0
@@ -47,39 +46,25 @@ class Times:
         seconds = max(seconds, 0.0)
         place = int(math.log(max(seconds, _SHORTEST) / _SHORTEST) / _LOG_GROWTH)
         self._bins[min(place, _BINS - 1)] += 1
-        self._total += seconds
         self._smallest = min(self._smallest, seconds)
         self._largest = max(self._largest, seconds)
         self.count += 1
 
-    @property
-    def mean_ms(self) -> float | None:
-        """Exact mean in milliseconds; None before the first duration."""
-        return self._total / self.count * 1e3 if self.count else None
-
-    def percentile_ms(self, percent: float) -> float | None:
-        """Smallest duration that ``percent`` of all do not exceed, in ms; None without any."""
-        return self._percentiles_ms((percent,))[0]
-
     def summary(self) -> Summary:
         """``{"p50", "p95", "p99"}`` in milliseconds, rounded to a microsecond."""
-        return _summary(self._percentiles_ms(_PERCENTILES))
+        reached = list(accumulate(self._bins))
+        if not (count := reached[-1]):
+            return _summary([])
+        places = [bisect_left(reached, _rank(percent, count) + 1) for percent in _PERCENTILES]
+        centres = [_SHORTEST * math.exp((place + 0.5) * _LOG_GROWTH) for place in places]
+        return _summary([min(max(centre, self._smallest), self._largest) for centre in centres])
 
     def absorb(self, other: Times) -> None:
         """Count all durations of another distribution too."""
         self._bins = [mine + theirs for mine, theirs in zip(self._bins, other._bins, strict=True)]
-        self._total += other._total
         self._smallest = min(self._smallest, other._smallest)
         self._largest = max(self._largest, other._largest)
         self.count += other.count
-
-    def _percentiles_ms(self, percents: tuple[float, ...]) -> list[float | None]:
-        reached = list(accumulate(self._bins))
-        if not (count := reached[-1]):
-            return [None] * len(percents)
-        places = [bisect_left(reached, rank_of(percent, count) + 1) for percent in percents]
-        centres = [_SHORTEST * math.exp((place + 0.5) * _LOG_GROWTH) for place in places]
-        return [min(max(centre, self._smallest), self._largest) * 1e3 for centre in centres]
 
 
 class RecentTimes:
@@ -97,22 +82,28 @@ class RecentTimes:
     def summary(self) -> Summary:
         """``{"p50", "p95", "p99"}`` in milliseconds, nearest rank, exact."""
         with self._lock:
-            known = sorted(self._seconds)
-        if not known:
-            return _summary([None] * len(_PERCENTILES))
-        return _summary([known[rank_of(percent, len(known))] * 1e3 for percent in _PERCENTILES])
+            known = list(self._seconds)
+        return _summary(percentiles(known, _PERCENTILES) if known else [])
 
 
-def rank_of(percent: float, count: int) -> int:
-    """Place, from 0, of a percentile among ``count`` sorted values (nearest rank)."""
+def percentiles(values: Iterable[float], percents: Sequence[float]) -> list[float]:
+    """Return the smallest values that ``percents`` of all, one at least, do not exceed.
+
+    The nearest rank: each is a value that was measured, and no mean of two.
+    """
+    known = sorted(values)
+    return [known[_rank(percent, len(known))] for percent in percents]
+
+
+def _rank(percent: float, count: int) -> int:
+    """Place, from 0, of a percentile among ``count`` sorted values."""
     return max(1, math.ceil(count * percent / 100)) - 1
 
 
-def _summary(values: list[float | None]) -> Summary:
-    return {
-        f"p{percent}": None if ms is None else round(ms, 3)
-        for percent, ms in zip(_PERCENTILES, values, strict=True)
-    }
+def _summary(seconds: list[float]) -> Summary:
+    """Return percentiles in milliseconds, None each where there are none."""
+    known = dict(zip(_PERCENTILES, (round(value * 1e3, 3) for value in seconds), strict=False))
+    return {f"p{percent}": known.get(percent) for percent in _PERCENTILES}
 
 
 class Rate:

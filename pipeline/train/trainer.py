@@ -77,7 +77,6 @@ class Trainer:
         recipe: what to do.
         settings: where and how often.
         weights: loss weight per class.
-        encoder: parameters that get ``recipe.encoder_rate`` times the rate.
     """
 
     def __init__(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from calibration.metrics.regions import SIZE_BINS
 from calibration.table import load_table
+from models.card import Card as Card
 from models.weights import registered_table
-
-Card = dict[str, Any]
 
 
 def int8_miou(name: str) -> float | None:

@@ -45,8 +45,8 @@ def test_any_number_of_frames_gives_what_each_gives_alone(
     size = None if precision == "int8" else SMALL.size  # INT8 from the registered table
     options = replace(SMALL, precision=precision, size=size, batch=sizes, output=tmp_path)
     engine = build(options, quiet)
-    assert engine.manifest.frames["batch"] == sizes[2]
-    assert engine.manifest.frames["batch_range"] == list(sizes)
+    assert engine.manifest.frames.batch == sizes[2]
+    assert engine.manifest.frames.batch_range == sizes
     assert f"-batch{sizes[0]}to{sizes[2]}" in engine.manifest.name
     with open_session(engine) as session:
         assert session.input_spec.shape[0] == sizes[2]
@@ -65,7 +65,7 @@ def test_tensorrt_gets_a_profile_and_a_network_of_free_batch(tmp_path: Path) -> 
         SMALL, runtime="tensorrt-rtx", targets=("sm89",), batch=(1, 4, 8), bundle=True
     )
     engine = build(replace(options, output=tmp_path), quiet)
-    assert engine.manifest.frames["batch_range"] == [1, 4, 8]
+    assert engine.manifest.frames.batch_range == (1, 4, 8)
     logger = collecting_logger(trt)
     builder = trt.Builder(logger)
     with open_bundle(bundle_of(engine)) as (_, onnx, _):
@@ -95,7 +95,7 @@ def test_the_frames_of_the_camera_can_be_told(tmp_path: Path) -> None:
     options = replace(SMALL, runtime="tensorrt-rtx", targets=("sm89",), sizes=sizes, bundle=True)
     engine = build(replace(options, output=tmp_path), quiet)
     told = engine.manifest.frames
-    assert told["sizes"] == [[320, 240], [640, 480], [640, 480]]
+    assert told.sizes == sizes
     again = rebuild(bundle_of(engine), RebuildOptions(output=tmp_path / "again"), quiet)
     assert again.manifest.frames == told
 

@@ -213,8 +213,8 @@ def test_building_again_keeps_what_was_asked_for(copied: Path, tmp_path: Path) -
     builder = BuilderSettings(workspace=64_000_000)
     asked = RebuildOptions("tensorrt-rtx", ("sm86", "sm89"), sizes, tmp_path / "out", True, builder)
     first = rebuild(copied, asked, quiet)
-    assert first.manifest.frames["sizes"] == [list(size) for size in sizes]
-    assert (first.manifest.frames["smallest"], first.manifest.frames["largest"]) == (64, 640)
+    assert first.manifest.frames.sizes == sizes
+    assert (first.manifest.frames.smallest, first.manifest.frames.largest) == (64, 640)
     first.path.write_bytes(b"cut")
     again = rebuild_engine(first.path, quiet).manifest
     assert again == replace(first.manifest, files=again.files)

@@ -10,12 +10,14 @@ import pytest
 from quiet_progress import quietly
 
 from models.registry import model_spec
+from models.spec import LoadedWeights
 from models.weights import registered_table
 from pipeline.build import current
 from pipeline.build.current import engine_of, why_not_current
 from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, Manifest, write_manifest
+from pipeline.engine.records import FrameRange
 
 
 @pytest.fixture
@@ -46,13 +48,13 @@ def test_an_engine_with_nothing_changed_is_current(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"weights": {"name": "segnet_lite", "sha256": "0" * 64}}, "weight file"),
-        ({"weights": {"name": "none", "sha256": None}}, "weight file"),
+        ({"weights": LoadedWeights("segnet_lite", "0" * 64)}, "weight file"),
+        ({"weights": LoadedWeights("none", None)}, "weight file"),
         ({"variant": {"width": 0.5}}, "network"),
         ({"runtime_version": "2020.1.0-1-release"}, "version of openvino"),
         ({"settings": {"roadseg": "0.0.1"}}, "version of roadseg"),
         ({"settings": {"roadseg": current.__version__, "torch": "1.0"}}, "version of torch"),
-        ({"frames": {"batch_range": [1, 4, 8]}}, "batch"),
+        ({"frames": FrameRange(batch_range=(1, 4, 8), smallest=64, largest=64)}, "batch"),
         ({"precision": "int8"}, "calibration"),
     ],
 )
@@ -71,8 +73,7 @@ def test_int8_of_the_registered_table_is_current(manifest: Manifest) -> None:
     recorded = {
         **table.fingerprint,
         "method": table.method,
-        "methods": dict(table.methods),
-        "high_precision": list(table.high_precision),
+        "high_precision": table.high_precision,
     }
     manifest = replace(manifest, precision="int8", calibration=recorded)
     assert why_not_current(manifest) is None
@@ -94,7 +95,7 @@ def test_a_current_engine_is_used_again(
 def test_what_is_not_current_is_built_in_the_cache_and_left_where_it_is(
     folder: Path, small_engine: Engine, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = replace(manifest, weights={"name": "mine", "sha256": "0" * 64})
+    mine = replace(manifest, weights=LoadedWeights("mine", "0" * 64))
     put(folder, small_engine, mine)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     built: list[BuildOptions] = []

@@ -25,7 +25,7 @@ from models.weights import load_weights, registered_weights
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.tolerances import TOLERANCES
-from pipeline.runtimes.compiler import Compiled, Job
+from pipeline.runtimes.compiler import Compiled, EngineForm, Job
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.openvino.core import compile_for_cpu
 from pipeline.runtimes.registry import open_compiler
@@ -96,7 +96,7 @@ def test_eager_onnx_openvino_and_tensorrt_compute_the_same_in_one_engine(
     frame, _ = SyntheticDrive(*size).frame(0)
     with torch.no_grad():
         expected = graph(torch.from_numpy(frame[None])).numpy()
-    job = Job(graph, "engine", "fp32", (), tmp_path)
+    job = Job(graph, "engine", "fp32", EngineForm(), tmp_path)
     compiled = open_compiler("openvino").compile(job, lambda what, share: None)
     assert compiled.layers.source == "engine"
     assert set(compiled.layers.convolutions) == convolution_names(network)
@@ -133,7 +133,7 @@ def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: P
     frame, _ = SyntheticDrive(spec.input.width, spec.input.height).frame(150)
     with torch.no_grad():
         expected = graph(torch.from_numpy(frame[None])).numpy()
-    job = Job(graph, "engine", "fp16", (), tmp_path)
+    job = Job(graph, "engine", "fp16", EngineForm(), tmp_path)
     compiled = open_compiler("openvino").compile(job, lambda what, share: None)
     computed = compile_for_cpu(compiled.files[0], "fp16")(frame[None])[0]
     export_onnx(ExportedGraph(graph).with_dtype(torch.float16), tmp_path / "half.onnx")
@@ -170,5 +170,5 @@ def test_the_fp16_network_in_tensorrt_is_pytorchs(spec: ModelSpec, tmp_path: Pat
 
 
 def built_in_fp16(graph: DeploymentGraph | Path, folder: Path) -> Compiled:
-    job = Job(graph, "engine", "fp16", ("sm86",), folder)
+    job = Job(graph, "engine", "fp16", EngineForm(targets=("sm86",)), folder)
     return open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from models.classes import CAMVID
-from models.spec import InputSpec
+from models.spec import InputSpec, LoadedWeights
 from pipeline.engine.manifest import (
     LayerPrecisions,
     Manifest,
     describe_file,
     load_engine,
+    read_manifest,
     write_manifest,
 )
+from pipeline.engine.records import FrameRange
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import EngineError, OutputError
 
@@ -28,10 +30,10 @@ def write_engine(folder: Path) -> Path:
         name="net",
         model="segnet_lite",
         variant={"width": 0.25},
-        weights={"name": "none", "sha256": None},
+        weights=LoadedWeights("none", None),
         classes=CAMVID,
         input=InputSpec(),
-        frames={"batch": 1, "smallest": 64, "largest": 3840},
+        frames=FrameRange(smallest=64, largest=3840),
         precision="fp32",
         layers=LayerPrecisions("engine", {"a": "fp32", "b": "int8", "c": "bf16"}),
         runtime="openvino",
@@ -124,6 +126,36 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         load_engine(path)
 
 
+@pytest.mark.parametrize(
+    ("section", "value", "said"),
+    [
+        ("frames", {"batch": 1, "smallest": 64}, "required field `largest`"),
+        ("frames", {"smallest": 0, "largest": 64}, r"frames from 0 to 64 pixels - at `\$.frames`"),
+        ("frames", {"smallest": 1, "largest": 2, "batch_range": [4, 2, 1]}, "batch_range is "),
+        ("weights", {"name": "mine"}, "required field `sha256`"),
+        ("accuracy", {"miou": "good"}, r"Expected `float`, got `str` - at `\$.accuracy.miou`"),
+        ("accuracy", {"parity": {"pixel_agreement": []}}, r"\$.accuracy.parity.pixel_agreement"),
+        ("calibration", {"kept": {"a": 1}}, r"Expected `str`, got `int` - at `\$.calibration.kept"),
+        ("files", [], "files is empty"),
+        (
+            "files",
+            [{"name": "net.xml", "bytes": -1, "sha256": "f" * 64}],
+            "the size or the SHA-256",
+        ),
+        ("extra", 1, "no field is called 'extra'"),
+    ],
+)
+def test_a_section_that_is_none_is_named(
+    section: str, value: object, said: str, tmp_path: Path
+) -> None:
+    path = write_engine(tmp_path)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {section: value}))
+    with pytest.raises(EngineError, match=said) as caught:
+        load_engine(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_our_own_engine_may_be_replaced(tmp_path: Path) -> None:
     write_engine(tmp_path)
     check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
@@ -131,13 +163,14 @@ def test_our_own_engine_may_be_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("different", ["weights", "classes"])
 def test_an_engine_of_other_weights_or_classes_needs_force(tmp_path: Path, different: str) -> None:
-    document = json.loads(write_engine(tmp_path).read_text())
-    same = Origin.read(document)
+    same = Origin.of(read_manifest(write_engine(tmp_path)))
     check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=same)
-    renamed = replace(same, weights="another name of the same file")
+    renamed = replace(same, weights=replace(same.weights, name="another of the same file"))
     check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=renamed)
-    change = {"sha256": "f" * 64} if different == "weights" else {"classes": ("a", "b")}
-    other = replace(same, **change)
+    weights = LoadedWeights("none", "f" * 64)
+    other = Origin(weights, same.classes)
+    if different == "classes":
+        other = Origin(same.weights, ("a", "b"))
     with pytest.raises(OutputError, match=r"--name.*--force") as caught:
         check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=other)
     assert "\n" not in str(caught.value)

@@ -18,9 +18,9 @@ from models.spec import InputSpec
 from models.weights import load_weights
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
-from pipeline.graph.fp16 import FP16Graph, named, overflowing, to_fp16
+from pipeline.graph.fp16 import FP16Graph, overflowing, to_fp16
 from pipeline.graph.qdq import QDQGraph
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.registry import open_compiler
 from pipeline.runtimes.tensorrt.network import collecting_logger, parse_network
 
@@ -82,6 +82,7 @@ def test_what_fp16_cannot_hold_is_found_by_running_frames(network: type[nn.Modul
     graph = exported(network())
     assert agreement(graph, graph) < 0.9
     half = to_fp16(graph, FRAMES)
+    assert half.agreement is not None
     assert half.agreement > 0.99
     assert agreement(half, graph) > 0.99
 
@@ -89,7 +90,7 @@ def test_what_fp16_cannot_hold_is_found_by_running_frames(network: type[nn.Modul
 def test_overflow_names_the_convolutions_and_how_far_they_reach() -> None:
     torch.manual_seed(0)
     graph = exported(Loud())
-    kept = named(to_fp16(graph, FRAMES).kept, graph)
+    kept = to_fp16(graph, FRAMES).named
     assert "FP16 ends at 65504" in kept["first"]
     assert "takes what reaches" in kept["second"]
     assert "third" not in kept
@@ -106,7 +107,7 @@ def in_tensorrt(onnx: Path, frame: Tensor) -> Tensor:
 def test_tensorrt_gets_fp32_there_and_fp16_elsewhere(tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = exported(Loud())
-    job = Job(to_fp16(graph, FRAMES), "loud", "fp16", ("sm89",), tmp_path)
+    job = Job(to_fp16(graph, FRAMES), "loud", "fp16", EngineForm(targets=("sm89",)), tmp_path)
     compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
     found = compiled.layers.convolutions
     assert found == {"first": "fp32", "second": "fp32", "third": "fp16"}
@@ -125,9 +126,8 @@ def test_int8_takes_and_gives_fp32_where_fp16_would_overflow(tmp_path: Path) -> 
         truth = graph.module(frame)
     agreed = []
     for kept in ({}, overflowing(graph.module, FRAMES)):
-        quantised = QDQGraph(graph, lambda name, _: maxima.reached[name], (), unsigned=False)
-        quantised.fp32 = kept
-        job = Job(quantised, "loud", "int8", ("sm89",), tmp_path)
+        quantised = QDQGraph(graph, lambda name, _: maxima.reached[name], (), False, kept)
+        job = Job(quantised, "loud", "int8", EngineForm(targets=("sm89",)), tmp_path)
         compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
         assert compiled.layers.convolutions["second"] == "int8"
         classes = in_tensorrt(tmp_path / "graph.onnx", frame)

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 import torch
+from costs import cost_of
 from torch import Tensor, nn
 
 from models.errors import ModelError, SizeError, WeightsError
-from models.measure import cost_of
 from models.registry import MODELS, build_model, model_spec
 from models.vgg import TORCHVISION_FEATURES, load_vgg16, vgg16_stages
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from costs import cost_of
 from torch import Tensor, nn
 
 from models.blocks import ConvReLU
@@ -24,7 +25,6 @@ from models.efficientnet_lite import (
     SameConv2d,
 )
 from models.fcn import build_fcn, build_fcn8s_lite
-from models.measure import cost_of
 from models.pooling import adaptive_average_pool, ceil_max_pool
 from models.pspnet import PyramidPooling
 from models.receptive_field import receptive_field

@@ -14,7 +14,8 @@ from pipeline.build.auto_precision import Trial, choose
 from pipeline.cli.tables import attempts_table
 from pipeline.errors import AccuracyError, BuildError
 from pipeline.evaluation.compare import Comparison, FrameAgreement
-from pipeline.quantization.accuracy_gate import Budget, search
+from pipeline.quantization.accuracy_gate import search
+from pipeline.quantization.options import Budget
 from pipeline.quantization.sensitivity import Sensitivity, blocks_of
 from pipeline.runtimes.compile import check_int8
 

@@ -26,8 +26,8 @@ from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import AccuracyError, RuntimeMissingError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
-from pipeline.quantization.accuracy_gate import Budget
 from pipeline.quantization.calibrate import Target, agreement_of, calibrate, class_maps
+from pipeline.quantization.options import Budget
 from pipeline.quantization.sensitivity import rank_layers
 from pipeline.quantization.tables import open_table
 from pipeline.runtimes.registry import open_session
@@ -114,7 +114,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engi
     assert calibration is not None
     assert calibration["frame_count"] == FRAMES
     assert calibration["source"].startswith("road")
-    assert calibration["weights"] == manifest.weights["sha256"]
+    assert calibration["weights"] == manifest.weights.sha256
     assert set(calibration["measured"]["agreement_by_method"]) >= {"minmax", "entropy", "mse"}
     assert "first convolution" in calibration["kept"]["encoder.0.0.conv"]
     assert accuracy is not None
@@ -211,7 +211,7 @@ def test_pictures_without_labels_are_judged_by_agreement(
 ) -> None:
     unlabelled = replace(calibrated, data=road / "images", max_miou_drop=None, output=tmp_path)
     # 98 % is for road scenes; this is a drawn drive at a tiny size.
-    monkeypatch.setattr("pipeline.quantization.search.Request.budget", Budget(agreement=0.9))
+    monkeypatch.setattr("pipeline.quantization.options.Int8Options.budget", Budget(agreement=0.9))
     accuracy = build(unlabelled, quiet).manifest.accuracy
     assert accuracy is not None
     assert accuracy["pixel_agreement"] >= 0.9
@@ -294,7 +294,7 @@ def test_a_registered_table_fits_its_weights_and_holds_the_budget(model: str) ->
     weights = load_weights(network, spec, None)
     target = Target(spec, weights, ExportedGraph(DeploymentGraph(network, spec.input)))
     table = load_table(registered_table(model))
-    table.check(target.identity())
+    table.check(spec.name, target.identity())
     judged = table.measured["judged"]
     assert judged["miou_fp32"] - judged["miou"] <= (0.003 if model.startswith("segnet") else 0.005)
     assert judged["pixel_agreement"] >= 0.98

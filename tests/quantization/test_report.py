@@ -25,7 +25,8 @@ from int8_builds import (
 from calibration.quantizer.placement import Convolution
 from pipeline.engine.manifest import LayerPrecisions
 from pipeline.evaluation.disagreement import Change
-from pipeline.quantization.accuracy_gate import Attempt, Budget
+from pipeline.quantization.accuracy_gate import Attempt
+from pipeline.quantization.options import Budget
 from pipeline.quantization.report.page import write_report
 from pipeline.quantization.sensitivity import Sensitivity
 

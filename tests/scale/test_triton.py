@@ -22,6 +22,7 @@ from stream_doubles import Collect, Numbers
 from tiny_openvino import CLASSES, write_engine
 from triton_server import TritonServer
 
+from models.spec import LoadedWeights
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError, OutputError
 from pipeline.runtimes.registry import open_session
@@ -255,8 +256,8 @@ def test_the_description_is_read_by_the_definitions_of_triton(
     manifest = replace(
         small.manifest,
         name='a "name"',
-        frames={**small.manifest.frames, "batch": most, "batch_range": (1, 1, most)},
-        weights={"name": "Grüße\n", "sha256": None},
+        frames=replace(small.manifest.frames, batch=most, batch_range=(1, 1, most)),
+        weights=LoadedWeights("Grüße\n", None),
     )
     text = to_text(model_config(manifest, Serving("one", backend, 2)))
     config = text_format.Parse(text, model_config_pb2.ModelConfig())

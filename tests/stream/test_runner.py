@@ -83,6 +83,23 @@ def test_a_slow_session_on_a_live_source_drops_and_counts_exactly() -> None:
     assert sink.indices[-1] == 149, "the newest frame was not the last one shown"
 
 
+def test_frames_that_the_cameras_next_one_overtook_are_read_and_dropped() -> None:
+    class Overtaking(Numbers):
+        """Every frame overtakes two that nobody read."""
+
+        def _read(self) -> Frame | None:
+            frame = super()._read()
+            self.overtaken += 0 if frame is None else 2
+            return frame
+
+    sink = Collect()
+    report = run(Marks(), Overtaking(20, live=True, interval=0.002), [sink])
+    assert report.read == 60
+    assert report.frames == len(sink.results)
+    assert report.dropped == 60 - report.frames >= 40
+    assert report.sources[0].dropped == report.dropped
+
+
 def test_a_slow_sink_on_a_live_source_drops_its_own_and_spares_the_other() -> None:
     fast, slow = Collect(), Collect(seconds=0.02)
     report = run(Marks(), Numbers(60, live=True, interval=0.002), [fast, slow])

@@ -15,8 +15,9 @@ from calibration.metrics.miou import Scores
 from calibration.quantizer.placement import Convolution
 from calibration.table import CalibrationTable, Site
 from models.classes import ClassSet
-from models.spec import InputSpec
+from models.spec import InputSpec, LoadedWeights
 from pipeline.engine.manifest import EngineFile, LayerPrecisions, Manifest
+from pipeline.engine.records import FrameRange
 from pipeline.evaluation.ab_timing import Speed
 from pipeline.evaluation.compare import Comparison, FrameAgreement
 from pipeline.evaluation.disagreement import Change, Disagreement
@@ -111,10 +112,10 @@ def manifest(**changes: Any) -> Manifest:
         name="segnet-openvino-int8",
         model="segnet",
         variant={},
-        weights={"name": "segnet", "sha256": "w" * 64},
+        weights=LoadedWeights("segnet", "w" * 64),
         classes=CLASSES,
         input=InputSpec(48, 32, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bgr"),
-        frames={},
+        frames=FrameRange(smallest=64, largest=3840),
         precision="int8",
         layers=LayerPrecisions("engine", {"stem": "fp32", "mid": "int8", "last": "fp32"}),
         runtime="openvino",

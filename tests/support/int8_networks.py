@@ -26,7 +26,7 @@ from calibration.scenes.synthetic import SyntheticDrive
 from models.spec import ModelSpec
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.qdq import INT8_WEIGHT, QDQGraph
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.registry import open_compiler
 from pipeline.runtimes.tensorrt.network import (
@@ -85,7 +85,7 @@ class Case:
     @cached_property
     def half(self) -> Path:
         """ONNX file of the product's own build for a GPU, which it also serialised."""
-        job = Job(self, "engine", "int8", ("sm86",), self._folder)
+        job = Job(self, "engine", "int8", EngineForm(targets=("sm86",)), self._folder)
         open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
         return self._folder / "graph.onnx"
 

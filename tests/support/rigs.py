@@ -22,8 +22,9 @@ from tensorrt_double import Machine, TensorRTDouble
 from torch import nn
 
 from models.classes import CAMVID
-from models.spec import InputSpec
+from models.spec import InputSpec, LoadedWeights
 from pipeline.engine.manifest import Engine, EngineFile, LayerPrecisions, Manifest, describe_file
+from pipeline.engine.records import FrameRange
 from pipeline.runtimes.onnx_export import export_onnx
 from pipeline.runtimes.tensorrt.cuda.gpu import Gpu
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
@@ -188,12 +189,12 @@ def write_engine(rig: Rig, graph: nn.Module, folder: Path) -> Engine:
 
 def small_manifest(file: EngineFile, architecture: str) -> Manifest:
     """Describe an engine file of the doubles: up to four frames at once, two at least."""
-    frames = {"batch": 4, "batch_range": [2, 3, 4], "smallest": 64, "largest": 3840}
+    frames = FrameRange(batch=4, batch_range=(2, 3, 4), smallest=64, largest=3840)
     return Manifest(
         name="double",
         model="none",
         variant={},
-        weights={"name": "none", "sha256": "0" * 64},
+        weights=LoadedWeights("none", "0" * 64),
         classes=CAMVID,
         input=small_input(),
         frames=frames,

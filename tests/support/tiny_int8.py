@@ -12,7 +12,7 @@ from models.spec import InputSpec
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.qdq import QDQGraph
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.registry import open_compiler
 
 #: Those that the rules of placement put into INT8.
@@ -55,4 +55,4 @@ def quantised(
 def job(graph: QDQGraph, folder: Path, targets: tuple[str, ...] = ()) -> Job:
     """Return the INT8 build of a graph, for the targets that a user gets who names none."""
     found = targets or open_compiler("tensorrt-rtx").check_targets((), "int8")
-    return Job(graph, "tiny", "int8", found, folder, graph.placement.int8)
+    return Job(graph, "tiny", "int8", EngineForm(targets=found), folder, graph.placement.int8)

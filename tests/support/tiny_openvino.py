@@ -10,7 +10,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from models.classes import ClassSet
-from models.spec import InputSpec
+from models.spec import InputSpec, LoadedWeights
 from pipeline.engine.manifest import (
     Engine,
     LayerPrecisions,
@@ -19,6 +19,7 @@ from pipeline.engine.manifest import (
     load_engine,
     write_manifest,
 )
+from pipeline.engine.records import FrameRange
 
 CLASSES = ClassSet(
     ("Road", "Car", "Sky", "Tree", "Pole"),
@@ -54,10 +55,10 @@ def write_engine(
         name=name,
         model=name,
         variant={},
-        weights={"name": "random", "sha256": None},
+        weights=LoadedWeights("random", None),
         classes=CLASSES,
         input=InputSpec(width, height),
-        frames={"batch": 1, "smallest": 16, "largest": 3840},
+        frames=FrameRange(smallest=16, largest=3840),
         precision="fp32",
         layers=LayerPrecisions("network", {}),
         runtime="openvino",

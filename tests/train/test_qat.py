@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibration.quantizer.placement import CONVOLUTIONS, Placement
+from calibration.records import Dtype
 from calibration.scenes.dataset import Sample
 from calibration.scenes.synthetic import SyntheticDrive
-from calibration.table import Dtype, load_table
+from calibration.table import load_table
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.weights import encode

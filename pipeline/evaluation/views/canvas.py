@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.scenes.png import with_comment
 from models.atomic import atomic_path
 from pipeline.errors import OutputError
 from pipeline.frame import Image
@@ -143,16 +142,9 @@ def write_png(path: Path, image: Image) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            temporary.write_bytes(_marked(encoded))
+            temporary.write_bytes(with_comment(encoded, MARK))
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _marked(png: bytes) -> bytes:
-    """Insert our mark as a text chunk (PNG 3rd edition, 11.3.3), before the 12 bytes of IEND."""
-    chunk = b"tEXtComment\0" + MARK.encode()
-    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return png[:-12] + framed + png[-12:]
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,15 +182,48 @@ def _resized_alike(reader: Reader, node: NodeProto, logits: Any) -> Any:
     return compute(Call(node, tuple(inputs), reader.opset, reader.recorder))
 
 
+#: How a tensor with a channel per class may lie; L stands for the rows of a map, one after another.
+_LAYOUTS = ("NCHW", "NHWC", "CHW", "NLC", "NCL")
+
+
 def channels(raw: Any, cut: Cut, picture: Picture, classes: int) -> Any:
-    """Bring a tensor with a channel per class to (1, classes, h, w); None if it has not."""
+    """Bring a tensor with a channel per class to (N, classes, h, w); None if it has not.
+
+    Raises:
+        BuildError: it may lie in several ways.
+    """
     axis = None if cut.axis is None else cut.axis % raw.ndim
-    if raw.ndim == 4:
-        return _of_maps(raw, axis, classes)
-    if raw.ndim == 3 and _is_size(raw.shape[1:], picture):
-        whole = raw.shape[0] == classes and axis in {None, 0}
-        return torch.unsqueeze(raw, 0) if whole else None
-    return _of_rows(raw, axis, picture, classes) if raw.ndim == 3 else None
+    found = {
+        axes: sides
+        for axes in _LAYOUTS
+        if len(axes) == raw.ndim
+        and raw.shape[axes.index("C")] == classes
+        and axis in {None, axes.index("C")}
+        and (sides := _sides(axes, raw.shape, picture)) is not None
+    }
+    if len(found) > 1:  # more sides than one have as many pixels as there are classes
+        found = {axes: sides for axes, sides in found.items() if _is_alike(sides, picture)}
+        if len(found) != 1:
+            raise BuildError(
+                f"the tensor {cut.tensor} has the sizes {tuple(raw.shape)}, expected one of them "
+                f"alone to be the {classes} classes; give another --size, or --output-name of an "
+                "ArgMax, which says where they are"
+            )
+    for axes, sides in found.items():
+        if "N" not in axes:
+            return torch.unsqueeze(raw, 0)
+        order = [axes.index(letter) for letter in "NCHWL" if letter in axes]
+        moved = transpose(raw, order)
+        return reshape(moved, [raw.shape[0], classes, *sides]) if "L" in axes else moved
+    return None
+
+
+def _sides(axes: str, shape: Sequence[int], picture: Picture) -> tuple[int, int] | None:
+    """Return the height and width of a map that lies in ``axes``; None where it cannot."""
+    if "L" in axes:
+        return _flattened(shape[axes.index("L")], picture)
+    sides = shape[axes.index("H")], shape[axes.index("W")]
+    return sides if "N" in axes or sides in _sizes(picture) else None
 
 
 def one_channel(raw: Any, picture: Picture) -> Any:
@@ -208,38 +241,16 @@ def _is_alike(sides: tuple[int, ...], picture: Picture) -> bool:
     return abs(height * picture.width - width * picture.height) <= picture.width + picture.height
 
 
-def _of_maps(raw: Any, axis: int | None, classes: int) -> Any:
-    for channel in (1, 3):
-        order = [0, 1, 2, 3] if channel == 1 else [0, 3, 1, 2]
-        if raw.shape[channel] == classes and axis in {None, channel}:
-            return transpose(raw, order)
-    return None
-
-
-def _of_rows(raw: Any, axis: int | None, picture: Picture, classes: int) -> Any:
-    for channel in (2, 1):
-        size = _flattened(raw.shape[3 - channel], picture)
-        if raw.shape[channel] == classes and axis in {None, channel} and size:
-            rows = transpose(raw, [0, 2, 1]) if channel == 2 else raw
-            return reshape(rows, [raw.shape[0], classes, *size])
-    return None
-
-
 def _two_of_one(x: Any, threshold: float) -> Any:
     """Make two logits of one: above the threshold the second class is meant, else the first."""
     return torch.cat([torch.zeros_like(x), x - threshold if threshold else x], 1)
 
 
-def _is_size(sides: tuple[int, ...], picture: Picture) -> bool:
-    return any(
-        sides == (-(-picture.height // stride), -(-picture.width // stride)) for stride in _STRIDES
-    )
+def _sizes(picture: Picture) -> list[tuple[int, int]]:
+    """Height and width of the maps that a network may make of a picture."""
+    return [(-(-picture.height // stride), -(-picture.width // stride)) for stride in _STRIDES]
 
 
 def _flattened(count: int, picture: Picture) -> tuple[int, int] | None:
     """Return the height and width of a map with ``count`` pixels."""
-    for stride in _STRIDES:
-        size = (-(-picture.height // stride), -(-picture.width // stride))
-        if size[0] * size[1] == count:
-            return size
-    return None
+    return next((size for size in _sizes(picture) if size[0] * size[1] == count), None)

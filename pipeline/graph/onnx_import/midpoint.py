@@ -1,4 +1,4 @@
-"""Where the two classes of a one-channel output part: followed back to what made the channel.
+"""Above which value one channel means the second of two classes: read from the graph before it.
 
 A sigmoid parts them at 0.5, logits at 0. What follows on the way to the output (a change of shape,
 a resize, arithmetic with constants, a second function) moves that value: it is computed with the

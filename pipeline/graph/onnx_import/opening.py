@@ -14,7 +14,7 @@ from calibration.scenes.class_file import read_classes
 from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
 from models.registry import MODELS
-from models.spec import Figures, InputSpec, ModelSpec, Paper, Triple
+from models.spec import InputSpec, NetworkSpec, Triple
 from models.weights import LoadedWeights, check_finite
 from pipeline.errors import BuildError, translated
 from pipeline.graph.deployment import DeploymentGraph
@@ -45,7 +45,7 @@ class ForeignNetwork:
         warnings: what was taken for granted.
     """
 
-    spec: ModelSpec
+    spec: NetworkSpec
     weights: LoadedWeights
     network: nn.Module
     sized: bool
@@ -94,17 +94,8 @@ def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
             "dimension"
         )
     warnings += (head.note,) if head.note else ()
-    spec = ModelSpec(
-        name=_name(file),
-        builder="pipeline.graph.onnx_import:open_foreign",
-        paper=Paper(f"ONNX file {file.path.name}", "not stated", 0, "not stated"),
-        output_stride=1,
-        minimum_size=1,
-        figures=Figures(sum(p.numel() for p in network.parameters()), 0.0, 0),
-        classes=classes,
-        input=given,
-        variant={"onnx": file.path.name, "opset": file.opset, "logits": head.cut.tensor},
-    )
+    variant = {"onnx": file.path.name, "opset": file.opset, "logits": head.cut.tensor}
+    spec = NetworkSpec(_name(file), classes=classes, input=given, variant=variant)
     weights = LoadedWeights(file.path.name, file.sha256)
     return ForeignNetwork(spec, weights, network, _is_free(file, picture), warnings)
 

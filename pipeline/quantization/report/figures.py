@@ -164,7 +164,7 @@ def tensor_rows(scales: Iterable[TensorScale], table: CalibrationTable) -> list[
     rows = []
     for scale in scales:
         site = table.sites[scale.tensor]
-        method = table.methods.get(scale.tensor, table.method)
+        method = table.method
         assert method is not None  # a table without one builds nothing
         own = site.thresholds[method][scale.dtype]
         largest = max(abs(site.minimum), abs(site.maximum))

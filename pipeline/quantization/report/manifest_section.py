@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from pipeline.engine.manifest import Engine, Manifest
+from pipeline.engine.records import Accuracy, Calibration
+from pipeline.evaluation.compare import Comparison
 from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
 
 
@@ -22,16 +23,18 @@ def with_int8_sections(engine: Engine, prepared: Prepared) -> Manifest:
     table, placement = prepared.table, prepared.graph.placement
     table_file = engine.folder / f"{manifest.name}.calibration.json"
     table.save(table_file)
-    calibration = {
+    calibration: Calibration = {
         "table": table_file.name,
         **table.fingerprint,
         "method": table.method,
-        "methods": dict(table.methods),
-        "measured": dict(table.measured),
-        "high_precision": list(table.high_precision),
+        "methods": {},
+        "measured": table.measured,
+        "high_precision": table.high_precision,
         "kept": {one.name: one.reason for one in placement.convolutions if one.reason},
     }
-    accuracy = {**(manifest.accuracy or {}), **_accuracy(prepared, manifest.runtime)}
+    accuracy = manifest.accuracy or Accuracy()
+    if prepared.comparison is not None:
+        accuracy = {**accuracy, **_accuracy(prepared, prepared.comparison, manifest.runtime)}
     return replace(
         manifest,
         calibration=calibration,
@@ -40,11 +43,8 @@ def with_int8_sections(engine: Engine, prepared: Prepared) -> Manifest:
     )
 
 
-def _accuracy(prepared: Prepared, runtime: str) -> dict[str, Any]:
-    comparison = prepared.comparison
-    if comparison is None:
-        return {}
-    figures: dict[str, Any] = {
+def _accuracy(prepared: Prepared, comparison: Comparison, runtime: str) -> Accuracy:
+    figures: Accuracy = {
         "frames": comparison.frames,
         "judged_on": f"{EVALUATION_RUNTIME}, the same Q/DQ graph{_as_written(runtime)}",
         "pixel_agreement": comparison.pixel_agreement,
@@ -52,8 +52,8 @@ def _accuracy(prepared: Prepared, runtime: str) -> dict[str, Any]:
     }
     if comparison.scores is not None:
         before, after = comparison.scores
-        figures |= {"miou": after.miou, "miou_fp32": before.miou, "iou": after.iou}
-        figures["iou_fp32"] = before.iou
+        figures |= {"miou": after.miou, "miou_fp32": before.miou}
+        figures |= {"iou": after.iou, "iou_fp32": before.iou}
     if comparison.speed is not None:
         figures["speedup"] = comparison.speed.speedup
     if prepared.sensitivity:

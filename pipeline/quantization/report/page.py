@@ -27,7 +27,7 @@ from pipeline.evaluation.disagreement import (
     write_disagreements,
 )
 from pipeline.frame import Image
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget
 from pipeline.quantization.report.figures import (
     axis_of,
     class_rows,
@@ -66,6 +66,9 @@ class View:
     height: int
 
 
+_USUAL = Budget()
+
+
 @dataclass(frozen=True)
 class ShownFrame:
     """A frame with its pictures; ``differing`` is the share of its pixels that changed class."""
@@ -77,7 +80,7 @@ class ShownFrame:
 
 
 def write_report(
-    folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget | None = None
+    folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget = _USUAL
 ) -> Path:
     """Write ``NAME.report.html`` and the pictures ``NAME.report/difference-1.png`` ...
 
@@ -85,7 +88,7 @@ def write_report(
         folder: of the build, where the engine lies.
         manifest: final, with accuracy and calibration.
         prepared: what the engine was built from.
-        budget: that the gate held; without, the report does not say how much might be lost.
+        budget: that the gate held.
 
     Returns:
         The HTML file.
@@ -125,7 +128,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _content(manifest: Manifest, prepared: Prepared, budget: Budget | None) -> dict[str, Any]:
+def _content(manifest: Manifest, prepared: Prepared, budget: Budget) -> dict[str, Any]:
     comparison, table = prepared.comparison, prepared.table
     return {
         "manifest": manifest,

@@ -1,4 +1,4 @@
-"""What an INT8 engine rests on, as pairs of a name and a text."""
+"""Where an INT8 engine's weights, ranges and figures come from, as names and texts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ def provenance(manifest: Manifest, table: CalibrationTable) -> Iterator[tuple[st
     measured_on = table.fingerprint
     variant = ", ".join(f"{name} {value}" for name, value in manifest.variant.items())
     yield "Network", f"{manifest.model} ({variant})" if variant else manifest.model
-    yield "Weights", f"{manifest.weights.get('name')}, {_hash(manifest.weights.get('sha256'))}"
+    yield "Weights", f"{manifest.weights.name}, {_hash(manifest.weights.sha256)}"
     yield "Preprocessing", _preprocessing(measured_on.get("preprocessing"))
     frames = measured_on.get("frame_count", _UNKNOWN)
     yield "Calibration frames", f"{frames} from {measured_on.get('source', _UNKNOWN)}"
     yield "Frames' fingerprint", _hash(measured_on.get("frames"))
     yield "Graph's fingerprint", _hash(measured_on.get("graph"))
-    own = f"; its own method for {len(table.methods)} tensors" if table.methods else ""
-    yield "Calibration table", f"{manifest.name}.calibration.json, method {table.method}{own}"
+    yield "Calibration table", f"{manifest.name}.calibration.json, method {table.method}"
     yield "Runtime", f"{manifest.runtime} {manifest.runtime_version}"
     if manifest.targets:
         yield "Targets", ", ".join(manifest.targets)

@@ -1,4 +1,4 @@
-"""What an INT8 build came to: one sentence, a state, and the few figures that decide."""
+"""The result of an INT8 build: one sentence, a state, and the few figures that decide."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.engine.manifest import LayerPrecisions, Manifest
 from pipeline.evaluation.compare import Comparison
-from pipeline.quantization.accuracy_gate import Budget
+from pipeline.quantization.options import Budget
 from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
 
 MINUS = "\N{MINUS SIGN}"
@@ -60,13 +60,13 @@ def points(difference: float) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def summarise(manifest: Manifest, prepared: Prepared, budget: Budget | None) -> Summary:
+def summarise(manifest: Manifest, prepared: Prepared, budget: Budget) -> Summary:
     """Sum up a build.
 
     Args:
         manifest: of the finished engine.
         prepared: what it was built from.
-        budget: that it was held against; None where the caller does not say.
+        budget: that it was held against.
     """
     comparison = prepared.comparison
     elsewhere = "" if manifest.runtime == EVALUATION_RUNTIME else f" on {EVALUATION_RUNTIME}"
@@ -119,18 +119,14 @@ def _speed(comparison: Comparison) -> str:
     return f"{comparison.speed.speedup:.2f} times as fast as FP32"
 
 
-def _held(comparison: Comparison, budget: Budget | None) -> str:
-    if budget is None:
-        return "its budget was held"
+def _held(comparison: Comparison, budget: Budget) -> str:
     if comparison.scores is None:
         return f"the budget of at least {percent(budget.agreement)} agreement was held"
     return f"the budget of {100 * budget.miou_drop:.2f} points of mIoU was held"
 
 
-def budget_of(comparison: Comparison, budget: Budget | None) -> str:
+def budget_of(comparison: Comparison, budget: Budget) -> str:
     """Say in a sentence what was allowed, for the frames that it was judged on."""
-    if budget is None:
-        return "The budget is not recorded."
     if comparison.scores is None:
         return f"Budget: at least {percent(budget.agreement)} of pixels as in FP32."
     return f"Budget: at most {100 * budget.miou_drop:.2f} points of mIoU lost."

@@ -53,7 +53,7 @@ class OpenVINOSession(Session):
         count = 1 if hint == "latency" else self._model.get_property(_REQUESTS)
         self._requests = [self._model.create_infer_request() for _ in range(count)]
         self._size = (manifest.input.height, manifest.input.width)
-        self._fewest, _, self._most = manifest.frames.get("batch_range", (1, 1, 1))
+        self._fewest, _, self._most = manifest.frames.batch_range
         at_once = count * self._most
         self.input_spec = TensorSpec("frames", "uint8", (at_once, None, None, 3), "NHWC, BGR")
         self.output_spec = TensorSpec("classes", "uint8", (at_once, *self._size), "NHW")

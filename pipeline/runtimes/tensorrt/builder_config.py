@@ -38,9 +38,9 @@ def serialise(
         BuildError: TensorRT did not build it, or does not know a setting.
     """
     config = filled.builder.create_builder_config()
-    if ahead_of_time and job.targets != (AMPERE_AND_LATER,):
-        config.num_compute_capabilities = len(job.targets)
-        for index, target in enumerate(job.targets):
+    if ahead_of_time and job.form.targets != (AMPERE_AND_LATER,):
+        config.num_compute_capabilities = len(job.form.targets)
+        for index, target in enumerate(job.form.targets):
             config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
     # The builder then lists what it made, which is the only word on it where no GPU is.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -55,14 +55,14 @@ def serialise(
             f"{trt.__name__} {trt.__version__} did not build the network "
             f"({logger.last_error()}); {_remedy(job, logger.errors)}"
         )
-    if times is not None and job.builder.timing_cache is not None:
-        with atomic_path(job.builder.timing_cache) as temporary:
+    if times is not None and job.form.builder.timing_cache is not None:
+        with atomic_path(job.form.builder.timing_cache) as temporary:
             temporary.write_bytes(memoryview(times.serialize()))
     return memoryview(serialised)
 
 
 def _remedy(job: Job, errors: Sequence[str]) -> str:
-    if job.builder.version_compatible:
+    if job.form.builder.version_compatible:
         return "build without --version-compatible, which needs a library of its own"
     text = "\n".join(errors)
     named = [name for name in job.int8 if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", text)]
@@ -74,7 +74,7 @@ def _remedy(job: Job, errors: Sequence[str]) -> str:
 
 
 def _apply_settings(trt: ModuleType, config: Any, job: Job) -> None:
-    settings = job.builder
+    settings = job.form.builder
     if job.precision == "fp32":
         # Left alone, TensorRT rounds the factors of FP32 products to 10 bits (TF32).
         config.clear_flag(trt.BuilderFlag.TF32)
@@ -105,14 +105,14 @@ def _add_profile(filled: Filled, config: Any, job: Job) -> None:
     profile = filled.builder.create_optimization_profile()
     shapes = [
         (frames, height, width, 3)
-        for frames, (width, height) in zip(job.batch, job.sizes, strict=True)
+        for frames, (width, height) in zip(job.form.batch, job.form.sizes, strict=True)
     ]
     profile.set_shape(filled.network.get_input(0).name, *shapes)
     config.add_optimization_profile(profile)
 
 
 def _open_timing_cache(config: Any, job: Job) -> Any | None:
-    path = job.builder.timing_cache
+    path = job.form.builder.timing_cache
     if path is None:
         return None
     times = config.create_timing_cache(path.read_bytes() if path.exists() else b"")

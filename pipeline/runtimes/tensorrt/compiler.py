@@ -57,7 +57,7 @@ def open_front_end(name: str) -> FrontEnd:
 
 
 class TensorRTCompiler(Compiler):
-    """Writes one ``.engine``; the network is strongly typed, nothing is lowered behind a back."""
+    """Writes one ``.engine``; TensorRT keeps every type that the graph has."""
 
     suffixes = (".engine",)
     strongly_typed = True
@@ -97,7 +97,8 @@ class TensorRTCompiler(Compiler):
 
     def _compile(self, job: Job, progress: Progress) -> Compiled:
         trt, logger = self.trt, collecting_logger(self.trt)
-        filled = open_front_end(job.front_end)(trt, job, logger, progress)
+        front_end = job.form.front_end or "onnx"
+        filled = open_front_end(front_end)(trt, job, logger, progress)
         filled = with_matching_scales(trt, without_int8(trt, filled, job.high_precision))
         give_bytes_from_floats(trt, filled.network)
         planned = planned_convolutions(trt, filled.network)
@@ -109,7 +110,7 @@ class TensorRTCompiler(Compiler):
             read_back(logger.layers, planned),
             str(trt.__version__),
             self.warnings(job),
-            {"front_end": job.front_end, **_settings(job.builder)},
+            {"front_end": front_end, **_settings(job.form.builder)},
         )
 
 

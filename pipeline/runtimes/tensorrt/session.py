@@ -76,9 +76,8 @@ class TensorRTSession(Session):
         gpu = self._gpu = platform.gpu
         trt = platform.trt
         check_compatible(engine, Machine(manifest.runtime, str(trt.__version__), gpu.info))
-        frames = manifest.frames
-        self._fewest, _, self._most = frames.get("batch_range", (1, 1, frames["batch"]))
-        self._sizes = frames.get("sizes", [[frames["smallest"]] * 2, [frames["largest"]] * 2])
+        self._fewest, _, self._most = manifest.frames.batch_range
+        self._sizes = manifest.frames.sizes or manifest.frames.ends
         self._size = (manifest.input.height, manifest.input.width)
         self._under_way: deque[_Run] = deque()
         self._failure: EngineError | None = None

@@ -50,7 +50,7 @@ def fill(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:
     with _explained("torch.export did not take the network"):
         exported = _exported(job)
     with ExitStack() as changes:
-        torch_tensorrt = changes.enter_context(offline_target(trt, job.targets))
+        torch_tensorrt = changes.enter_context(offline_target(trt, job.form.targets))
         changes.enter_context(registered(trt, torch_tensorrt))
         dynamo = torch_tensorrt.dynamo
         progress("lowering", 0.15)
@@ -97,7 +97,7 @@ def _lowered(exported: ExportedProgram, lowering: ModuleType, settings: Any) -> 
 def _input(torch_tensorrt: ModuleType, job: Job) -> Any:
     """Describe the frames; sizes that differ between these shapes are free in the network."""
     low, high = FRAME_SIZES
-    fewest, usual, most = job.batch
+    fewest, usual, most = job.form.batch
     return torch_tensorrt.Input(
         min_shape=(fewest, low, low, 3),
         opt_shape=(usual, low, low, 3),

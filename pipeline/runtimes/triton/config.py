@@ -45,7 +45,7 @@ def model_config(manifest: Manifest, serving: Serving) -> dict[str, Any]:
 
     The batch is Triton's; the other dimensions of a frame are free, as they are in the engine.
     """
-    most = int(manifest.frames.get("batch_range", (1, 1, manifest.frames["batch"]))[2])
+    most = manifest.frames.batch_range[2]
     files = {"tensorrt": "model.plan", "openvino": "model.xml", "python": "model.py"}
     kind = Symbol("KIND_GPU" if serving.backend == "tensorrt" else "KIND_CPU")
     config: dict[str, Any] = {
@@ -75,7 +75,7 @@ def model_config(manifest: Manifest, serving: Serving) -> dict[str, Any]:
 
 def _warm_up(manifest: Manifest) -> dict[str, Any]:
     """One frame of the usual size, so that the first camera waits for nothing."""
-    sizes = manifest.frames.get("sizes")
+    sizes = manifest.frames.sizes
     width, height = sizes[1] if sizes else (manifest.input.width, manifest.input.height)
     frame = {"data_type": Symbol("TYPE_UINT8"), "dims": [height, width, 3], "zero_data": True}
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.engine.manifest import Engine, write_manifest
@@ -103,7 +103,7 @@ def _check_ours(folder: Path, engine: Engine, options: ExportOptions) -> None:
                 f"{folder} holds files and no export of roadseg; give another --name, or replace "
                 "it with --force"
             )
-        origin = Origin.read(asdict(engine.manifest))
+        origin = Origin.of(engine.manifest)
         check_replaceable(folder, options.name, (), options.force, origin)
 
 

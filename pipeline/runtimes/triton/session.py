@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.engine.manifest import ENGINE, FORMAT_VERSION, Manifest
-from pipeline.engine.values import checked
+from pipeline.engine.manifest import ENGINE, FORMAT_VERSION, Manifest, parse_manifest
 from pipeline.errors import EngineError
 from pipeline.runtimes.compiler import INPUT, OUTPUT
 from pipeline.runtimes.session import (
@@ -185,7 +184,7 @@ def _manifest(address: Address, config: dict[str, Any]) -> Manifest:
         kind, version = document.pop("kind"), document.pop("format_version")
         if (kind, version) != (ENGINE, FORMAT_VERSION):
             raise ValueError(f"its manifest is {kind} format {version}")
-        manifest = checked(document, Manifest)
+        manifest = parse_manifest(document)
         frames, classes = config["input"][0], config["output"][0]
         shapes = ([int(one) for one in frames["dims"]], [int(one) for one in classes["dims"]])
         expected = ([-1, -1, 3], [manifest.input.height, manifest.input.width])

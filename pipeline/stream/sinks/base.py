@@ -12,14 +12,12 @@ from pathlib import Path
 
 from models.classes import CAMVID, ClassSet
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Mark, Result
+from pipeline.frame import Frame, Image, Mark, Result
 from pipeline.stream.status import StreamStatus
+from pipeline.stream.waiting import CLOSE_TIMEOUT
 
 #: Frames per second of a source that has no rate of its own (a directory of pictures).
 _DEFAULT_FPS = 10.0
-
-#: Longest time in seconds that closing waits for a write in another thread.
-_CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ class Sink(AbstractContextManager["Sink"]):
         Raises:
             SinkError: the end of the output cannot be written.
         """
-        if not self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+        if not self._busy.acquire(timeout=CLOSE_TIMEOUT):
             return  # a write hangs in another thread; nothing can be finished under it
         try:
             if not self._closed:
@@ -211,6 +209,12 @@ class Sink(AbstractContextManager["Sink"]):
     @abstractmethod
     def _write(self, result: Result) -> None:
         """Take one result; an ``OSError`` becomes a ``SinkError``."""
+
+    def _overlay_of(self, result: Result) -> Image:
+        """Return the drawn frame of a result, (H, W, 3) uint8 BGR."""
+        if result.overlay is None:
+            raise SinkError(f"{self.output or self.name} was given a result without an overlay")
+        return result.overlay
 
     def _finish(self) -> None:
         """Finish an output that took at least one result."""

@@ -49,7 +49,7 @@ def open_broadcast(text: str, options: SinkOptions) -> Sink:
         import av  # noqa: F401
     except ImportError as error:
         raise RuntimeMissingError(
-            "sending video over the network needs PyAV, which is not installed; pip install av"
+            "sending video over the network needs PyAV, which is not installed; run: pip install av"
         ) from error
     return BroadcastSink(text, options)
 
@@ -73,9 +73,7 @@ class BroadcastSink(Sink):
         self._size = (0, 0)
 
     def _write(self, result: Result) -> None:
-        if result.overlay is None:
-            raise SinkError(f"{without_password(self._url)} was given a result without an overlay")
-        image = result.overlay
+        image = self._overlay_of(result)
         if self._video is None:
             self._size = (image.shape[1], image.shape[0])
             self._video = self._connect(VideoFormat.of(self._size, self._time.fps))

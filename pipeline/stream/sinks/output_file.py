@@ -1,4 +1,4 @@
-"""How sinks claim a file: nothing of anybody else is written over, and one writer has it."""
+"""How sinks claim a file: only our own are replaced, and a file has one writer."""
 
 from __future__ import annotations
 

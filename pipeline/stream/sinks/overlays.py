@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import cv2
 
+from calibration.scenes.png import with_comment
 from pipeline.errors import SinkError
 from pipeline.frame import Image, Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
@@ -16,7 +16,6 @@ from pipeline.stream.sinks.output_file import MARK, OutputFile
 
 _PREFIX = "overlays:"
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
-_END_OF_PNG = b"\x00\x00\x00\x00IEND"
 
 
 def matches_picture(text: str) -> bool:
@@ -50,7 +49,7 @@ class OverlaySink(MaskSink):
         self.name = "overlays"
 
     def _picture(self, result: Result) -> Image:
-        return _overlay_of(result, self.output)
+        return self._overlay_of(result)
 
 
 class PictureSink(Sink):
@@ -73,7 +72,7 @@ class PictureSink(Sink):
                 f"{self._path} is one picture and the source has more; give overlays:DIR for all, "
                 "a video such as out.mp4, or --frames 1"
             )
-        picture = _overlay_of(result, self._path)
+        picture = self._overlay_of(result)
         encoded = cv2.imencode(self._path.suffix.lower(), picture)[1].tobytes()
         self._file.partial.write_bytes(_marked(encoded))
 
@@ -85,18 +84,9 @@ class PictureSink(Sink):
             self._file.discard()
 
 
-def _overlay_of(result: Result, output: Path | None) -> Image:
-    if result.overlay is None:
-        raise SinkError(f"{output} was given a result without an overlay")
-    return result.overlay
-
-
 def _marked(encoded: bytes) -> bytes:
     """Put our mark into a picture as its comment: by it a later run knows its own outputs."""
     mark = MARK.encode()
     if encoded.startswith(b"\xff\xd8"):  # JPEG: a segment COM behind the start of the image
         return encoded[:2] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark + encoded[2:]
-    body = b"tEXtComment\x00" + mark
-    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    place = encoded.rindex(_END_OF_PNG)
-    return encoded[:place] + chunk + encoded[place:]
+    return with_comment(encoded, MARK)

@@ -15,11 +15,12 @@ import cv2
 
 from pipeline.errors import SinkError
 from pipeline.frame import Image
+from pipeline.stream.queues import LatestValueQueue
+from pipeline.stream.waiting import CLOSE_TIMEOUT
 
 #: Milliseconds that one look for events takes at most.
 _EVENTS_MS = 5
 _ESCAPE = 27
-_CLOSE_TIMEOUT = 1.0
 
 
 class Picture:
@@ -45,18 +46,16 @@ class Window:
         title: unique on this screen.
         closed_by_user: called once.
         opened: called when it is on the screen.
-        waiting: picture to be shown next.
+        pictures: the next one to be shown; closed when nothing more is.
         is_open: there is one on the screen.
-        done: nothing more is to be shown.
         gone: set when it is off the screen.
     """
 
     title: str
     closed_by_user: Callable[[], None]
     opened: Callable[[], None]
-    waiting: Picture | None = None
+    pictures: LatestValueQueue[Picture]
     is_open: bool = False
-    done: bool = False
     gone: threading.Event = field(default_factory=threading.Event)
 
 
@@ -94,7 +93,10 @@ class Screen:
             unique, number = title, 2
             while unique in taken:
                 unique, number = f"{title} ({number})", number + 1
-            window = Window(unique, closed_by_user, opened)
+            pictures: LatestValueQueue[Picture] = LatestValueQueue(
+                on_drop=lambda picture: picture.seen.set(), wake_up=self._wake
+            )
+            window = Window(unique, closed_by_user, opened, pictures)
             self._windows.append(window)
         return window
 
@@ -106,20 +108,13 @@ class Screen:
         """
         if self._error is not None:
             raise SinkError(f"the window cannot be shown ({self._error}); use --sink http instead")
-        if window.done:
-            picture.seen.set()
-            return
-        before, window.waiting = window.waiting, picture
-        if before is not None:
-            before.seen.set()
-        self._wake.set()
+        window.pictures.put(picture)
 
     def remove(self, window: Window) -> None:
         """Close a window; returns when it is gone."""
-        window.done = True
-        self._wake.set()
+        window.pictures.cancel()
         if self._error is None:
-            window.gone.wait(_CLOSE_TIMEOUT)
+            window.gone.wait(CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         try:
@@ -127,35 +122,35 @@ class Screen:
                 self._wake.clear()
                 self._close_done()
                 windows = self._all()
-                if any(window.is_open or window.waiting for window in windows):
+                if any(window.is_open or not window.pictures.is_empty for window in windows):
                     self._turn(windows)
                 else:
                     self._wake.wait()
         except cv2.error as error:
             self._error = str(error.err)
             for window in self._all():
-                _let_go(window)
+                window.pictures.cancel()
+                window.gone.set()
 
     def _all(self) -> list[Window]:
         with self._lock:
             return list(self._windows)
 
     def _close_done(self) -> None:
-        for window in [one for one in self._all() if one.done]:
+        for window in [one for one in self._all() if one.pictures.closed]:
             if window.is_open:
                 cv2.destroyWindow(window.title)
                 cv2.waitKey(1)  # some toolkits close a window only when asked for events
             with self._lock:
                 self._windows.remove(window)
-            _let_go(window)
+            window.gone.set()
 
     def _turn(self, windows: list[Window]) -> None:
         """Show what waits, then look once for keys and closed windows."""
         shown = []
         try:
             for window in windows:
-                picture, window.waiting = window.waiting, None
-                if picture is None or window.done:
+                if (picture := window.pictures.take()) is None:
                     continue
                 shown.append(picture)
                 if not window.is_open:
@@ -166,17 +161,10 @@ class Screen:
             for picture in shown:
                 picture.seen.set()
         quits = key in {_ESCAPE, ord("q"), ord("Q")}
-        for window in [one for one in windows if one.is_open and not one.done]:
+        for window in [one for one in windows if one.is_open and not one.pictures.closed]:
             if quits or cv2.getWindowProperty(window.title, cv2.WND_PROP_VISIBLE) < 1:
-                window.done = True
+                window.pictures.cancel()
                 window.closed_by_user()
-
-
-def _let_go(window: Window) -> None:
-    """Let nobody wait for a window that shows nothing more."""
-    window.gone.set()
-    if window.waiting is not None:
-        window.waiting.seen.set()
 
 
 def _open(window: Window, image: Image) -> None:

@@ -122,7 +122,7 @@ class _Reader:
         self._connection = connection
         self._greeting = greeting
         self._gone = gone
-        self._newest: LatestValueQueue[bytes] = LatestValueQueue(threading.Event())
+        self._newest: LatestValueQueue[bytes] = LatestValueQueue()
         connection.settimeout(_PATIENCE)
         self._thread = threading.Thread(target=self._serve, name="roadseg-socket", daemon=True)
         self._thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pipeline.errors import OutputError, SinkError
+from pipeline.errors import OutputError
 from pipeline.frame import Result
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat, even, plays
@@ -62,9 +62,7 @@ class VideoSink(Sink):
         self._target = OutputFile(path, options.force)
 
     def _write(self, result: Result) -> None:
-        if result.overlay is None:
-            raise SinkError(f"{self.output} was given a result without an overlay")
-        image = result.overlay
+        image = self._overlay_of(result)
         if self._encoder is None:
             self._size = (image.shape[1], image.shape[0])
             form = VideoFormat.of(self._size, self._time.fps)

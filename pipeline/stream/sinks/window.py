@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.errors import SinkError
 from pipeline.frame import Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
 from pipeline.stream.sinks.display import DisplayProbe
@@ -65,9 +64,7 @@ class WindowSink(Sink):
         self._release_display()
 
     def _write(self, result: Result) -> None:
-        if result.overlay is None:
-            raise SinkError("the window was given a result without an overlay")
-        picture = Picture(result.overlay)
+        picture = Picture(self._overlay_of(result))
         self._screen.show(self._window, picture)
         # Shown means seen: the age of a frame counts until it is on the screen.
         picture.seen.wait(_PATIENCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from abc import abstractmethod
@@ -12,14 +11,13 @@ from pathlib import Path
 
 import cv2
 
+from calibration.scenes.video_file import quiet_opencv as quiet_opencv
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.health import SourceHealth
+from pipeline.stream.waiting import CLOSE_TIMEOUT
 
 __all__ = ["CameraOptions", "Frame", "Source", "SourceOptions", "quiet_opencv"]
-
-#: Longest time in seconds that closing waits for a read in another thread.
-_CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Source(AbstractContextManager["Source"]):
         """
         self._interrupt()
         self._end()
-        if self._busy.acquire(timeout=_CLOSE_TIMEOUT):
+        if self._busy.acquire(timeout=CLOSE_TIMEOUT):
             try:
                 if not self._closed:
                     self._closed = True
@@ -178,15 +176,3 @@ class Source(AbstractContextManager["Source"]):
     def _end(self) -> None:
         if self._ended_at is None:
             self._ended_at = time.monotonic()
-
-
-def quiet_opencv() -> None:
-    """Keep OpenCV and its FFmpeg from writing to standard error; our own errors say it in words.
-
-    A level that the user set in the environment stays.
-    """
-    # Older builds, as of Linux distributions and JetPack, leave the level to the environment.
-    if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2.utils, "logging"):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    # Read by OpenCV when its FFmpeg starts, with the first video that is opened; -8 is "quiet".
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.errors import SourceError
 from pipeline.frame import Image
+from pipeline.stream.queues import LatestValueQueue
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +48,16 @@ class Grabbed(NamedTuple):
     Attributes:
         image: (H, W, 3) uint8.
         captured: seconds of ``time.monotonic()`` when it was grabbed, not decoded.
-        overtook: older frames that nobody took before it came.
+        number: of the whole frames of this connection, from 0.
     """
 
     image: Image
     captured: float
-    overtook: int
+    number: int
 
 
 class Connection:
-    """Read a capture in a thread of its own and keep the newest frame.
+    """Read a capture in a thread of its own into a latest-value queue.
 
     Whoever takes frames never waits for the driver: nobody but that thread touches the capture.
     A driver that hangs in a read is dropped, and released if it ever returns.
@@ -67,6 +68,7 @@ class Connection:
         remedy: what to do when no frame comes, for the error line.
 
     Attributes:
+        frames: the newest one; closed when no more come.
         fps: frames per second as the capture states it, None where it does not.
         started: seconds of ``time.monotonic()``.
         newest: when the last whole frame was grabbed; None before the first.
@@ -75,6 +77,7 @@ class Connection:
     """
 
     def __init__(self, name: str, open_capture: Callable[[], Capture], remedy: str) -> None:
+        self.frames: LatestValueQueue[Grabbed] = LatestValueQueue()
         self.fps: float | None = None
         self.started = time.monotonic()
         self.newest: float | None = None
@@ -83,9 +86,6 @@ class Connection:
         self._name = name
         self._remedy = remedy
         self._open = open_capture
-        self._slot: Grabbed | None = None
-        self._changed = threading.Condition()
-        self._dropped = threading.Event()
         # A daemon: a driver that never returns from a read must not keep the process alive.
         self._thread = threading.Thread(target=self._work, name=f"roadseg-read {name}", daemon=True)
         _living.add(self)
@@ -97,22 +97,9 @@ class Connection:
         """Whether the thread still holds the capture."""
         return self._thread.is_alive()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for a frame or for the end of frames; whether either is there."""
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: self._slot is not None or self.failure is not None, seconds
-            )
-
-    def take(self) -> Grabbed | None:
-        """Return the newest frame, once."""
-        with self._changed:
-            grabbed, self._slot = self._slot, None
-            return grabbed
-
     def drop(self) -> None:
         """Want no more frames; the thread releases the capture as soon as it can."""
-        self._dropped.set()
+        self.frames.cancel()
 
     def join(self, seconds: float) -> bool:
         """Wait until the capture is released; whether it is."""
@@ -140,24 +127,22 @@ class Connection:
                 capture.release()
 
     def _read(self, capture: Capture) -> None:
-        while not self._dropped.is_set() and capture.grab():
+        number = 0
+        while not self.frames.closed and capture.grab():
             captured = time.monotonic()
             image = _usable(capture)
-            with self._changed:
-                if image is None:
-                    self.skipped += 1
-                    continue
-                overtook = 0 if self._slot is None else self._slot.overtook + 1
-                self._slot = Grabbed(image, captured, overtook)
-                self.newest = captured
-                self._changed.notify_all()
+            if image is None:
+                self.skipped += 1
+                continue
+            self.newest = captured
+            self.frames.put(Grabbed(image, captured, number))
+            number += 1
 
     def _fail(self, failure: SourceError | str) -> None:
         if isinstance(failure, str):
             failure = SourceError(f"{failure}; {self._remedy}")
-        with self._changed:
-            self.failure = failure
-            self._changed.notify_all()
+        self.failure = failure
+        self.frames.close()
 
 
 def _usable(capture: Capture) -> Image | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
-import av
 import cv2
 import numpy as np
 
@@ -16,13 +16,18 @@ from pipeline.stream.sources.devices import acceleration_of
 def hardware_decoder() -> str | None:
     """Decode a drawn H.264 video; what OpenCV decoded it with, None for the processor.
 
-    OpenCV takes the processor by itself where hardware refuses a stream.
+    OpenCV takes the processor by itself where hardware refuses a stream. Without PyAV there is no
+    video to try, which is said.
     """
+    try:
+        import av
+    except ImportError:
+        return "not tried: PyAV is not installed"
     quiet_opencv()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.mp4"
         try:
-            _write_h264(path)
+            _write_h264(av, path)
         except (av.FFmpegError, ValueError):  # an FFmpeg without an encoder
             return None
         asked = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY]
@@ -34,7 +39,7 @@ def hardware_decoder() -> str | None:
             capture.release()
 
 
-def _write_h264(path: Path) -> None:
+def _write_h264(av: ModuleType, path: Path) -> None:
     """Ten grey frames of 320x240: some hardware refuses anything smaller."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("h264", rate=10)

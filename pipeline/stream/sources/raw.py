@@ -14,10 +14,10 @@ import numpy as np
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
+from pipeline.stream.waiting import LOOK_AROUND
 
 _FORM = re.compile(r"stdin:(\d{1,6})x(\d{1,6})(?:@(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
 _LARGEST = 16384
-_LOOK_AROUND = 0.05
 
 
 def matches(text: str) -> bool:
@@ -83,7 +83,7 @@ class RawSource(Source):
     def _wait(self) -> bool:
         """Wait for bytes or their end; False when the source is closing."""
         while not self._closing.is_set():
-            if select.select([self._descriptor], [], [], _LOOK_AROUND)[0]:
+            if select.select([self._descriptor], [], [], LOOK_AROUND)[0]:
                 return True
         return False
 

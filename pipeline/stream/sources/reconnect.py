@@ -14,6 +14,7 @@ from pipeline.stream.health import SourceHealth
 from pipeline.stream.sources.base import Source
 from pipeline.stream.sources.connection import Capture, Connection, Grabbed
 from pipeline.stream.sources.gaps import Gaps
+from pipeline.stream.waiting import CLOSE_TIMEOUT, LOOK_AROUND
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ _JITTER = 0.25
 
 #: Connections that may hang in a driver at the same time before no new one is tried.
 _MOST_STUCK = 3
-
-_LOOK_AROUND = 0.05
-_CLOSE_TIMEOUT = 1.0
 
 
 def pause(attempt: int) -> float:
@@ -90,6 +88,7 @@ class LiveSource(Source):
         self._delivered = 0
         self._size: tuple[int, int] | None = None
         self._skipped_before = 0  # the present connection
+        self._expected = 0  # number of the next frame of the present connection
         self._connection: Connection | None = Connection(name, open_capture, remedy)
         self._next_attempt = 0.0
         self._await_first(self._connection)
@@ -100,7 +99,7 @@ class LiveSource(Source):
 
     def _await_first(self, connection: Connection) -> None:
         try:
-            while not connection.wait(_LOOK_AROUND) and not self._is_quiet(connection):
+            while not connection.frames.wait(LOOK_AROUND) and not self._is_quiet(connection):
                 pass
         except BaseException:  # an interrupt
             connection.drop()
@@ -111,7 +110,7 @@ class LiveSource(Source):
         failure = self._reason(connection)
         if not self._retries:
             connection.drop()
-            connection.join(_CLOSE_TIMEOUT)
+            connection.join(CLOSE_TIMEOUT)
             raise failure
         self._lose(connection, failure)
 
@@ -120,10 +119,10 @@ class LiveSource(Source):
             connection = self._connection or self._reconnect()
             if connection is None:
                 continue
-            connection.wait(_LOOK_AROUND)
+            connection.frames.wait(LOOK_AROUND)
             # Asked first: a last frame may come before the slot is looked into.
             over = connection.failure is not None or self._is_quiet(connection)
-            grabbed = connection.take()
+            grabbed = connection.frames.take()
             self.skipped = self._skipped_before + connection.skipped
             if grabbed is not None:
                 return self._deliver(connection, grabbed)
@@ -132,9 +131,10 @@ class LiveSource(Source):
         return None
 
     def _deliver(self, connection: Connection, grabbed: Grabbed) -> Frame:
-        image, captured, overtook = grabbed
+        image, captured, number = grabbed
         if self._delivered:  # before the first, nobody could have read those
-            self.overtaken += overtook
+            self.overtaken += number - self._expected
+        self._expected = number + 1
         self._attempts = 0
         self.fps = connection.fps
         gap = self._gaps.regain(captured)
@@ -174,6 +174,7 @@ class LiveSource(Source):
             self._attempts += 1
             log.debug("attempt %d: %s", self._attempts, reason)
         self._skipped_before = self.skipped
+        self._expected = 0
         if self._retries is not None and self._attempts >= self._retries:
             raise self._last_word(reason) from reason
         now = time.monotonic()
@@ -215,5 +216,5 @@ class LiveSource(Source):
         connection = self._connection
         if connection is not None:
             connection.drop()
-            if not connection.join(_CLOSE_TIMEOUT):
+            if not connection.join(CLOSE_TIMEOUT):
                 log.warning("%s: its driver hangs and is left behind", self.name)

@@ -67,7 +67,7 @@ class RateLimit:
 
 
 class AccessControl:
-    """Refuses what does not come from a person who may look, then adds headers to the answer.
+    """Refuses requests of visitors who may not see the page, and adds headers to every answer.
 
     - On a private page the name in ``Host`` must mean this machine: a page of the web whose name
       was pointed at 127.0.0.1 (DNS rebinding) says its own.

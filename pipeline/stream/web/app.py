@@ -82,7 +82,7 @@ def _file_route(file: PageFile) -> Route:
 async def _refused(_request: Request, error: Exception) -> Response:
     """Say what is wrong in one line, without repeating what was asked for."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    words = {404: "there is nothing here", 405: "only GET is answered here"}
+    words = {404: "no such page", 405: "only GET is answered here"}
     text = words.get(status, getattr(error, "detail", "something went wrong"))
     return JSONResponse({"error": text}, status)
 
@@ -95,7 +95,7 @@ class _Pictures:
 
     async def snapshot(self, request: Request) -> Response:
         """Answer the last picture with its classes drawn over it."""
-        jpeg = await asyncio.to_thread(self._camera(request).snapshot)
+        jpeg = await asyncio.to_thread(self._camera(request).pictures.snapshot)
         if jpeg is None:
             raise HTTPException(503, "this camera has shown no picture yet")
         return Response(jpeg, media_type="image/jpeg")
@@ -111,10 +111,10 @@ class _Pictures:
         if not self._served.places.take(viewer):
             limit = self._served.places.limit
             raise HTTPException(503, f"{limit} viewers are watching, no more are let in")
-        camera.drawn.join(viewer)
+        camera.pictures.drawn.join(viewer)
 
         def leave() -> None:
-            camera.drawn.leave(viewer)
+            camera.pictures.drawn.leave(viewer)
             self._served.places.give_back(viewer)
 
         return _Watched(_parts(camera, viewer), media_type, leave)
@@ -128,7 +128,7 @@ class _Pictures:
 
 
 async def _parts(camera: Camera, viewer: Viewer) -> AsyncIterator[bytes]:
-    first = await asyncio.to_thread(camera.snapshot)
+    first = await asyncio.to_thread(camera.pictures.snapshot)
     if first is not None:
         viewer.offer(first)
     while (jpeg := await viewer.take()) is not None:

@@ -61,11 +61,11 @@ class Live:
             self._places.give_back(viewer)
 
     async def _watch(self, socket: WebSocket, camera: Camera, viewer: Viewer) -> None:
-        camera.parts.join(viewer)
+        camera.pictures.parts.join(viewer)
         answers = asyncio.create_task(_read_answers(socket, viewer))
         try:
             await socket.send_text(_hello(camera))
-            first = await asyncio.to_thread(camera.current_parts)
+            first = await asyncio.to_thread(camera.pictures.current_parts)
             if first is not None:
                 viewer.offer(first)
             await self._send(socket, camera, viewer)
@@ -73,7 +73,7 @@ class Live:
         except (WebSocketDisconnect, RuntimeError):
             pass  # it left while something was on its way
         finally:
-            camera.parts.leave(viewer)
+            camera.pictures.parts.leave(viewer)
             answers.cancel()
 
     async def _send(self, socket: WebSocket, camera: Camera, viewer: Viewer) -> None:

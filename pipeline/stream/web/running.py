@@ -154,8 +154,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for camera in self._cameras():
-            camera.parts.end()
-            camera.drawn.end()
+            camera.pictures.parts.end()
+            camera.pictures.drawn.end()
         await asyncio.sleep(_FAREWELL)
         # A stalled browser never takes what is left for it: closing politely would wait for that.
         for connection in list(self.server_state.connections):

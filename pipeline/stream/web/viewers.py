@@ -1,6 +1,6 @@
-"""Who watches: one slot per viewer, in which the newest picture wins.
+"""Who watches: one latest-value queue per viewer.
 
-All of it lives on the event loop of the server; only ``Audience.hungry`` is asked from outside.
+All of it lives on the event loop of the server; only ``Audience.is_hungry`` is asked from outside.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from pipeline.stream.queues import LatestValueQueue
 from pipeline.stream.web.connections import Client, network_of
 
 #: Pictures on the way to a viewer that it has not answered yet: one is shown while one travels.
@@ -23,8 +24,8 @@ _STALLED_AFTER = 2.0
 class Viewer:
     """One browser or one stream.
 
-    A picture is sent when the viewer has answered earlier ones; until then it waits in the slot,
-    where the next one takes its place.
+    A picture is sent when the viewer has answered earlier ones; until then it waits, and the next
+    one takes its place.
 
     Args:
         client: other end of its connection.
@@ -32,27 +33,32 @@ class Viewer:
 
     Attributes:
         network: what counts as its address.
-        sent, dropped: pictures so far.
-        ended: nothing more is to be sent.
+        sent: pictures so far.
     """
 
     def __init__(self, client: Client = ("", 0), window: int = _WINDOW) -> None:
         self.client = client
         self.network = network_of(client[0])
         self.sent = 0
-        self.dropped = 0
-        self.ended = False
         self._window = window
         self._on_the_way = 0
         self._answered = time.monotonic()
-        self._slot: bytes | None = None
+        self._pictures: LatestValueQueue[bytes] = LatestValueQueue()
         self._changed = asyncio.Event()
 
+    @property
+    def dropped(self) -> int:
+        """Pictures that it was too slow for."""
+        return self._pictures.dropped
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is to be sent."""
+        return self._pictures.closed
+
     def offer(self, picture: bytes) -> None:
-        """Put a picture into the slot; one that still waits there is dropped."""
-        if self._slot is not None:
-            self.dropped += 1
-        self._slot = picture
+        """Send a picture soon; one that still waits is dropped."""
+        self._pictures.put(picture)
         self._changed.set()
 
     def answer(self) -> None:
@@ -63,15 +69,15 @@ class Viewer:
 
     def end(self) -> None:
         """Let ``take`` return, now and from now on."""
-        self.ended = True
+        self._pictures.cancel()
         self._changed.set()
 
     async def take(self, timeout: float | None = None) -> bytes | None:
         """Wait for a picture that may be sent; None at the end, or after ``timeout`` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self.ended:
-            if self._slot is not None and self._on_the_way < self._window:
-                picture, self._slot = self._slot, None
+            free = self._on_the_way < self._window
+            if free and (picture := self._pictures.take()) is not None:
                 self._on_the_way += 1
                 self.sent += 1
                 return picture

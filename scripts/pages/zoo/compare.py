@@ -24,7 +24,7 @@ from models.spec import InputSpec
 from models.vgg import HALVED, VGG16, Pool
 from models.weights import load_weights
 from pipeline.graph.deployment import DeploymentGraph
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.openvino.compiler import OpenVINOCompiler
 from pipeline.runtimes.openvino.core import compile_for_cpu
 from scripts.pages.zoo.measure import this_machine
@@ -112,7 +112,7 @@ def compare(pair: Pair) -> dict[str, Any]:
 
 def _runner(network: nn.Module, spec: InputSpec, folder: Path, name: str) -> Callable[[], float]:
     """Compile ``network`` and return a function that runs it once and tells the seconds."""
-    job = Job(DeploymentGraph(network, spec), name, "fp32", (), folder)
+    job = Job(DeploymentGraph(network, spec), name, "fp32", EngineForm(), folder)
     compiled = OpenVINOCompiler().compile(job, lambda what, share: None)
     engine = compile_for_cpu(compiled.files[0], "fp32")
     frame = SyntheticDrive(spec.width, spec.height).frame(0)[0][None]

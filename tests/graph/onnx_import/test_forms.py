@@ -21,6 +21,9 @@ from models.atomic import sha256_of
 from pipeline.cli import main
 from pipeline.errors import BuildError, RoadsegError, SizeError
 from pipeline.graph.onnx_import import ForeignNetwork, ForeignOptions, check, open_foreign
+from pipeline.graph.onnx_import.cut import Cut
+from pipeline.graph.onnx_import.file import Picture
+from pipeline.graph.onnx_import.head import channels
 from pipeline.graph.onnx_import.operators import OPERATORS
 
 Writer = Callable[..., Path]
@@ -388,3 +391,37 @@ def test_another_networks_engine_is_replaced_by_force_or_kept_by_another_name(
     assert main([*given, "--name", "other"]) == 0
     assert (tmp_path / "engines" / "other-openvino-fp32.xml").is_file()
     assert main([*given, "--force"]) == 0
+
+
+PICTURE = Picture("x", "nchw", width=96, height=64, kind="float32")
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 5, 16, 24), (1, 16, 24, 5), (5, 16, 24), (1, 384, 5), (1, 5, 384)],
+    ids=["NCHW", "NHWC", "CHW", "NLC", "NCL"],
+)
+def test_logits_may_lie_in_any_of_the_layouts_of_the_table(shape: tuple[int, ...]) -> None:
+    truth = torch.arange(5 * 16 * 24.0).reshape(1, 5, 16, 24)
+    lying = {
+        (1, 5, 16, 24): truth,
+        (1, 16, 24, 5): truth.permute(0, 2, 3, 1),
+        (5, 16, 24): truth[0],
+        (1, 384, 5): truth.reshape(1, 5, 384).permute(0, 2, 1),
+        (1, 5, 384): truth.reshape(1, 5, 384),
+    }[shape]
+    assert torch.equal(channels(lying, Cut("out", "out"), PICTURE, 5), truth)
+
+
+def test_where_two_sides_may_be_the_classes_the_form_of_the_picture_decides() -> None:
+    logits = torch.zeros(1, 24, 16, 24)  # NHWC would be a map of 24x16, and the picture is wide
+    assert channels(logits, Cut("out", "out"), PICTURE, 24) is logits
+
+
+def test_where_nothing_decides_between_two_layouts_the_user_is_asked() -> None:
+    square = replace(PICTURE, height=96)
+    logits = torch.zeros(1, 24, 24, 24)
+    with pytest.raises(BuildError, match=r"\(1, 24, 24, 24\), expected one of them alone .*--size"):
+        channels(logits, Cut("out", "out"), square, 24)
+    decided = channels(logits, Cut("out", "out", axis=3), square, 24)
+    assert decided.shape == (1, 24, 24, 24)

@@ -136,7 +136,7 @@ def test_int8_goes_through_calibration_and_gate(
     assert manifest.accuracy["miou_fp32"] - manifest.accuracy["miou"] <= 0.05
     assert manifest.calibration is not None
     assert manifest.calibration["frame_count"] == FRAMES
-    assert manifest.calibration["weights"] == manifest.weights["sha256"]
+    assert manifest.calibration["weights"] == manifest.weights.sha256
     again = replace(options, calibration=tmp_path / f"{manifest.name}.calibration.json", data=None)
     rebuilt = build(replace(again, max_miou_drop=None, output=tmp_path / "again"), quiet)
     assert rebuilt.manifest.layers == manifest.layers

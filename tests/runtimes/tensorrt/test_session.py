@@ -162,7 +162,7 @@ def test_shared_memory_is_read_in_place_where_that_is_faster_and_only_there(
     mapped_ms: float,
 ) -> None:
     """A Jetson's GPU does not cache what it reads in place."""
-    small = {**engine.manifest.frames, "sizes": [[64, 64], [120, 90], [640, 480]]}
+    small = replace(engine.manifest.frames, sizes=((64, 64), (120, 90), (640, 480)))
     engine = replace(engine, manifest=replace(engine.manifest, frames=small))
 
     def times(buffers: BufferSet) -> dict[str, float]:

@@ -10,7 +10,7 @@ import pytest
 import tensorrt_rtx as trt
 
 from pipeline.errors import BuildError, RuntimeMissingError
-from pipeline.runtimes.compiler import BuilderSettings, Job
+from pipeline.runtimes.compiler import BuilderSettings, EngineForm, Job
 from pipeline.runtimes.registry import COMPILERS, can_build, default_front_end, open_compiler
 from pipeline.runtimes.tensorrt.builder_config import serialise
 from pipeline.runtimes.tensorrt.classic import TensorRTClassicCompiler
@@ -48,11 +48,11 @@ class Small:
         bytes_out.name = "classes"
         network.mark_output(bytes_out)
         self.filled = Filled(self.builder, network)
-        self.job = Job(folder, "small", "fp16", ("sm86", "sm89"), folder)
+        self.job = Job(folder, "small", "fp16", EngineForm(targets=("sm86", "sm89")), folder)
         self.shares: list[float] = []
 
-    def build(self, **changes: Any) -> memoryview:
-        job = replace(self.job, **changes)
+    def build(self, precision: str = "fp16", **form: Any) -> memoryview:
+        job = replace(self.job, precision=precision, form=replace(self.job.form, **form))
         return serialise(trt, self.filled, job, self.logger, self.progress, ahead_of_time=True)
 
     def progress(self, what: str, share: float) -> None:
@@ -163,7 +163,7 @@ def test_times_are_kept_between_builds_on_a_gpu(
     config = OnAGpu(fits)
     small.builder.create_builder_config = lambda: config  # type: ignore[method-assign]
     small.builder.build_serialized_network = lambda network, config: b"engine"
-    job = replace(small.job, targets=(), builder=BuilderSettings(timing_cache=path))
+    job = replace(small.job, form=EngineForm(builder=BuilderSettings(timing_cache=path)))
     made = serialise(trt, small.filled, job, small.logger, small.progress, ahead_of_time=False)
     assert bytes(made) == b"engine"
     assert config.given == given

@@ -26,7 +26,7 @@ from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import FP16Graph
 from pipeline.graph.tolerances import TOLERANCES
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.registry import open_compiler
 from pipeline.runtimes.tensorrt.network import collecting_logger, planned_convolutions
 
@@ -83,7 +83,7 @@ class Narrow:
         self.exported = FP16Graph(ExportedGraph(self.graph), {}, 1.0)
 
     def job(self, precision: str) -> Job:
-        return Job(self.exported, "engine", precision, TARGETS, Path())
+        return Job(self.exported, "engine", precision, EngineForm(targets=TARGETS), Path())
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_q_dq_pairs_reach_tensorrt_one_for_each_tensor_and_weight(
         ("fp32", "fp32", torch.float32, 0.1),
         ("int8", "fp16", torch.float16, _IN_HALVES.get(name, 0.5)),
     ):
-        whole = filled(Job(case, "engine", precision, TARGETS, tmp_path))
+        whole = filled(Job(case, "engine", precision, EngineForm(targets=TARGETS), tmp_path))
         assert planned_convolutions(trt, whole.network).convolutions == {
             one.name: "int8" if one.int8 else floats
             for one in case.quantised.placement.convolutions
@@ -163,7 +163,7 @@ def test_batches_of_every_size_compute_what_single_frames_compute(name: str) -> 
     spec = MODELS[name]
     graph = LogitsGraph(narrow(spec), replace(spec.input, width=161, height=121))
     exported = FP16Graph(ExportedGraph(graph), {}, 1.0)
-    job = Job(exported, "engine", "fp32", TARGETS, Path(), batch=(1, 2, 4))
+    job = Job(exported, "engine", "fp32", EngineForm(targets=TARGETS, batch=(1, 2, 4)), Path())
     whole = filled(job)
     assert tuple(whole.network.get_input(0).shape) == (-1, -1, -1, 3)
     frames = torch.from_numpy(
@@ -178,7 +178,8 @@ def test_an_engine_is_built_for_a_gpu_that_is_not_here(name: str, tmp_path: Path
     spec = MODELS[name]
     network = narrow(spec)
     graph = DeploymentGraph(network, replace(spec.input, width=161, height=121))
-    job = Job(graph, "engine", "fp16", TARGETS, tmp_path, front_end="torch-tensorrt")
+    form = EngineForm(targets=TARGETS, front_end="torch-tensorrt")
+    job = Job(graph, "engine", "fp16", form, tmp_path)
     shares: list[float] = []
     compiled = open_compiler("tensorrt-rtx").compile(job, lambda what, share: shares.append(share))
     assert compiled.files[0].stat().st_size > sum(p.numel() for p in network.parameters())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models.spec import InputSpec
 from pipeline.errors import BuildError, RuntimeMissingError
 from pipeline.graph.deployment import DeploymentGraph
-from pipeline.runtimes.compiler import Job
+from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.registry import default_front_end, open_compiler
 from pipeline.runtimes.tensorrt import torch_tensorrt_target
 from pipeline.runtimes.tensorrt.network import Filled, collecting_logger
@@ -65,7 +65,7 @@ def small(operation: Callable[[Tensor], Tensor] = torch.relu) -> DeploymentGraph
 
 
 def filled(graph: DeploymentGraph | Path, precision: str = "fp32") -> Filled:
-    job = Job(graph, "engine", precision, TARGETS, Path())
+    job = Job(graph, "engine", precision, EngineForm(targets=TARGETS), Path())
     return fill(trt, job, collecting_logger(trt), lambda what, share: None)
 
 
@@ -123,7 +123,7 @@ def test_int8_is_refused_where_tensorrt_for_rtx_is_too_old_for_it(
 ) -> None:
     """torch-tensorrt-rtx 2.14 wants such a version; with FP16 it builds."""
     monkeypatch.setattr(trt, "__version__", "1.6.1.120")
-    job = Job(small(), "engine", "int8", TARGETS, tmp_path)
+    job = Job(small(), "engine", "int8", EngineForm(targets=TARGETS), tmp_path)
     with pytest.raises(BuildError, match=r"1\.6\.1\.120 builds no INT8 convolutions, 1\.7 does;"):
         open_compiler("tensorrt-rtx").compile(job, lambda what, share: None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from pipeline.stream.sinks import SinkOptions, open_sink, open_sinks
 from pipeline.stream.sinks.encoder_opencv import OpenCvEncoder
 from pipeline.stream.sinks.video import VideoSink
 
+ROOT = Path(__file__).resolve().parents[3]
 OUTPUTS = ["drive.mp4", "drive.mkv", "drive.jsonl", "drive.json"]
 
 
@@ -108,12 +110,39 @@ def test_without_pyav_opencv_writes_a_video_that_is_ours(
         assert len(read_video(path)[0]) == count
 
 
-def test_without_pyav_the_fallback_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.stream.sinks.video import _encoder_kind
-
-    monkeypatch.delitem(sys.modules, "pipeline.stream.sinks.encoder_av", raising=False)
-    monkeypatch.setitem(sys.modules, "av", None)
-    assert _encoder_kind() is OpenCvEncoder
+def test_a_program_without_pyav_records_segments_examines_and_says_what_it_cannot(
+    tmp_path: Path,
+) -> None:
+    """In a process of its own, where nothing has imported PyAV before."""
+    code = (
+        "import sys\n"
+        "sys.modules['av'] = None\n"
+        "from pipeline.errors import RuntimeMissingError\n"
+        "from pipeline.runtimes.null import NullSession\n"
+        "from pipeline.stream import StreamOptions, run\n"
+        "from pipeline.stream.sinks import SinkOptions, open_sink, open_sinks\n"
+        "from pipeline.stream.sources import open_source\n"
+        "from pipeline.stream.sources.probe import hardware_decoder\n"
+        "assert 'PyAV is not installed' in hardware_decoder()\n"
+        "sinks = open_sinks(['one.mp4', 'two.mkv'], SinkOptions(fps=10.0))\n"
+        "sinks.append(open_sink('part.mp4', SinkOptions(fps=10.0, segment=0.3)))\n"
+        "report = run(NullSession(), open_source('synthetic:64x64'), sinks, "
+        "StreamOptions(frames=6))\n"
+        "assert report.frames == 6 and not report.problems, report\n"
+        "try:\n"
+        "    open_sink('udp://127.0.0.1:9', SinkOptions())\n"
+        "except RuntimeMissingError as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "needs PyAV, which is not installed; run: pip install av" in done.stdout
+    assert len(read_video(tmp_path / "one.mp4")[0]) == len(read_video(tmp_path / "two.mkv")[0]) == 6
+    assert sum(len(read_video(part)[0]) for part in tmp_path.glob("part-*.mp4")) == 6
 
 
 @pytest.mark.parametrize("prefix", ["", "masks:"])

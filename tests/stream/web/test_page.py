@@ -137,7 +137,7 @@ def test_when_all_browsers_stall_nothing_is_encoded_any_more(page: Page) -> None
 
 
 def camera_is_hungry(camera: CameraInHand) -> bool:
-    return bool(camera.sink._camera.parts.is_hungry())  # type: ignore[attr-defined]
+    return bool(camera.sink._camera.pictures.parts.is_hungry())  # type: ignore[attr-defined]
 
 
 def test_mjpeg_plays_in_opencv_with_the_classes_drawn(page: Page) -> None:
