@@ -44,6 +44,7 @@ class Viewer:
         self._on_the_way = 0
         self._answered = time.monotonic()
         self._pictures: LatestValueQueue[bytes] = LatestValueQueue()
+        self._offered: bytes | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -57,7 +58,13 @@ class Viewer:
         return self._pictures.closed
 
     def offer(self, picture: bytes) -> None:
-        """Send a picture soon; one that still waits is dropped."""
+        """Send a picture soon; one that still waits is dropped, and one it has is not sent again.
+
+        Who comes just when a picture is shown is offered it twice: as the last, and as the next.
+        """
+        if picture is self._offered:
+            return
+        self._offered = picture
         self._pictures.put(picture)
         self._changed.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 from page_client import get, next_picture, next_words, watch
@@ -11,6 +12,7 @@ from pipeline.stream import StreamInput, StreamOptions, StreamReport, run_inputs
 from pipeline.stream.sinks.base import SinkOptions
 from pipeline.stream.sources import open_source
 from pipeline.stream.web import Page
+from pipeline.stream.web.viewers import Viewer
 
 
 class Running:
@@ -79,3 +81,20 @@ def test_after_its_end_a_stream_is_said_to_have_ended(page: Page) -> None:
     with Running(page, cameras=1), watch(page) as browser:
         next_picture(browser)
     assert get(page, "/healthz").json()["cameras"][0]["state"] == "ended"
+
+
+def test_who_comes_while_a_picture_is_shown_gets_it_once() -> None:
+    """It is offered as the last one and, a moment later, as the next."""
+
+    async def watch() -> list[bytes | None]:
+        viewer, shown, following = Viewer(), bytes(2), bytes(3)
+        viewer.offer(shown)
+        taken = [await viewer.take()]
+        viewer.offer(shown)
+        taken.append(await viewer.take(timeout=0.01))
+        viewer.offer(following)
+        taken.append(await viewer.take())
+        assert viewer.dropped == 0
+        return taken
+
+    assert asyncio.run(watch()) == [bytes(2), None, bytes(3)]
