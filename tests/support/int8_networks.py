@@ -202,6 +202,11 @@ def assert_weights(parsed: Parsed, layer: Any, case: Case, dtype: torch.dtype) -
     assert np.array_equal(levels, expected.numpy())
 
 
+#: Share of what INT8 changes by which two computations in FP16 may differ, since they sum halves in
+#: other orders; where FP16 itself changes much of that. On Zen 4: 0.55 of 0.68, 0.61 of 0.95.
+IN_HALVES = {"deeplab_v3_resnet50": 0.7, "unet": 1.0}
+
+
 def assert_near(case: Case, expected: np.ndarray, computed: np.ndarray, share: float) -> None:
     """Compare by the only measure that fits every network: what INT8 itself changes in it.
 
