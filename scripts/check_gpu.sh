@@ -8,8 +8,8 @@ usage: scripts/check_gpu.sh [--output FOLDER]
        scripts/check_gpu.sh --fetch
 
 Run on a machine with an NVIDIA GPU, nvcc and a PyTorch that is made for it; no TensorRT, OpenVINO or
-PyAV is needed. Every step writes a JSON file into FOLDER (default: $OUT, else build/check-gpu): what
-was found, what was missing, what failed. The exit status is 1 where a step was not done.
+PyAV is needed. Every step writes a JSON file into FOLDER (default: build/check-gpu): what was
+found, what was missing, what failed. The exit status is 1 where a step was not done.
 
   1-pycuda     pycuda compiled here from its sources, without cuRAND
   2-doctor     versions, GPU, driver
@@ -32,7 +32,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
 wheels=$root/build/gpu-wheels
 packages=$root/build/gpu-packages
-output=${OUT:-$root/build/check-gpu}
+output=$root/build/check-gpu
 scale=${ROADSEG_GPU_SCALE:-1}
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/constraints.txt" | tail -n 1; }
 
