@@ -99,6 +99,7 @@ class Overlay:
         self._covered = np.zeros(256, np.uint8)
         self._covered[list(self._options.hidden)] = 255
         self._enlarged: cv2.typing.MatLike | None = None
+        self._colours: cv2.typing.MatLike | None = None
         self._legend: _Legend | None = None
         self._legend_for: tuple[int, int] | None = None
 
@@ -151,12 +152,13 @@ class Overlay:
             return self._palette.colours(enlarge_finely(classes, size))
         # Colour first, enlarge second: the look-up then runs on the small map. Four bytes a pixel
         # are enlarged as one number, in 0.6 of the time of three with both conversions. OpenCV
-        # reuses the buffer while the frame size stays the same.
+        # reuses both buffers while the frame size stays the same.
         small = cv2.cvtColor(self._palette.colours(classes), cv2.COLOR_BGR2BGRA)
         self._enlarged = cv2.resize(
             small, size, dst=self._enlarged, interpolation=cv2.INTER_NEAREST
         )
-        return cv2.cvtColor(self._enlarged, cv2.COLOR_BGRA2BGR)
+        self._colours = cv2.cvtColor(self._enlarged, cv2.COLOR_BGRA2BGR, dst=self._colours)
+        return self._colours
 
     def _fitting_legend(self, width: int, height: int) -> _Legend | None:
         if not self._options.legend:
