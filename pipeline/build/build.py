@@ -6,11 +6,13 @@ compile, verify, publish. ``docs/architecture.md`` follows an option through the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.build.bundle import describe_bundle, write_bundle
-from pipeline.build.lower import lower
+from pipeline.build.lower import Lowered, lower
 from pipeline.build.options import BuildOptions
 from pipeline.build.resolve import Plan, resolve
 from pipeline.build.verify import verify
@@ -27,18 +29,13 @@ def build(options: BuildOptions, progress: Progress) -> Engine:
     Raises:
         RoadsegError: anything a user can cause; nothing is left half-written then.
     """
-    plan = resolve(options)
-    with writable(options.output):
-        plan.check_outputs()
-        with build_folder(options.output) as folder:
-            lowered = lower(plan, folder, progress)
-            job = lowered.job(plan, folder)
-            engine = assemble(job, plan.compiler, plan.spec, plan.weights, progress)
-            measured = verify(engine, lowered.reference, plan.options, progress)
-            engine = lowered.described(replace(engine, manifest=measured), plan)
-            if options.bundle:
-                write_bundle(engine, _onnx_of(job, plan), folder)
-            return publish(engine, options.output)
+    with _prepared(options, progress) as (plan, lowered, job):
+        engine = assemble(job, plan.compiler, plan.spec, plan.weights, progress)
+        measured = verify(engine, lowered.reference, plan.options, progress)
+        engine = lowered.described(replace(engine, manifest=measured), plan)
+        if options.bundle:
+            write_bundle(engine, _onnx_of(job, plan), job.folder)
+        return publish(engine, options.output)
 
 
 def build_bundle(options: BuildOptions, progress: Progress) -> Path:
@@ -47,16 +44,22 @@ def build_bundle(options: BuildOptions, progress: Progress) -> Path:
     Raises:
         RoadsegError: anything a user can cause; nothing is left half-written then.
     """
+    with _prepared(options, progress) as (plan, lowered, job):
+        onnx = _onnx_of(job, plan)
+        draft = described(job, describe_bundle(onnx), plan.compiler, plan.spec, plan.weights)
+        bundle = write_bundle(lowered.described(draft, plan), onnx, job.folder)
+        return bundle.replace(options.output / bundle.name)
+
+
+@contextmanager
+def _prepared(options: BuildOptions, progress: Progress) -> Iterator[tuple[Plan, Lowered, Job]]:
+    """Resolve and lower; what the block writes into the job's folder goes with it."""
     plan = resolve(options)
     with writable(options.output):
         plan.check_outputs()
         with build_folder(options.output) as folder:
             lowered = lower(plan, folder, progress)
-            job = lowered.job(plan, folder)
-            onnx = _onnx_of(job, plan)
-            draft = described(job, describe_bundle(onnx), plan.compiler, plan.spec, plan.weights)
-            bundle = write_bundle(lowered.described(draft, plan), onnx, folder)
-            return bundle.replace(options.output / bundle.name)
+            yield plan, lowered, lowered.job(plan, folder)
 
 
 def _onnx_of(job: Job, plan: Plan) -> Path:
