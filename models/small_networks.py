@@ -7,6 +7,8 @@ narrow VGG16.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from models import papers
 from models.spec import Figures, InputSpec, ModelSpec
 
@@ -144,9 +146,9 @@ SMALL = (
         paper=papers.DEEPLAB_V3PLUS,
         output_stride=16,
         minimum_size=16,
-        figures=Figures(6_010_563, 6.0, 1771, global_context=True),
+        figures=Figures(6_010_563, 10.6, 1755, global_context=True),
         variant={"lite": 2},
-        input=_EFFICIENTNET_INPUT,
+        input=replace(_EFFICIENTNET_INPUT, width=640, height=480),
         encoder="efficientnet_lite2",
     ),
 )
