@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from models.card import Card
 from models.registry import MODELS, model_spec
 from models.spec import ModelSpec
+from models.speeds import fastest, measured_speeds
 from models.weights import registered_weights, weights_card
 from pipeline.cli.outcome import Outcome, percent
 
@@ -19,6 +21,8 @@ def run(options: argparse.Namespace) -> Outcome:
         return _receptive_field(options, options.receptive_field)
     if options.activations is not None:
         return _activations(options, options.activations)
+    if options.fastest:
+        return _fastest(options.min_miou)
     if options.network is not None:
         return _detail(model_spec(options.network))
     rows = [_row(spec) for spec in MODELS.values()]
@@ -108,6 +112,24 @@ def _weights(spec: ModelSpec, card: Card | None) -> str:
         f"licence: {card['licence']}",
     ]
     return f"\n{'':<18}".join(lines)
+
+
+def _fastest(least_miou: float) -> Outcome:
+    speeds = measured_speeds()
+    rows = fastest(speeds, least_miou)
+    lines = [f"{'network':<22}{'precision':>10}{'size':>10}{'val mIoU':>10}{'FPS':>8}"]
+    lines += [
+        f"{row.network:<22}{row.precision.upper():>10}{f'{row.width}x{row.height}':>10}"
+        f"{percent(row.miou):>10}{row.fps:>8.1f}"
+        for row in rows
+    ]
+    lines.append(
+        f"measured on {speeds.machine}, all in turn, {speeds.date}; other processors have other "
+        f"rates and the like order: roadseg bench {rows[0].network}"
+    )
+    document = {"machine": speeds.machine, "date": speeds.date}
+    fields = [{**asdict(row), "fps": row.fps} for row in rows]
+    return Outcome({**document, "fastest": fields}, "\n".join(lines))
 
 
 def _receptive_field(options: argparse.Namespace, output: Path) -> Outcome:

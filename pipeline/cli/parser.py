@@ -18,7 +18,7 @@ from pipeline.cli.export_triton_parser import add_export_triton
 from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
 from pipeline.cli.train_parser import add_train
-from pipeline.cli.values import add_engine, positive, wrong_path
+from pipeline.cli.values import add_engine, points, positive, wrong_path
 
 if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -104,6 +104,18 @@ def _models(commands: _Commands) -> argparse.ArgumentParser:
     views.add_argument(
         "--activations", type=Path, metavar="PNG", help="draw its decoder's maps stage by stage"
     )
+    views.add_argument(
+        "--fastest",
+        action="store_true",
+        help="those with weights, the fastest first, as measured on one machine",
+    )
+    parser.add_argument(
+        "--min-miou",
+        type=points,
+        default=0.0,
+        metavar="N",
+        help="with --fastest: those with at least so many points of mIoU on val, 0 to 100",
+    )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="default: frame 0 of the synthetic drive"
     )
@@ -119,6 +131,10 @@ def _check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("models: --receptive-field and --activations need a NETWORK")
     if (options.picture or options.weights) and not view:
         parser.error("models: --picture and --weights need --receptive-field or --activations")
+    if options.min_miou and not options.fastest:
+        parser.error("models: --min-miou needs --fastest")
+    if options.fastest and options.network:
+        parser.error("models: --fastest compares all networks; leave NETWORK out")
 
 
 def _evaluate(commands: _Commands) -> argparse.ArgumentParser:

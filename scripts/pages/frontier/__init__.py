@@ -1,0 +1,1 @@
+"""Speed against accuracy, of every network with weights, in one run."""
