@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -262,9 +263,13 @@ def _draw_status(image: Image, status: str) -> None:
 def _darken(part: Image) -> None:
     """Blend the panel's colour into a view of a picture, which may be cut off at its edge."""
     if part.size:
-        ground = np.array([[_PANEL]], np.uint8)
-        ground = np.broadcast_to(ground, part.shape)
+        ground = _ground(*part.shape[:2])
         part[:] = cv2.addWeighted(part, 1 - _PANEL_OPACITY, ground, _PANEL_OPACITY, 0)
+
+
+@lru_cache(maxsize=32)  # a legend, and the few lengths that a line of status has
+def _ground(rows: int, columns: int) -> Image:
+    return np.full((rows, columns, 3), _PANEL, np.uint8)
 
 
 def _text_scale(width: int, height: int) -> float:
