@@ -16,6 +16,7 @@ import openvino as ov
 from pipeline.engine.manifest import Engine, LayerPrecisions
 from pipeline.errors import EngineError
 from pipeline.runtimes.cache import folder_of, read_blob, write_blob
+from pipeline.runtimes.openvino.frame_resize import without_resize
 
 __all__ = [
     "AS_WRITTEN",
@@ -103,6 +104,8 @@ def compile_for_cpu(
 def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -> ov.CompiledModel:
     """Compile a verified engine, or read what it was compiled to before.
 
+    Frames are resized outside of it, see :mod:`pipeline.runtimes.openvino.frame_resize`.
+
     Args:
         engine: OpenVINO IR, ``.xml`` and ``.bin``; their bytes are verified while they are read.
         settings: OpenVINO's own, beside precision and lowest latency.
@@ -118,7 +121,7 @@ def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -
             with suppress(RuntimeError):  # whole, but not for this OpenVINO: compiled again
                 return _core().import_model(_tensor(blob), "CPU", settings)
         weights = _tensor(engine.read(1))
-        network = _core().read_model(engine.read(0), weights)
+        network = without_resize(ov, _core().read_model(engine.read(0), weights))
         model = _core().compile_model(network, "CPU", settings)
     except RuntimeError as error:
         raise _refused(str(engine.path), error) from error
@@ -139,6 +142,7 @@ def _place(cache: Path, engine: Engine, settings: dict[str, str]) -> Path:
         processor_name(),
         sorted(_capabilities()),
         sorted(settings.items()),
+        without_resize.__name__,
     ]
     digest = hashlib.sha256(repr(tied_to).encode())
     return folder_of(cache, engine.manifest) / f"{digest.hexdigest()[:16]}.blob"

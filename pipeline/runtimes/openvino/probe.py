@@ -13,12 +13,13 @@ from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
 from pipeline.runtimes.openvino.core import (
     OUR_NAMES,
-    compile_for_cpu,
     compiled,
     computes,
+    open_for_cpu,
     ov,
     read_model,
 )
+from pipeline.runtimes.openvino.frame_resize import FrameResize, resizes_outside
 from pipeline.runtimes.probe import IN_A_ROW, ConvolutionWork, LayerTime, Load, Probe, Shape
 from pipeline.runtimes.session import Frames
 
@@ -30,15 +31,15 @@ class OpenVINOProbe(Probe):
     """Asks OpenVINO on the CPU."""
 
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
-        model = compile_for_cpu(
-            engine.path, engine.manifest.precision, settings={"PERF_COUNT": "YES"}
-        )
+        model = open_for_cpu(engine, {"PERF_COUNT": "YES"}, None)
         request = model.create_infer_request()
+        size = engine.manifest.input.height, engine.manifest.input.width
+        given: Any = FrameResize(size, len(frames))(frames) if resizes_outside(model) else frames
         for _ in range(_WARM_UP):
-            request.infer({0: frames})
+            request.infer({0: given})
         counted: dict[int, list[float]] = {}
         for _ in range(runs):
-            request.infer({0: frames})
+            request.infer({0: given})
             for place, info in enumerate(request.get_profiling_info()):
                 counted.setdefault(place, []).append(info.real_time.total_seconds() * 1e3)
         times = []

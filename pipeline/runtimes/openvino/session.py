@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError
@@ -16,6 +20,7 @@ from pipeline.runtimes.openvino.core import (
     ov,
     processor_name,
 )
+from pipeline.runtimes.openvino.frame_resize import FrameResize, resizes_outside
 from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec, filled
 
 #: Asks a compiled engine how many frames it should get at once.
@@ -23,7 +28,7 @@ _REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 
 
 class OpenVINOSession(Session):
-    """Runs an engine on the CPU; the input is read in place, the result is copied out.
+    """Runs an engine on the CPU; frames are resized here, the result is copied out.
 
     Args:
         engine: built by the OpenVINO compiler.
@@ -54,6 +59,11 @@ class OpenVINOSession(Session):
         self._requests = [self._model.create_infer_request() for _ in range(count)]
         self._size = (manifest.input.height, manifest.input.width)
         self._fewest, _, self._most = manifest.frames.batch_range
+        #: What a request reads while it computes: each has its own.
+        self._inputs: list[Callable[[Frames], NDArray[Any]]] = [
+            FrameResize(self._size, self._most) if resizes_outside(self._model) else _as_it_is
+            for _ in range(count)
+        ]
         at_once = count * self._most
         self.input_spec = TensorSpec("frames", "uint8", (at_once, None, None, 3), "NHWC, BGR")
         self.output_spec = TensorSpec("classes", "uint8", (at_once, *self._size), "NHW")
@@ -69,7 +79,7 @@ class OpenVINOSession(Session):
             raise EngineError("the session is closed; open the engine again")
         try:
             return self._computed(frames)
-        except RuntimeError as error:
+        except (RuntimeError, cv2.error) as error:
             height, width = frames.shape[1:3]
             raise EngineError(
                 f"OpenVINO cannot segment frames of {width}x{height} "
@@ -81,10 +91,10 @@ class OpenVINOSession(Session):
         parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
         for first in range(0, len(parts), len(self._requests)):
             under_way = list(zip(self._requests, parts[first:], strict=False))
-            # Requests read the frames in place, so those that were filled up must stay.
-            batches = [filled(frames[part], self._fewest) for _, part in under_way]
-            for (request, _), batch in zip(under_way, batches, strict=True):
-                request.start_async({0: batch}, share_inputs=True)
+            read = []  # in place, so what is made here must stay
+            for (request, part), given in zip(under_way, self._inputs, strict=False):
+                read.append(given(filled(frames[part], self._fewest)))
+                request.start_async({0: read[-1]}, share_inputs=True)
             for request, part in under_way:
                 request.wait()
                 maps[part] = request.get_output_tensor(0).data[: len(frames[part])]
@@ -93,3 +103,9 @@ class OpenVINOSession(Session):
     def close(self) -> None:
         self._model = None
         self._requests = []
+        self._inputs = []
+
+
+def _as_it_is(frames: Frames) -> Frames:
+    """For an engine that does not begin with a resize."""
+    return frames
