@@ -101,16 +101,16 @@ def _engine(
     stack: ExitStack,
 ) -> Way:
     options = BuildOptions(
-        spec.name, precision=precision, output=folder, name=f"{spec.name}-{precision}-{size[0]}"
+        spec.name, precision=precision, output=folder, name=f"{spec.name}-{size[0]}"
     )
     if size != (spec.input.width, spec.input.height):
         assert camvid is not None
         ranges = camvid / "train" if precision == "int8" else None
         options = replace(options, size=size, calibration=ranges, data=camvid / "val")
-    manifest = folder / f"{options.name}.json"
-    if not manifest.exists():
+    built = sorted(folder.glob(f"{options.name}-*-{precision}*.xml"))
+    if not built:
         log.info("building %s, %s, %dx%d", spec.name, precision, *size)
-    engine = load_engine(manifest) if manifest.exists() else build(options, _quiet)
+    engine = load_engine(built[0]) if built else build(options, _quiet)
     if options.data is None:
         miou = _registered_miou(spec.name, precision)
     else:
