@@ -1,4 +1,4 @@
-"""Which tensors of an exported graph hold no negative value; what INT8 gets wrong in others."""
+"""Which tensors of an exported graph hold no negative value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch.fx import Node
 
 from calibration.quantizer.arguments import argument, source
-from calibration.quantizer.placement import CONCATS, MAX_POOLINGS, RESIZES, Placement
+from calibration.quantizer.placement import CONCATS, MAX_POOLINGS, RESIZES
 
 _aten = torch.ops.aten
 
@@ -36,34 +36,6 @@ _SIGN_KEEPING = frozenset(
         _aten.dropout.default,
     }
 )
-
-
-def wrong_without_amx(placement: Placement) -> dict[str, str]:
-    """Find INT8 convolutions that OpenVINO gets wrong, each with the reason not to use INT8.
-
-    Processors with VNNI and without AMX multiply signed bytes as unsigned ones, 128 too large, and
-    put it right afterwards; oneDNN forgets the 128 in the padding of some dense convolutions
-    (oneDNN issue 5080; OpenVINO 2026.4 on Zen 4: U-Net's logits are off by 15 times what INT8
-    costs). Dilated and depthwise ones are right on the same processor, and so is what holds no
-    negative value: it is in unsigned bytes. A classifier of concatenated signed bytes came out
-    wrong as well (FC-DenseNet's, on Zen 4, by 13 times what INT8 costs).
-    """
-    signed = {
-        name: node
-        for name, node in placement.nodes.items()
-        if not never_negative(node.all_input_nodes[0])
-    }
-    why = "OpenVINO computes them wrong on processors without AMX"
-    beside, joined = f"signed values beside padding: {why}", f"concatenated signed values: {why}"
-    padded = {name: beside for name, node in signed.items() if _dense_and_padded(node)}
-    read = {n: signed[n].all_input_nodes[0].target for n in placement.classifiers if n in signed}
-    return {name: joined for name, kind in read.items() if kind in CONCATS} | padded
-
-
-def _dense_and_padded(node: Node) -> bool:
-    padding, dilation = argument(node, "padding"), argument(node, "dilation")
-    padded = padding not in (0, [0], [0, 0], "valid")
-    return bool(padded and dilation in (1, [1], [1, 1]) and argument(node, "groups") == 1)
 
 
 def never_negative(value: object) -> bool:

@@ -14,7 +14,6 @@ from calibration.quantizer.arguments import argument
 from calibration.quantizer.half_scales import too_fine
 from calibration.quantizer.placement import CONVOLUTIONS, TRANSPOSED, convolution_name, place
 from calibration.quantizer.quantizer import RoadQuantizer, observe_weights, set_ranges
-from calibration.quantizer.signs import wrong_without_amx
 from calibration.records import Dtype
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import keep_in_fp32
@@ -50,9 +49,7 @@ class QDQGraph:
         given = high_precision if isinstance(high_precision, Mapping) else {}
         self.high_precision = dict.fromkeys(high_precision, "asked for") | dict(given)
         placement = exported.placement(high_precision)
-        if unsigned:  # OpenVINO's form
-            self.high_precision |= wrong_without_amx(placement)
-        else:
+        if not unsigned:  # TensorRT's form
             self.high_precision |= too_fine(exported.module, placement, thresholds)
         self.placement = exported.placement(self.high_precision)
         self._thresholds = thresholds

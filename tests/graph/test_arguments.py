@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calibration.quantizer.arguments import argument, source
-from calibration.quantizer.signs import never_negative, wrong_without_amx
+from calibration.quantizer.signs import never_negative
 from models.spec import InputSpec
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
@@ -45,19 +45,8 @@ def test_arguments_of_a_convolution_are_read_by_name(
     assert argument(node, "groups") == groups
     assert (argument(node, "bias") is not None) == bias
     assert never_negative(source(node))
-    assert wrong_without_amx(graph.placement()) == {}  # all that it reads comes out of a ReLU
     with pytest.raises(KeyError):
         argument(node, "colour")
-
-
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_signed_values_beside_padding_are_found_with_and_without_bias(
-    bias: bool, kernel: int
-) -> None:
-    padded = nn.Conv2d(4, 4, kernel, padding=kernel // 2, bias=bias)
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Tanh(), padded, nn.Conv2d(4, 5, 1))
-    assert len(wrong_without_amx(exported(network).placement())) == (kernel == 3)
 
 
 @pytest.mark.parametrize(

@@ -469,42 +469,6 @@ def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_poin
     assert len(pairs(form.with_dtype(torch.float32))) == 2
 
 
-SIGNED_CONVOLUTIONS: dict[str, tuple[nn.Conv2d, bool]] = {
-    "padded": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), True),
-    "padded by name": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding="same"), True),
-    "padded with a step": (nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1), True),
-    "without padding": (nn.Conv2d(CHANNELS, CHANNELS, 3), False),
-    "of one pixel": (nn.Conv2d(CHANNELS, CHANNELS, 1), False),
-    "of one pixel without a bias": (nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False), False),
-    "padded without a bias": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False), True),
-    "dilated": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=2, dilation=2), False),
-    "depthwise": (nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS), False),
-}
-
-
-@pytest.mark.parametrize(
-    ("convolution", "spared"), SIGNED_CONVOLUTIONS.values(), ids=SIGNED_CONVOLUTIONS.keys()
-)
-def test_openvino_form_spares_what_it_gets_wrong_without_amx(
-    convolution: nn.Conv2d, spared: bool
-) -> None:
-    def signed(self: Network, x: Tensor) -> Tensor:
-        return self.inner(self.bare(x))
-
-    def unsigned(self: Network, x: Tensor) -> Tensor:
-        return self.inner(self.bare(x).relu())
-
-    for middle, expected in ((signed, spared), (unsigned, False)):
-        graph = exported(network(middle, bare=conv(), inner=convolution))
-        of_openvino, of_tensorrt = (
-            QDQGraph(graph, lambda *_: 4.0, (), unsigned=form).placement for form in (True, False)
-        )
-        reasons = {given.name: given.reason for given in of_openvino.convolutions}
-        assert ("inner" not in of_openvino.int8) is expected
-        assert ("without AMX" in reasons["inner"]) is expected
-        assert "inner" in of_tensorrt.int8
-
-
 class Normed(Network):
     """Batch norm behind a convolution, and batch norm that no convolution stands before."""
 
