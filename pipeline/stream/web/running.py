@@ -87,7 +87,7 @@ class Running:
         self._server.should_exit = True
         self._thread.join(_STOP_TIMEOUT)
         if self._thread.is_alive():
-            log.warning("left behind, still busy: %s", self._thread.name)
+            log.warning("no longer waiting for %s, which is still busy", self._thread.name)
 
     def _run(self) -> None:
         quiet = LogLimit()
