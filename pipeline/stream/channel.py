@@ -74,7 +74,6 @@ class Channel:
         )
 
     def start(self) -> None:
-        """Start the threads."""
         self._capture.start(self._threads, f"capture{self._number}", self._fail)
         self._delivery.start(self._number, self.figures.status, self._cancel)
 

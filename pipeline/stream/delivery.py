@@ -90,21 +90,18 @@ class Delivery:
     def _draw(self) -> None:
         try:
             for result in self._results:
-                dressed = self._dressed(result)
+                try:
+                    drawn = self._drawing.drawn(result, self._counter.recent_rate.per_second)
+                except Exception:
+                    self._counter.miss(result.frame)
+                    raise
                 for worker in self.workers:
-                    worker.inbox.put(dressed)
+                    worker.inbox.put(drawn)
         except Exception as error:  # a bad frame of one channel must not end the others
             self._failed(error)
         finally:
             for worker in self.workers:
                 worker.inbox.close()
-
-    def _dressed(self, result: Result) -> Result:
-        try:
-            return self._drawing.dressed(result, self._counter.recent_rate.per_second)
-        except Exception:
-            self._counter.miss(result.frame)
-            raise
 
     def _sink_failed(self, error: BaseException) -> None:
         if all(one.error is not None for one in self.workers):

@@ -45,12 +45,10 @@ class Drawing:
         if self._overlay is not None and not options.smooth:
             self.tint = self._overlay.tint
 
-    def dressed(self, result: Result, rate: float | None) -> Result:
-        """Return the result with its shares, and with a picture where a sink wants one.
+    def drawn(self, result: Result, rate: float | None) -> Result:
+        """Return the result with what sinks ask for.
 
-        Args:
-            result: as inference gave it.
-            rate: frames per second, for the picture's status line.
+        ``rate`` is in frames per second, for the picture's status line.
         """
         if self._observers:
             marks = tuple(mark for sink in self._observers for mark in sink.observe(result))

@@ -131,16 +131,13 @@ class Inference:
 
     def _submit(self, batch: list[tuple[Channel, Frame]]) -> None:
         began = time.monotonic()
+        images = [frame.image for _, frame in batch]
+        tint = next((channel.tint for channel, _ in batch if channel.tint is not None), None)
         try:
-            self._under_way.append(_Run(batch, began, self._begun(batch)))
+            frames = images[0][None] if len(images) == 1 else np.stack(images)
+            self._under_way.append(_Run(batch, began, self._session.submit(frames, tint)))
         except Exception as error:  # a bad frame of one channel must not end the others
             self._isolate(batch, error)
-
-    def _begun(self, batch: list[tuple[Channel, Frame]]) -> Pending:
-        images = [frame.image for _, frame in batch]
-        frames = images[0][None] if len(images) == 1 else np.stack(images)
-        tint = next((channel.tint for channel, _ in batch if channel.tint is not None), None)
-        return self._session.submit(frames, tint)
 
     def _collect(self) -> None:
         """Wait for the oldest batch and hand out its results."""

@@ -95,7 +95,6 @@ class StreamReport(Figures):
         return {**asdict(self), "outputs": list(self.outputs)}
 
     def lines(self) -> list[str]:
-        """Return the summary for a person."""
         rate = "" if self.fps is None else f", {self.fps:.1f} fps"
         counted = f"{self.frames} frames in {self.seconds:.1f} s{rate}, {self.dropped} dropped"
         each = [_line(one) for one in self.sources] if len(self.sources) > 1 else []

@@ -211,7 +211,7 @@ def test_a_camera_that_never_delivers_again_does_not_keep_the_stream_from_its_en
     assert sink.finished
     assert report.stopped
     assert report.problems == ()
-    assert "left behind" not in caplog.text
+    assert "no longer waiting" not in caplog.text
 
 
 @pytest.mark.slow
