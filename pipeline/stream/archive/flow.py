@@ -58,11 +58,7 @@ def results(
     from ray.exceptions import RayError
 
     _quiet()
-    tasks = [
-        # The plan without its segments, since each task has its own.
-        {"task": json.dumps([given.to_json() | {"segments": []}, asdict(segment)])}
-        for given, segment in segments
-    ]
+    tasks = [_task(given, segment) for given, segment in segments]
     workers = min(workers, len(tasks))  # Ray warns of workers without work
 
     def decoded(table: pa.Table) -> Iterator[pa.Table]:
@@ -97,6 +93,11 @@ def results(
             f"the workers failed ({_cause(error)}); committed segments stay: check the engine on "
             "the nodes, then give the same command again"
         ) from error
+
+
+def _task(given: Plan, segment: Segment) -> dict[str, str]:
+    """Return the row of a task; its plan needs no segments, since the task has one."""
+    return {"task": json.dumps([given.to_json() | {"segments": []}, asdict(segment)])}
 
 
 def _cause(error: BaseException) -> str:
