@@ -15,7 +15,7 @@ from pipeline.errors import EngineError
 from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Pending, Segmented, Session
 from pipeline.stream.channel import Channel
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Inference:
                 return batch
             if self._under_way:
                 return []
-            self._wake_up.wait(LOOK_AROUND)
+            self._wake_up.wait(POLL_INTERVAL)
 
     def _remove_ended(self) -> None:
         busy = [channel for run in self._under_way for channel, _ in run.batch]

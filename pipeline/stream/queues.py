@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ class FrameQueue(ABC, Generic[T]):
         while True:
             with self._changed:
                 while not (self._waiting or self._closed or self._failed.is_set()):
-                    self._changed.wait(LOOK_AROUND)
+                    self._changed.wait(POLL_INTERVAL)
                 if self._failed.is_set() or not self._waiting:
                     return
                 item = self._take()
@@ -162,7 +162,7 @@ class LosslessQueue(FrameQueue[T]):
 
     def _make_room(self, lost: list[T]) -> bool:
         while len(self._waiting) >= self._capacity and self._is_open():
-            self._changed.wait(LOOK_AROUND)
+            self._changed.wait(POLL_INTERVAL)
         return self._is_open()
 
 

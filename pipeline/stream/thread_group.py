@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class ThreadGroup:
         try:
             while (running := self._running()) and not self.failed.is_set():
                 tick()
-                running[0].join(LOOK_AROUND)
+                running[0].join(POLL_INTERVAL)
         except BaseException as error:
             self.fail(error)
         if self.failed.is_set():

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 #: Interval at which a waiting thread checks whether the stream goes on.
-LOOK_AROUND = 0.05
+POLL_INTERVAL = 0.05
 #: Longest time that closing waits for a read, a write or a driver in another thread.
 CLOSE_TIMEOUT = 1.0

@@ -72,7 +72,7 @@ def _listed(path: Path) -> list[str]:
         except SourceError:
             found.append(text)  # one of many may be missing; it gets into the report
     if not found:
-        raise SourceError(f"list {path} is empty; write one video per line")
+        raise SourceError(f"list {path} names no video; write one per line")
     return found
 
 

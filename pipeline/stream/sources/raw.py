@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 _FORM = re.compile(r"stdin:(\d{1,6})x(\d{1,6})(?:@(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
 _LARGEST = 16384
@@ -83,7 +83,7 @@ class RawSource(Source):
     def _wait(self) -> bool:
         """Wait for bytes or their end; False if the source is being closed."""
         while not self._closing.is_set():
-            if select.select([self._descriptor], [], [], LOOK_AROUND)[0]:
+            if select.select([self._descriptor], [], [], POLL_INTERVAL)[0]:
                 return True
         return False
 

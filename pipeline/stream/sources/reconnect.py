@@ -14,7 +14,7 @@ from pipeline.stream.health import SourceHealth
 from pipeline.stream.sources.base import Source
 from pipeline.stream.sources.connection import Capture, Connection, Grabbed
 from pipeline.stream.sources.gaps import Gaps
-from pipeline.stream.waiting import CLOSE_TIMEOUT, LOOK_AROUND
+from pipeline.stream.waiting import CLOSE_TIMEOUT, POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class LiveSource(Source):
 
     def _await_first(self, connection: Connection) -> None:
         try:
-            while not connection.frames.wait(LOOK_AROUND) and not self._is_quiet(connection):
+            while not connection.frames.wait(POLL_INTERVAL) and not self._is_quiet(connection):
                 pass
         except BaseException:  # an interrupt
             connection.drop()
@@ -119,7 +119,7 @@ class LiveSource(Source):
             connection = self._connection or self._reconnect()
             if connection is None:
                 continue
-            connection.frames.wait(LOOK_AROUND)
+            connection.frames.wait(POLL_INTERVAL)
             # Checked before ``take``: a last frame may still come in between.
             over = connection.failure is not None or self._is_quiet(connection)
             grabbed = connection.frames.take()
@@ -197,7 +197,7 @@ class LiveSource(Source):
         self._stuck = [connection for connection in self._stuck if connection.busy]
         if self._dropped is not None and self._dropped.busy:
             self._stuck.append(self._dropped)
-            log.warning("%s: its driver hangs and is left behind", self.name)
+            log.warning("%s: no longer waiting for its driver, which hangs", self.name)
         self._dropped = None
         if len(self._stuck) < _MOST_STUCK:
             self._connection = Connection(self.name, self._open_capture, self._remedy)
@@ -217,4 +217,4 @@ class LiveSource(Source):
         if connection is not None:
             connection.drop()
             if not connection.join(CLOSE_TIMEOUT):
-                log.warning("%s: its driver hangs and is left behind", self.name)
+                log.warning("%s: no longer waiting for its driver, which hangs", self.name)

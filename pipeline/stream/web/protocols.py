@@ -154,6 +154,8 @@ def _client(protocol: HttpProtocol | WebSocketProtocol) -> Client:
 
 
 def _end_for(error: Exception, transport: asyncio.Transport) -> None:
-    log.debug("a client sent what cannot be parsed", exc_info=error)
-    log.warning("a connection was closed for what its client sent (%s)", type(error).__name__)
+    log.debug("a client sent invalid data", exc_info=error)
+    log.warning(
+        "a connection was closed, since its client sent invalid data (%s)", type(error).__name__
+    )
     transport.abort()

@@ -96,7 +96,7 @@ class Running:
         try:
             self._server.run(sockets=[self._listener])
         except Exception:
-            log.exception("the page has ended")
+            log.exception("the server of the page failed")
         finally:
             for name in _LOGGERS:
                 logging.getLogger(name).removeFilter(quiet)
