@@ -57,7 +57,7 @@ class ChannelFigures:
 
     @property
     def read(self) -> int:
-        """Frames captured, including those that the camera's next frame replaced unread."""
+        """Frames captured, including those that a newer one replaced before they were read."""
         return self._capture.read + self._source.overtaken
 
     @property

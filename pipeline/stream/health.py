@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: ``live``: frames come. ``lost``: none come, and it is being reconnected. ``ended``: closed.
+#: ``live``: frames come. ``lost``: none come, and it is being reconnected. ``ended``: no more.
 State = Literal["live", "lost", "ended"]
 
 

@@ -27,7 +27,7 @@ class Figures:
     Attributes:
         frames: shown by at least one sink.
         dropped: captured and never shown; ``read`` = ``frames`` + ``dropped``.
-        read: captured, including those of a camera that its next frame replaced unread.
+        read: captured, including a camera's frames that were replaced before they were read.
         promised: frames that the container or directory states; None where it states none.
         skipped: pictures that could not be read.
         fps: (N - 1) / (last - first) over the shown frames.

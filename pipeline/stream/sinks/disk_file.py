@@ -76,7 +76,10 @@ class DiskFile:
 
 
 def whole_mp4(path: Path) -> int:
-    """Bytes up to the last complete box (ISO/IEC 14496-12) that is followed by no index alone."""
+    """Bytes up to the last complete box (ISO/IEC 14496-12) that is not an index.
+
+    An index at the end does not play without the pictures that should follow it.
+    """
     end = path.stat().st_size
     position = whole = 0
     with path.open("rb") as file:

@@ -104,8 +104,9 @@ class ZoneSink(FileSink):
     def __init__(
         self, described: ZoneFile, zones: list[Zone], lines: Path | None, options: SinkOptions
     ) -> None:
-        super().__init__("zones", lines, options.force)
+        # Before the file is made: an unknown class must not leave one behind.
         self._watches = [ZoneWatch(zone, options.classes) for zone in zones]
+        super().__init__("zones", lines, options.force)
         self._source = options.source
         self._time = MediaTime(options.fps, options.live)
         self._events: deque[dict[str, Any]] = deque()

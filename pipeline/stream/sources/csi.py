@@ -13,8 +13,6 @@ from pipeline.stream.sources.devices import has_gstreamer
 from pipeline.stream.sources.reconnect import LiveSource
 
 _FORM = re.compile(r"csi(?::(\d{1,6}))?", re.ASCII)
-_SIZE, _FPS = (1280, 720), 30.0
-
 #: Frames stay in NVMM memory until ``nvvidconv`` copies them; the sink keeps only the newest.
 _PIPELINE = (
     "nvarguscamerasrc sensor-id={sensor} ! "
@@ -66,7 +64,7 @@ def open_csi(text: str, options: SourceOptions) -> Source:
 
 def pipeline(sensor: int, asked: CameraOptions) -> str:
     """Text of the GStreamer pipeline for OpenCV."""
-    width, height = asked.size or _SIZE
-    numerator = round((asked.fps or _FPS) * 1000)
+    width, height = asked.size or (1280, 720)
+    numerator = round((asked.fps or 30.0) * 1000)
     rate = f"{numerator // 1000}/1" if numerator % 1000 == 0 else f"{numerator}/1000"
     return _PIPELINE.format(sensor=sensor, width=width, height=height, rate=rate)

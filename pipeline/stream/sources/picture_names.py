@@ -18,8 +18,6 @@ def unique_names(pictures: Sequence[Path]) -> list[str]:
     A name is the picture's stem. If a stem occurs in several folders, all names begin with their
     folders (``cam1-0001``); if two pictures differ only in the suffix, both keep it (``a.jpg``).
     """
-    if not pictures:
-        return []
     folders: dict[str, set[Path]] = {}
     for path in pictures:
         folders.setdefault(path.stem, set()).add(path.parent)

@@ -28,6 +28,7 @@ class Camera:
 
     Attributes:
         pictures: for its viewers.
+        stream_status: returns what the stream is doing; None outside of a stream.
     """
 
     def __init__(
@@ -42,15 +43,12 @@ class Camera:
         self.source = source
         self.classes = classes
         self.pictures = Pictures(classes, width, post)
-        self._stream_status: Callable[[], StreamStatus] | None = None
+        self.stream_status: Callable[[], StreamStatus] | None = None
         self._began = self._moment = time.monotonic()
         self._closed_at: float | None = None
         self._shown = 0
         self._rate = RecentRate()
         self._age = RecentTimes()
-
-    def attach(self, status: Callable[[], StreamStatus]) -> None:
-        self._stream_status = status
 
     def show(self, result: Result) -> None:
         self._moment = now = time.monotonic()
@@ -70,13 +68,13 @@ class Camera:
         now = time.monotonic()
         if self._closed_at is not None:
             return Condition("ended", now - self._closed_at, "the stream has ended")
-        health = None if self._stream_status is None else self._stream_status().health
+        health = None if self.stream_status is None else self.stream_status().health
         return condition_of(now, health, self._shown, self._moment, self._rate.per_second)
 
     def describe(self) -> dict[str, Any]:
         """Return all figures as plain data for JSON; times are in seconds unless named ``_ms``."""
         condition = self.condition()
-        status = self._counted() if self._stream_status is None else self._stream_status()
+        status = self._counted() if self.stream_status is None else self.stream_status()
         parts, drawn = self.pictures.parts, self.pictures.drawn
         return {
             "number": self.number,

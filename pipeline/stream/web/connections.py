@@ -43,8 +43,8 @@ class Connections:
     """The open connections of a server; used only on its event loop.
 
     If there are too many, a new one replaces an idle one, so that silent clients, half requests and
-    idle browsers keep nobody out: the oldest of the address with most idle connections, so that
-    many clients at one address replace each other. One that is being answered is never closed.
+    idle browsers keep nobody out. It replaces the oldest of the address with most idle connections,
+    so that many clients at one address replace each other. One being answered is never closed.
     """
 
     def __init__(self, limit: int, per_address: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 
-#: Seconds between two lines of one kind.
-_PAUSE = 60.0
 #: Kinds that are distinguished; all further ones, which come from clients, count as one.
 _KINDS = 64
 
@@ -18,7 +16,7 @@ class LogLimit(logging.Filter):
     without a traceback.
     """
 
-    def __init__(self, pause: float = _PAUSE) -> None:
+    def __init__(self, pause: float = 60.0) -> None:
         super().__init__()
         self._pause = pause
         self._last: dict[str, float] = {}

@@ -26,7 +26,7 @@ class PageSink(Sink):
 
     def attach(self, status: Callable[[], StreamStatus]) -> None:
         super().attach(status)
-        self._camera.attach(status)
+        self._camera.stream_status = status
 
     def close(self) -> None:
         super().close()

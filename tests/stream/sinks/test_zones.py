@@ -340,6 +340,14 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(
     assert "secret" not in str(refused.value)
 
 
+def test_an_unknown_class_leaves_no_file_behind(tmp_path: Path) -> None:
+    lines = tmp_path / "lines" / "zones.jsonl"
+    path = zone_file(tmp_path, f"{HALF.replace('[Car]', '[Bus]')}lines: {lines}\n")
+    with pytest.raises(SinkError, match="has the class Bus"):
+        open_sink(f"zones:{path}", SinkOptions(source="drive.mp4"))
+    assert not lines.parent.exists()
+
+
 def test_lines_never_write_over_what_is_read(tmp_path: Path) -> None:
     source = Numbers(1)
     drive = tmp_path / "drive.jsonl"
