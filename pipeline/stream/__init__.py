@@ -1,7 +1,7 @@
-"""Frames from sources through a session to sinks; ``runner`` draws the whole of it.
+"""Frames from sources through a session to sinks; ``runner`` has a diagram.
 
-What stands in ``__all__`` is imported when it is asked for: whoever needs one module alone, as a
-reader of class maps does, waits for nothing else.
+Names in ``__all__`` are imported when they are first used, so that a program that needs a single
+module, such as a reader of class maps, does not load the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The source of a stream: the thread that reads it, and how that thread ends."""
+"""The thread that reads a source, and how it ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pipeline.stream.sources.base import Source
 from pipeline.stream.thread_group import ThreadGroup
 from pipeline.stream.timing import StageTimes, Work
 
-#: Seconds that a read may still take when no more frames are wanted, before the source is closed
-#: under it; and seconds after that, before it is left behind.
+#: When no more frames are wanted: seconds until the source is closed although a read is still
+#: running, and further seconds until the thread is left behind.
 _GRACE, _LAST_GRACE = 0.3, 1.5
 
 
@@ -24,8 +24,8 @@ class Capture:
         source: closed at the end, by the thread that read it where that is possible.
         outbox: where frames go; closed at the end.
         stages: timed here as ``capture``.
-        limit: frames of a file to read; None for all. Of a live source more may be needed, since
-            some are dropped: there the one who takes the frames decides.
+        limit: frames of a file to read; None for all. It does not hold for a live source, where
+            more may be needed because some are dropped.
         stop: no more frames are wanted once it is set.
 
     Attributes:
@@ -58,7 +58,7 @@ class Capture:
         def run() -> None:
             try:
                 self._run()
-            except Exception as error:  # one source's mistake must not be another's end
+            except Exception as error:  # one failing source must not end the others
                 failed(error)
             finally:
                 self._outbox.close()
@@ -75,7 +75,7 @@ class Capture:
             self._unwanted = now
         elif not self._closing and now - self._unwanted > _GRACE:
             self._closing = True
-            # In a thread of its own: a driver may hang in its release too.
+            # In its own thread: a driver may hang while it is released, too.
             threading.Thread(target=self._source.close, daemon=True).start()
         elif now - self._unwanted > _GRACE + _LAST_GRACE:
             self.stopped = self._stop.is_set()
@@ -89,7 +89,7 @@ class Capture:
                 began = time.monotonic()
                 frame = self._source.read()
                 if frame is None:
-                    # A source that was closed because of ``stop`` ends as if by itself.
+                    # After ``stop`` the source may have been closed by ``look_after``.
                     self.stopped = self._closing and self._stop.is_set()
                     break
                 self._stages.add(Work("capture", frame.index, began, time.monotonic()))

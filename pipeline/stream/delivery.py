@@ -1,4 +1,4 @@
-"""What becomes of one source's results: drawn once, then handed to the worker of every sink."""
+"""Results of one source are drawn once, then put into the queue of every sink."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pipeline.stream.timing import StageTimes
 
 
 class Delivery:
-    """The threads behind inference: one that draws, and one for each sink.
+    """The threads after inference: one that draws, and one for each sink.
 
-    A sink's failure ends that sink; the failure of the drawing, or of the last sink, ends it all.
+    A failing sink ends alone; the failure of the drawing, or of the last sink, ends the delivery.
 
     Args:
-        stream_input: whose sinks are closed by their threads.
+        stream_input: its sinks are closed by their threads.
         options: of the stream.
         threads: runs the threads.
-        results: of inference, in order; closed by whoever puts them.
-        counter: told of every result that is shown or missed.
-        stages: timed here.
+        results: of inference, in order.
+        counter: told of every result that is shown or dropped.
+        stages: times drawing and sinks.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Delivery:
         Args:
             number: appended to their names.
             status: of this source's part of the stream, for sinks that show it.
-            failed: called with what ended it all.
+            failed: called with the error that ended the delivery.
         """
         self._failed = failed
         for worker in self.workers:
@@ -82,7 +82,7 @@ class Delivery:
         ]
 
     def look_after(self) -> None:
-        """Give up what writes for too long."""
+        """Give up sinks that hang in a write for too long."""
         for worker, thread in zip(self.workers, self._writing, strict=True):
             if worker.give_up_if_stalled(self._options.stalled, self._counter):
                 self._threads.leave(thread)
@@ -90,21 +90,18 @@ class Delivery:
     def _draw(self) -> None:
         try:
             for result in self._results:
-                dressed = self._dressed(result)
+                try:
+                    drawn = self._drawing.drawn(result, self._counter.recent_rate.per_second)
+                except Exception:
+                    self._counter.miss(result.frame)
+                    raise
                 for worker in self.workers:
-                    worker.inbox.put(dressed)
-        except Exception as error:  # what one camera sends must not be another's end
+                    worker.inbox.put(drawn)
+        except Exception as error:  # a bad frame of one channel must not end the others
             self._failed(error)
         finally:
             for worker in self.workers:
                 worker.inbox.close()
-
-    def _dressed(self, result: Result) -> Result:
-        try:
-            return self._drawing.dressed(result, self._counter.recent_rate.per_second)
-        except Exception:
-            self._counter.miss(result.frame)
-            raise
 
     def _sink_failed(self, error: BaseException) -> None:
         if all(one.error is not None for one in self.workers):
@@ -114,7 +111,7 @@ class Delivery:
 
 
 def _stage_names(stream_input: StreamInput) -> list[str]:
-    """Return names of sinks among the stages; numbered where two are of one kind."""
+    """Return the stage name of each sink: its kind, numbered where there are two of a kind."""
     kinds = [sink.name for sink in stream_input.sinks]
     return [
         kind if kinds.count(kind) == 1 else f"{kind}-{kinds[: place + 1].count(kind)}"

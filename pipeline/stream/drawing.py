@@ -1,4 +1,4 @@
-"""Results brought into the form that sinks ask for: shares of classes, and a drawn picture."""
+"""Adds to results what sinks ask for: class shares, zone marks and a drawn picture."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pipeline.stream.timing import StageTimes
 
 
 def status_text(rate: float | None, frame: Frame) -> str:
-    """Frame rate and the age of a frame just now, as text for its picture."""
+    """Frame rate and present age of a frame, as text for the picture."""
     age = (time.monotonic() - frame.captured) * 1e3
     return f"{'--' if rate is None else f'{rate:.1f}'} fps   age {age:.0f} ms"
 
 
 class Drawing:
-    """Draws what at least one sink wants, and nothing otherwise.
+    """Draws only if a sink wants it.
 
     Args:
         sinks: asked for ``wants_overlay`` and ``wants_shares``.
-        options: classes and looks.
-        stages: timed here as ``draw``, where there is something to do.
+        options: classes and overlay options.
+        stages: times the work as ``draw``.
 
     Attributes:
-        tint: what a session that paints is to blend; None where nobody looks, or where class maps
-            change after it.
+        tint: colours for a session that can blend them itself; None where no sink shows the
+            picture, or where smoothing changes the class maps afterwards.
     """
 
     def __init__(self, sinks: Sequence[Sink], options: StreamOptions, stages: StageTimes) -> None:
@@ -45,12 +45,10 @@ class Drawing:
         if self._overlay is not None and not options.smooth:
             self.tint = self._overlay.tint
 
-    def dressed(self, result: Result, rate: float | None) -> Result:
-        """Return the result with its shares, and with a picture where a sink wants one.
+    def drawn(self, result: Result, rate: float | None) -> Result:
+        """Return the result with what sinks ask for.
 
-        Args:
-            result: as inference gave it.
-            rate: frames per second, for the picture's line of status.
+        ``rate`` is in frames per second, for the picture's status line.
         """
         if self._observers:
             marks = tuple(mark for sink in self._observers for mark in sink.observe(result))

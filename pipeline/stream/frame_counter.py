@@ -1,4 +1,4 @@
-"""What became of every result: shown by a sink, or dropped on the way."""
+"""Counts which results were shown by a sink and which were dropped."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Literal
 from pipeline.frame import Frame
 from pipeline.stream.timing import Rate, RecentRate, RecentTimes, Times
 
-#: ``open``: another frame is needed. ``later``: perhaps, when those under way are dropped.
-#: ``closed``: none is needed any more.
+#: ``open``: another frame is needed. ``later``: only if a frame under way is dropped.
+#: ``closed``: no more frames are needed.
 Admission = Literal["open", "later", "closed"]
 
 
 class FrameCounter:
-    """Counts results from inference to the last sink, exactly, from many threads.
+    """Counts every result exactly once, from any thread.
 
-    A frame is shown when at least one sink took it, at the moment when the last one did; it is
-    missed when none did.
+    A frame is shown if at least one sink took it, at the moment when the last of them did. It is
+    missed if no sink took it.
 
     Args:
         sinks: how many sinks get each result.
-        limit: shown frames after which no more are admitted; None for no end.
+        limit: shown frames after which no more are admitted; None for no limit.
         wake_up: set whenever a frame was shown or missed.
 
     Attributes:
@@ -42,7 +42,7 @@ class FrameCounter:
         self._limit = limit
         self._wake_up = wake_up
         self._admitted = 0
-        #: index -> sinks that still have the frame, and when the last one so far showed it
+        #: index -> number of sinks that still have the frame, and when it was last shown
         self._under_way: dict[int, tuple[int, float | None]] = {}
         self._lock = threading.Lock()
 
@@ -50,8 +50,7 @@ class FrameCounter:
     def admission(self) -> Admission:
         """Whether another frame is needed to reach the limit.
 
-        Frames that are dropped behind inference are made up for, so that exactly ``limit`` are
-        shown.
+        A frame dropped after inference is replaced by another, so that exactly ``limit`` are shown.
         """
         with self._lock:
             if self._limit is None or self._admitted - self.missed < self._limit:
@@ -83,7 +82,7 @@ class FrameCounter:
             self.missed += 1
         else:
             self.shown += 1
-            # Frames are done in another order than they are shown; a rate needs moments that grow.
+            # Not ``moment``: frames may finish in another order, and a rate needs rising moments.
             now = time.monotonic()
             self.rate.add(now)
             self.recent_rate.add(now)

@@ -1,4 +1,4 @@
-"""A text file that is valid at any moment while it grows: after ``kill -9``, on a full disk."""
+"""A text file that is valid at any moment while it grows, even after ``kill -9``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class GrowingFile:
-    """Puts an end behind everything that is appended, which the next piece is written over.
+    """Writes ``tail`` after each appended piece; the next piece overwrites it.
 
     Args:
-        path: is replaced.
-        tail: ends the file; empty where a piece is whole by itself.
+        path: of the file, which is replaced.
+        tail: makes the file valid; empty if it is valid after any piece.
 
     Raises:
         OSError: the file cannot be opened.
@@ -32,26 +32,25 @@ class GrowingFile:
         """Write one more piece.
 
         Raises:
-            OSError: there is no room for it; the file ends as it did before.
+            OSError: there is no room for it; the file keeps its previous content.
         """
         piece = content.encode()
         try:
             self._put(piece + self._tail)
         except OSError:
             tail = self._tail if self._end else b""
-            with suppress(OSError):  # over what was there: it needs no room
+            with suppress(OSError):  # overwrites the old tail, which needs no room
                 self._file.truncate(self._end + len(tail))
                 self._put(tail)
             raise
         self._end += len(piece)
 
     def _put(self, content: bytes) -> None:
-        """Write at the end; a disk that gets full takes a part first, and fails at the next."""
+        """Write all of ``content`` after the last piece; a write may take only a part of it."""
         self._file.seek(self._end, os.SEEK_SET)
         rest = memoryview(content)
         while rest:
             rest = rest[self._file.write(rest) :]
 
     def close(self) -> None:
-        """Close it; calling it again does nothing."""
         self._file.close()

@@ -1,11 +1,11 @@
-"""Whether a source delivers, as a snapshot that any thread may take."""
+"""Whether a source delivers frames, at one moment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-#: ``live``: delivers. ``lost``: does not, and is being reconnected. ``ended``: will not any more.
+#: ``live``: frames come. ``lost``: none come, and it is being reconnected. ``ended``: no more.
 State = Literal["live", "lost", "ended"]
 
 
@@ -14,11 +14,11 @@ class SourceHealth:
     """State of a source.
 
     Attributes:
-        state: see :data:`State`; what is shown while ``lost`` is stale.
+        state: see :data:`State`; while ``lost``, the last picture is stale.
         since: seconds of ``time.monotonic()`` at which the state began.
-        reconnects: times that it came back.
-        gaps: times that it was lost; ``reconnects`` or one more.
-        lost_seconds: without frames, all gaps together, the present one included.
+        reconnects: how often it came back.
+        gaps: how often it was lost; ``reconnects`` or one more.
+        lost_seconds: total length of all gaps, including the present one.
     """
 
     state: State

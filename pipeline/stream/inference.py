@@ -1,4 +1,4 @@
-"""One engine for many sources: whose frame is next, and which frames go together."""
+"""One session for many sources: whose frame is next, and which frames form a batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.errors import EngineError
 from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Pending, Segmented, Session
 from pipeline.stream.channel import Channel
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Frames that the session has; ``began`` in seconds of ``time.monotonic()``."""
+    """A submitted batch; ``began`` in seconds of ``time.monotonic()``."""
 
     batch: list[tuple[Channel, Frame]]
     began: float
@@ -30,21 +30,20 @@ class _Run:
 class Inference:
     """Takes frames from channels in turn and gives them class maps.
 
-    Among channels that have a frame, the one that has waited for its turn longest is next. Where
-    the session takes batches, frames of equal size that are ready at that moment go along in the
-    same run; nobody waits for a batch to fill.
+    Of the channels with a frame, the one served longest ago is next. If the session takes batches,
+    frames of the same size that are ready at that moment join the batch; it never waits for more.
 
-    A channel whose frames the session refuses ends alone. Of a batch that fails, the frames of each
-    channel are tried by themselves.
+    If a batch fails, the frames of each channel are run again separately, and only a channel whose
+    own frames fail ends.
 
-    While one run computes, a session that can takes the next frames already. Only files profit: a
-    camera's frame would wait there and be an old one when its turn comes, so as long as there is a
-    live channel, one run is under way at a time.
+    A session may accept the next batch while it computes one. That is used for files only: a
+    camera's frame would grow old while it waits, so with a live channel one batch is under way at
+    a time.
 
     Args:
-        session: used by the thread that calls ``run`` alone.
+        session: used only by the thread that calls ``run``.
         channels: asked for frames.
-        wake_up: set when a channel may have one.
+        wake_up: set when a channel may have a frame.
         failed: set when the stream has failed.
     """
 
@@ -56,7 +55,7 @@ class Inference:
         failed: threading.Event,
     ) -> None:
         self._session = session
-        #: Those that have not ended; the one that was served longest ago comes first.
+        #: Channels that have not ended; the one served longest ago comes first.
         self._queue = list(channels)
         self._wake_up = wake_up
         self._failed = failed
@@ -75,7 +74,7 @@ class Inference:
                 if not batch or len(self._under_way) >= self._most():
                     self._collect()
         finally:
-            # The session goes on living, and must not find runs of this stream in its way.
+            # The session stays open; no batch of this stream may be left in it.
             for run in self._under_way:
                 with suppress(EngineError):
                     run.pending.result()
@@ -86,30 +85,29 @@ class Inference:
         return self._session.capabilities.in_flight
 
     def _next_batch(self) -> list[tuple[Channel, Frame]]:
-        """Wait for frames; nothing when there will be none, or while a run is under way."""
+        """Wait for frames; empty when none will come, or when a running batch can be collected."""
         while True:
-            self._wake_up.clear()  # before looking: what changes while we look sets it again
-            self._let_go()
+            self._wake_up.clear()  # before looking, so that a change meanwhile sets it again
+            self._remove_ended()
             if not self._queue or self._failed.is_set():
                 return []
             if batch := self._gather():
                 return batch
             if self._under_way:
                 return []
-            self._wake_up.wait(LOOK_AROUND)
+            self._wake_up.wait(POLL_INTERVAL)
 
-    def _let_go(self) -> None:
+    def _remove_ended(self) -> None:
         busy = [channel for run in self._under_way for channel, _ in run.batch]
         for channel in list(self._queue):
-            # The last frame of a busy one is still to come.
+            # A busy channel still waits for its last results.
             if channel.admission == "closed" and channel not in busy:
                 self._queue.remove(channel)
                 channel.finish()
 
     def _gather(self) -> list[tuple[Channel, Frame]]:
         batch: list[tuple[Channel, Frame]] = []
-        # A session that takes a fixed number at once gets as many; a free dimension takes one of
-        # each channel.
+        # A fixed batch size is filled; a dynamic one takes one frame of each channel.
         most = self._session.input_spec.shape[0] or len(self._queue)
 
         def fits(frame: Frame) -> bool:
@@ -124,7 +122,7 @@ class Inference:
             return True
 
         served = [channel for channel in self._queue if take(channel)]
-        # What is left of a fixed number goes to files: of a camera only the newest frame counts.
+        # The rest of a fixed batch is filled from files: of a camera only the newest frame counts.
         for channel in served if self._session.input_spec.shape[0] else ():
             while not channel.source.live and take(channel):
                 pass
@@ -133,19 +131,16 @@ class Inference:
 
     def _submit(self, batch: list[tuple[Channel, Frame]]) -> None:
         began = time.monotonic()
+        images = [frame.image for _, frame in batch]
+        tint = next((channel.tint for channel, _ in batch if channel.tint is not None), None)
         try:
-            self._under_way.append(_Run(batch, began, self._begun(batch)))
-        except Exception as error:  # what one camera sends must not be another's end
+            frames = images[0][None] if len(images) == 1 else np.stack(images)
+            self._under_way.append(_Run(batch, began, self._session.submit(frames, tint)))
+        except Exception as error:  # a bad frame of one channel must not end the others
             self._isolate(batch, error)
 
-    def _begun(self, batch: list[tuple[Channel, Frame]]) -> Pending:
-        images = [frame.image for _, frame in batch]
-        frames = images[0][None] if len(images) == 1 else np.stack(images)
-        tint = next((channel.tint for channel, _ in batch if channel.tint is not None), None)
-        return self._session.submit(frames, tint)
-
     def _collect(self) -> None:
-        """Hand out what the oldest run gives."""
+        """Wait for the oldest batch and hand out its results."""
         run = self._under_way.popleft()
         try:
             segmented = run.pending.result()
@@ -156,7 +151,7 @@ class Inference:
 
     def _hand_out(self, run: _Run, segmented: Segmented) -> None:
         finished = time.monotonic()
-        # A run that waited for the one before it began to compute when that one was done.
+        # A batch that had to wait began to compute when the one before it was done.
         began = max(run.began, self._last)
         self._last = finished
         for place, (channel, frame) in enumerate(run.batch):
@@ -169,12 +164,12 @@ class Inference:
                 channel.fail(error, [frame])
 
     def _isolate(self, batch: list[tuple[Channel, Frame]], error: Exception) -> None:
-        """End the channels whose frames the session refuses, and those alone."""
+        """Run a failed batch again channel by channel; end the channels that fail."""
         channels = list(dict.fromkeys(channel for channel, _ in batch))
         if len(channels) == 1:
             channels[0].fail(error, [frame for _, frame in batch])
             return
-        while self._under_way:  # results are to be asked for in the order of the runs
+        while self._under_way:  # results must be asked for in the order of submission
             self._collect()
         for channel in channels:
             own = [(one, frame) for one, frame in batch if one is channel]

@@ -1,4 +1,4 @@
-"""What a stream is given: sources with their sinks, and how to run them."""
+"""The inputs of a stream: sources with their sinks, and options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.stream.timing import Tracer
 
 @dataclass(frozen=True)
 class StreamInput:
-    """One source and the sinks that get its results; the stream closes all of them."""
+    """One source and the sinks that get its results; the stream closes them."""
 
     source: Source
     sinks: Sequence[Sink]
@@ -27,14 +27,14 @@ class StreamOptions:
 
     Attributes:
         classes: names and palette of the session's class maps.
-        frames: end a source after as many shown frames; None for the whole source.
+        frames: end each source after this many shown frames; None for the whole source.
         overlay: how drawn frames look.
-        smooth: steady class maps over three frames.
-        depth: frames that may wait between two stages of a file; a live source has one.
+        smooth: smooth class maps over three frames.
+        depth: frames that may wait between two stages of a file; for a live source it is one.
         progress: show a bar on standard error.
-        stop: setting it ends the stream, with everything finished that was captured.
-        trace: told of all work; the caller closes it.
-        stalled: seconds in one write after which a sink has failed.
+        stop: when set, the stream ends after finishing the frames captured so far.
+        trace: gets the times of all work; closed by the caller.
+        stalled: seconds after which a write that has not returned counts as a failure.
     """
 
     classes: ClassSet = CAMVID

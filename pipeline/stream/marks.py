@@ -1,4 +1,4 @@
-"""Outlines of zones and their words, drawn over a picture."""
+"""Draws the outlines and texts of zones over a picture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILL = 0.35
 
 
 def draw_marks(image: Image, marks: Sequence[Mark]) -> None:
-    """Draw zones into (H, W, 3) uint8 BGR: a line and a word each; red and filled in an alert."""
+    """Draw the outline and text of zones into (H, W, 3) uint8 BGR; alerts are red and filled."""
     height, width = image.shape[:2]
     scale = max(0.45, min(width / 1280, height / 720))
     line = max(1, round(2 * scale))
@@ -27,12 +27,12 @@ def draw_marks(image: Image, marks: Sequence[Mark]) -> None:
             _fill(image, corners)
         cv2.polylines(image, [corners], True, _SHADOW, 3 * line, cv2.LINE_AA)
         cv2.polylines(image, [corners], True, _ALERT if mark.alert else _CALM, line, cv2.LINE_AA)
-        text = mark.text.encode("ascii", "replace").decode()  # all that OpenCV's letters know
+        text = mark.text.encode("ascii", "replace").decode()  # OpenCV's font has ASCII only
         _write(image, text, corners, mark.alert, scale)
 
 
 def _fill(image: Image, corners: np.typing.NDArray[np.int32]) -> None:
-    """Blend the colour of alerts into a polygon, within the rectangle around it."""
+    """Blend the colour of alerts into a polygon."""
     left, top, columns, rows = cv2.boundingRect(corners)
     part = image[top : top + rows, left : left + columns]
     filled = part.copy()

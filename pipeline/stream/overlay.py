@@ -28,7 +28,7 @@ class OverlayOptions:
     Attributes:
         opacity: of the class colours over the picture, 0..1.
         legend: draw class names, colours and shares where the frame is large enough for them.
-        fine_edges: enlarge each class by itself, so that outlines are smooth and not stairs.
+        fine_edges: enlarge each class separately, so that outlines are smooth instead of stepped.
         hidden: indices of classes that are neither coloured nor in the legend.
     """
 
@@ -60,7 +60,7 @@ class Palette:
 
 
 def class_shares(classes: ClassMap, count: int) -> NDArray[np.float64]:
-    """Share of the picture that each of ``count`` classes covers, 0..1; the rest has no class."""
+    """Share of the picture that each class covers, 0..1; indices from ``count`` on are left out."""
     pixels = cv2.calcHist([classes], [0], None, [256], [0, 256]).ravel()
     return np.asarray(pixels[:count], dtype=np.float64) / classes.size
 
@@ -90,15 +90,15 @@ def enlarge_finely(classes: ClassMap, size: tuple[int, int]) -> ClassMap:
 
 
 class Overlay:
-    """Draws results of one source; keeps the legend rendered for the frame size it saw last."""
+    """Draws results of one source; the legend is rendered once per frame size."""
 
     def __init__(self, classes: ClassSet, options: OverlayOptions | None = None) -> None:
         self._classes = classes
         self._options = options or OverlayOptions()
         self._palette = Palette(classes)
-        #: 255 for classes over which the picture stays as it is.
-        self._covered = np.zeros(256, np.uint8)
-        self._covered[list(self._options.hidden)] = 255
+        #: 255 for hidden classes, where the picture is left uncoloured.
+        self._uncoloured = np.zeros(256, np.uint8)
+        self._uncoloured[list(self._options.hidden)] = 255
         self._enlarged: cv2.typing.MatLike | None = None
         self._colours: cv2.typing.MatLike | None = None
         self._legend: _Legend | None = None
@@ -106,7 +106,7 @@ class Overlay:
 
     @property
     def tint(self) -> Tint | None:
-        """What a session has to blend for pictures like these; None where only this can do it."""
+        """Colours and opacity for a session that blends; None where only this class can draw."""
         if self._options.fine_edges or self._options.hidden:
             return None
         return Tint(bytes(self._palette), self._options.opacity)
@@ -114,7 +114,7 @@ class Overlay:
     def draw(
         self, image: Image, classes: ClassMap, shares: NDArray[np.float64], status: str
     ) -> Image:
-        """Blend class colours over a frame, and draw the legend and a line of status.
+        """Blend class colours over a frame, and draw the legend and the status line.
 
         Args:
             image: (H, W, 3) uint8 BGR; left as it is.
@@ -130,14 +130,13 @@ class Overlay:
         coloured = self._coloured(classes, (width, height))
         blended = cv2.addWeighted(image, 1 - opacity, coloured, opacity, 0)
         if self._options.hidden:
-            covered = cv2.resize(
-                cv2.LUT(classes, self._covered), (width, height), interpolation=cv2.INTER_NEAREST
-            )
-            cv2.copyTo(image, covered, blended)
+            kept = cv2.LUT(classes, self._uncoloured)
+            kept = cv2.resize(kept, (width, height), interpolation=cv2.INTER_NEAREST)
+            cv2.copyTo(image, kept, blended)
         return self.finish(np.asarray(blended, dtype=np.uint8), shares, status)
 
     def finish(self, drawn: Image, shares: NDArray[np.float64], status: str) -> Image:
-        """Draw the legend and a line of status into a picture that has its colours; return it."""
+        """Draw the legend and the status line into a blended picture, and return it."""
         height, width = drawn.shape[:2]
         if self._legend_for != (width, height):
             self._legend_for = (width, height)
@@ -148,11 +147,10 @@ class Overlay:
         return drawn
 
     def _coloured(self, classes: ClassMap, size: tuple[int, int]) -> cv2.typing.MatLike:
-        """Class colours at the size of the frame."""
         if self._options.fine_edges:
             return self._palette.colours(enlarge_finely(classes, size))
-        # Colour first, enlarge second: the look-up then runs on the small map. Four bytes a pixel
-        # are enlarged as one number, in 0.6 of the time of three with both conversions. OpenCV
+        # The colours are looked up before enlarging, on the small map. Enlarging four bytes a pixel
+        # as one number takes 0.6 of the time of three bytes, both conversions included. OpenCV
         # reuses both buffers while the frame size stays the same.
         small = cv2.cvtColor(self._palette.colours(classes), cv2.COLOR_BGR2BGRA)
         self._enlarged = cv2.resize(
@@ -175,7 +173,7 @@ class Overlay:
 class _Legend:
     """Panel in the upper left corner: swatch, name and a bar for the share of each class.
 
-    There it covers sky and houses, and never the road ahead. It stands below the line of status.
+    In that corner it covers sky and houses, not the road ahead. It is drawn below the status line.
 
     Attributes:
         width: of the panel.
@@ -195,7 +193,7 @@ class _Legend:
         self._bar_width = 7 * unit
         self.width = self._bar_left + self._bar_width + 2 * unit
         self._height = self._row * len(shown) + 2 * unit
-        # The strip of status: its text, with a unit around it and one above.
+        # The status line: its text, one unit around it and one above.
         self._upper = cv2.getTextSize("0", _FONT, 0.6 * scale, 1)[0][1] + 4 * unit
         self.bottom = self._upper + self._height
         self._panel = np.full((self._height, self.width, 3), _PANEL, np.uint8)
@@ -205,46 +203,34 @@ class _Legend:
             box = (unit, top, side, side)
             cv2.rectangle(self._panel, box, palette[index], cv2.FILLED)
             baseline = top + side - round(0.3 * unit)
-            cv2.putText(
-                self._panel,
-                name,
-                (round(3.75 * unit), baseline),
-                _FONT,
-                0.5 * scale,
-                _WHITE,
-                1,
-                cv2.LINE_AA,
-            )
-            bar = (self._bar_left, top + unit // 2, self._bar_width, max(1, side - unit))
-            cv2.rectangle(self._panel, bar, _TRACK, cv2.FILLED)
-        # Only the ground of the panel is translucent; colours must look as in the palette.
-        drawn = (self._panel != _PANEL).any(axis=2)
-        self._drawn = drawn.astype(np.uint8)
+            at = (round(3.75 * unit), baseline)
+            cv2.putText(self._panel, name, at, _FONT, 0.5 * scale, _WHITE, 1, cv2.LINE_AA)
+            self._draw_bar(self._panel, place, self._bar_width, _TRACK)
+        # Only the panel's background is translucent: colours must look as in the palette.
+        self._drawn = (self._panel != _PANEL).any(axis=2).astype(np.uint8)
 
     def _top(self, place: int) -> int:
         return self._unit + self._row * place + round(0.5 * self._unit)
 
+    def _draw_bar(self, panel: Image, place: int, length: int, colour: Sequence[int]) -> None:
+        height = max(1, round(1.75 * self._unit) - self._unit)
+        bar = (self._bar_left, self._top(place) + self._unit // 2, length, height)
+        cv2.rectangle(panel, bar, colour, cv2.FILLED)
+
     def draw(self, image: Image, shares: NDArray[np.float64]) -> None:
-        """Blend the panel into ``image`` and fill the bars: whole ones for the whole picture."""
+        """Blend the panel into ``image`` and fill the bars; a full bar is the whole picture."""
         left = self._unit
         corner = image[self._upper : self.bottom, left : left + self.width]
         _darken(corner)
         cv2.copyTo(self._panel, self._drawn, corner)
-        side = round(1.75 * self._unit)
         for place, index in enumerate(self._shown):
             if share := float(shares[index]):
-                length = max(1, round(self._bar_width * share))  # of a pole there is a pixel, too
-                box = (
-                    self._bar_left,
-                    self._top(place) + self._unit // 2,
-                    length,
-                    max(1, side - self._unit),
-                )
-                cv2.rectangle(corner, box, self._palette[index], cv2.FILLED)
+                length = max(1, round(self._bar_width * share))  # even a small pole shows a pixel
+                self._draw_bar(corner, place, length, self._palette[index])
 
 
 def _draw_status(image: Image, status: str) -> None:
-    """Draw one line of text on a dark strip in the top left corner, where the frame has room."""
+    """Draw a line of text on a dark strip in the top left corner, if it fits into the frame."""
     if not status:
         return
     height, width = image.shape[:2]
@@ -261,17 +247,17 @@ def _draw_status(image: Image, status: str) -> None:
 
 
 def _darken(part: Image) -> None:
-    """Blend the panel's colour into a view of a picture, which may be cut off at its edge."""
+    """Blend the panel's colour into part of a picture, which may be empty at the edge."""
     if part.size:
         ground = _ground(*part.shape[:2])
         part[:] = cv2.addWeighted(part, 1 - _PANEL_OPACITY, ground, _PANEL_OPACITY, 0)
 
 
-@lru_cache(maxsize=32)  # a legend, and the few lengths that a line of status has
+@lru_cache(maxsize=32)  # a legend, and the few lengths of the status line
 def _ground(rows: int, columns: int) -> Image:
     return np.full((rows, columns, 3), _PANEL, np.uint8)
 
 
 def _text_scale(width: int, height: int) -> float:
-    """Text grows with the picture: 1.0 at 1280x720, never below what can be read."""
+    """Scale of text for a picture: 1.0 at 1280x720, 0.6 at least to stay readable."""
     return max(0.6, min(width / 1280, height / 720))

@@ -1,4 +1,4 @@
-"""What a stream reads is never written over, whatever the user allows."""
+"""Refuses outputs that would replace a file which the stream reads, even with ``--force``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import SinkError
 from pipeline.stream.sinks import numbered, zones
+from pipeline.stream.sinks.output_file import partial_of
 from pipeline.stream.sources import Source
 
 _NOT_FILES = frozenset({"window", "http", "none"})
@@ -18,7 +19,7 @@ Identity = tuple[int, int]
 def check_outputs(
     sources: Sequence[Source], texts: Sequence[str], also_written: Iterable[Path] = ()
 ) -> None:
-    """Refuse sinks that would replace frames or a video of any source.
+    """Refuse outputs that would replace frames or a video of any source.
 
     Args:
         sources: opened.
@@ -26,7 +27,7 @@ def check_outputs(
         also_written: other files of the run.
 
     Raises:
-        SinkError: one of them is, or lies in the folder of, what is read.
+        SinkError: an output is a file that is read, or a folder of pictures that are read.
     """
     files = [file for source in sources for file in source.files]
     read = {identity: file for file in files if (identity := _identity(file)) is not None}
@@ -57,7 +58,7 @@ def _check(
     if file is None and path.is_dir():
         file = pictures.get(_identity(path) or (0, 0))
     if file is None:
-        # Parts of a recording are named NAME-MARK: any video of that kind may be replaced.
+        # Parts of a recording are named NAME-MARK, so any video with such a name may be replaced.
         prefix, suffix = f"{path.stem}-", path.suffix
         parts = (one for one in files if one.name.startswith(prefix) and one.suffix == suffix)
         place = _identity(path.parent)
@@ -70,7 +71,7 @@ def _check(
 
 
 def _written(text: str) -> list[Path]:
-    """Return the file or folder that a sink writes, and what it is called until it is whole."""
+    """Return the file or folder that a sink writes, and its partial name."""
     if text in _NOT_FILES or "://" in text or text.startswith("socket:"):
         return []
     if zones.matches(text):
@@ -78,11 +79,11 @@ def _written(text: str) -> list[Path]:
     for prefix in ("masks:", "masks-index:", "overlays:"):
         text = text.removeprefix(prefix)
     path = Path(text).expanduser()
-    return [path, path.with_name(f"{path.stem}.partial{path.suffix}")] if path.name else [path]
+    return [path, partial_of(path)] if path.name else [path]
 
 
 def _identity(path: Path) -> Identity | None:
-    """Tell a file apart from others, under whatever name and through whatever link."""
+    """Return what identifies a file under any name and through any link."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,8 +1,8 @@
-"""Colours that classes are drawn in: on overlays and on the page.
+"""Colours of the classes on overlays and on the page.
 
-The published colours of CamVid hide what matters: cars on the road are 38 CIELAB units from it,
-pedestrians for a deuteranope 6 from buildings, Road and Fence 23 from each other for everybody.
-Masks keep the published ones, since programs read classes from them.
+CamVid's published colours are hard to tell apart where it matters: Car and Road differ by 38 CIELAB
+units, Road and Fence by 23, and for a deuteranope Pedestrian and Building by 6. Masks keep the
+published colours, since programs read classes from them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import replace
 from models.classes import CAMVID, RGB, ClassSet
 from pipeline.errors import SinkError
 
-#: Name -> colour by class name. ``clear`` is drawn unless another is asked for: its nearest two
-#: classes are 35 units apart, car and road 63. ``cityscapes`` has that data set's colours; of
-#: ``colourblind`` all classes are 21 apart for deuteranopes and protanopes, too.
+#: Name -> colour by class name. ``clear`` is the default: any two classes differ by 35 units at
+#: least, Car and Road by 63. ``cityscapes`` has that data set's colours. In ``colourblind`` any two
+#: classes differ by 21 at least, also for deuteranopes and protanopes.
 PALETTES: Mapping[str, Mapping[str, RGB]] = {
     "clear": {
         "Sky": (70, 130, 180),
@@ -66,8 +66,8 @@ def drawn_classes(classes: ClassSet, palette: str | None = None) -> ClassSet:
 
     Args:
         classes: of the network.
-        palette: one of ``PALETTES``; None for the default where the class set is CamVid's in its
-            published colours, and for its own colours where it is another one.
+        palette: one of ``PALETTES``; None for the default with CamVid's classes and published
+            colours, and for the class set's own colours otherwise.
 
     Raises:
         SinkError: there is no such palette, or it has no colour for a class.
@@ -81,7 +81,7 @@ def drawn_classes(classes: ClassSet, palette: str | None = None) -> ClassSet:
     if unknown:
         raise SinkError(
             f"--palette {palette} has colours for {', '.join(CAMVID.names)}, and none for "
-            f"{unknown[0]}; drop it: the class file's own colours are drawn"
+            f"{unknown[0]}; drop it to draw the class file's own colours"
         )
     return replace(classes, palette=tuple(colours[name] for name in classes.names))
 

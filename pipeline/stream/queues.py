@@ -1,8 +1,8 @@
 """Queues between two threads: a lossless one for files, a latest-value one for cameras.
 
-One thread puts, one thread iterates or takes. Both kinds are bounded, and neither can hang:
-whoever waits looks at a shared event that is set when any stage fails. The latest-value queue is
-also the slot between a camera's driver and its source, and before each window, viewer and reader.
+One thread puts, one thread iterates or takes. Both kinds are bounded, and a thread that waits
+returns when any stage fails. The latest-value queue is also used between a camera's driver and its
+source, and before each window, viewer of the page and reader of the socket.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 T = TypeVar("T")
 
@@ -21,17 +21,18 @@ T = TypeVar("T")
 class FrameQueue(ABC, Generic[T]):
     """Items from one thread to the next, in order.
 
-    Three ways to end: the producer calls ``close`` (what waits is still delivered), the consumer
-    calls ``cancel`` (what waits is dropped), or somebody sets ``failed`` (both sides return).
+    It ends in one of three ways: the producer calls ``close`` (waiting items are still delivered),
+    the consumer calls ``cancel`` (waiting items are dropped), or a stage sets ``failed`` (both
+    sides return).
 
     Args:
-        failed: set by whoever fails, anywhere in the stream; None outside of a stream.
+        failed: set when any stage of the stream fails; None outside of a stream.
         capacity: items that may wait.
-        on_drop: called, in the thread that caused it, with every item that is never delivered.
-        wake_up: set whenever something changed, for one thread that watches several queues.
+        on_drop: called with every item that is never delivered, in the thread that dropped it.
+        wake_up: set at every change, for a thread that watches several queues.
 
     Attributes:
-        dropped: items that were put and never delivered, those refused by ``put`` included.
+        dropped: items that were put and never delivered, including those refused by ``put``.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class FrameQueue(ABC, Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Hand an item over; False when nobody takes items any more (the item is dropped)."""
+        """Add an item; False if the queue has ended, and the item is dropped."""
         lost: list[T] = []
         with self._changed:
             open_ = self._make_room(lost)
@@ -67,13 +68,13 @@ class FrameQueue(ABC, Generic[T]):
         return open_
 
     def close(self) -> None:
-        """Say that nothing more comes; the consumer ends after what waits."""
+        """End from the producer's side; the consumer still gets the waiting items."""
         with self._changed:
             self._closed = True
             self._tell()
 
     def cancel(self) -> None:
-        """Say that nothing more is taken; what waits is dropped and counted."""
+        """End from the consumer's side; waiting items are dropped and counted."""
         with self._changed:
             self._closed = True
             lost = list(self._waiting)
@@ -84,28 +85,28 @@ class FrameQueue(ABC, Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Nothing more is put, or nothing more is taken; something may still wait."""
+        """``close`` or ``cancel`` was called; items may still wait."""
         return self._closed
 
     @property
     def ended(self) -> bool:
-        """Closed, and nothing waits any more."""
+        """Closed, and no item waits."""
         with self._changed:
             return self._closed and not self._waiting
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits."""
+        """No item waits."""
         return not self._waiting
 
     @property
     def has_room(self) -> bool:
-        """The next ``put`` will not wait, as long as nobody else puts."""
+        """Whether the next ``put`` returns at once."""
         with self._changed:
             return len(self._waiting) < self._capacity or not self._is_open()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for an item or for the end; whether either is there."""
+        """Wait for an item or for the end, ``seconds`` at most; False after a time-out."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: bool(self._waiting) or not self._is_open(), seconds
@@ -127,7 +128,7 @@ class FrameQueue(ABC, Generic[T]):
         while True:
             with self._changed:
                 while not (self._waiting or self._closed or self._failed.is_set()):
-                    self._changed.wait(LOOK_AROUND)
+                    self._changed.wait(POLL_INTERVAL)
                 if self._failed.is_set() or not self._waiting:
                     return
                 item = self._take()
@@ -135,7 +136,7 @@ class FrameQueue(ABC, Generic[T]):
 
     @abstractmethod
     def _make_room(self, lost: list[T]) -> bool:
-        """Make room for one item, adding what has to go to ``lost``; False if none is taken."""
+        """Make room for one item, adding dropped ones to ``lost``; False if the queue has ended."""
 
     def _take(self) -> T:
         item = self._waiting.popleft()
@@ -157,20 +158,19 @@ class FrameQueue(ABC, Generic[T]):
 
 
 class LosslessQueue(FrameQueue[T]):
-    """The producer waits for room: every item arrives."""
+    """The producer waits for room, so every item arrives."""
 
     def _make_room(self, lost: list[T]) -> bool:
         while len(self._waiting) >= self._capacity and self._is_open():
-            self._changed.wait(LOOK_AROUND)
+            self._changed.wait(POLL_INTERVAL)
         return self._is_open()
 
 
 class LatestValueQueue(FrameQueue[T]):
-    """The newest item wins: the producer never waits, the oldest waiting item is dropped."""
+    """The producer never waits; if the queue is full, the oldest item is dropped."""
 
     @property
     def has_room(self) -> bool:
-        """Always: the newest item takes the place of the oldest."""
         return True
 
     def _make_room(self, lost: list[T]) -> bool:
@@ -182,13 +182,13 @@ class LatestValueQueue(FrameQueue[T]):
 
 
 def queue_for(
-    newest_wins: bool,
+    latest_value: bool,
     depth: int,
     failed: threading.Event,
     on_drop: Callable[[T], None] | None = None,
     wake_up: threading.Event | None = None,
 ) -> FrameQueue[T]:
-    """Return the queue of a stream in which the newest item wins, or else ``depth`` may wait."""
-    if newest_wins:
+    """Return a latest-value queue, or else a lossless one of ``depth`` items."""
+    if latest_value:
         return LatestValueQueue(failed, on_drop=on_drop, wake_up=wake_up)
     return LosslessQueue(failed, depth, on_drop, wake_up)

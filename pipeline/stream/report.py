@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.stream.health import SourceHealth
 from pipeline.stream.timing import Rate, StageTimes, Summary, Times
 
 
 @dataclass(frozen=True)
 class SinkReport:
-    """One sink: its kind, what it left (None: nothing), frames it took and dropped, its end."""
+    """One sink: its kind, its output if there is one, frames written and dropped."""
 
     sink: str
     output: str | None
@@ -28,8 +27,8 @@ class Figures:
     Attributes:
         frames: shown by at least one sink.
         dropped: captured and never shown; ``read`` = ``frames`` + ``dropped``.
-        read: captured, of a camera those included that its next frame overtook.
-        promised: frames that the container or directory promises, None where it does not say.
+        read: captured, including a camera's frames that were replaced before they were read.
+        promised: frames that the container or directory states; None where it states none.
         skipped: pictures that could not be read.
         fps: (N - 1) / (last - first) over the shown frames.
         frame_age_ms: capture to shown by the last sink: ``p50``, ``p95``, ``p99``.
@@ -60,7 +59,7 @@ class SourceReport(Figures):
         source: its name.
         live: the newest frame won; otherwise nothing was lost.
         gaps, reconnects, lost_seconds: as in ``SourceHealth``.
-        cut_short: stopped before its end, or before as many frames as were asked for.
+        cut_short: stopped before its end, or before the frames that were asked for.
     """
 
     source: str
@@ -87,7 +86,7 @@ class StreamReport(Figures):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Paths that hold at least one result, of sinks that finished them."""
+        """Finished outputs with at least one result."""
         finished = (sink for sink in self.sinks if not sink.failed and sink.frames)
         return tuple(sink.output for sink in finished if sink.output)
 
@@ -96,7 +95,6 @@ class StreamReport(Figures):
         return {**asdict(self), "outputs": list(self.outputs)}
 
     def lines(self) -> list[str]:
-        """Return the summary for a person."""
         rate = "" if self.fps is None else f", {self.fps:.1f} fps"
         counted = f"{self.frames} frames in {self.seconds:.1f} s{rate}, {self.dropped} dropped"
         each = [_line(one) for one in self.sources] if len(self.sources) > 1 else []
@@ -114,7 +112,7 @@ class StreamReport(Figures):
 
 @dataclass
 class Measured:
-    """What one source's part of a stream measured, before percentiles are taken of it."""
+    """Counts and distributions of one source, before percentiles are taken."""
 
     read: int = 0
     shown: int = 0
@@ -127,21 +125,6 @@ class Measured:
     stages: StageTimes = field(default_factory=StageTimes)
     sinks: tuple[SinkReport, ...] = ()
     problems: tuple[str, ...] = ()
-
-    def absorb(self, other: Measured) -> None:
-        """Count all of another source too."""
-        self.read += other.read
-        self.shown += other.shown
-        self.dropped += other.dropped
-        known = self.promised is not None and other.promised is not None
-        self.promised = (self.promised or 0) + (other.promised or 0) if known else None
-        self.skipped += other.skipped
-        self.rate.absorb(other.rate)
-        self.frame_age.absorb(other.frame_age)
-        self.result_age.absorb(other.result_age)
-        self.stages.absorb(other.stages)
-        self.sinks += other.sinks
-        self.problems += other.problems
 
     def figures(self) -> dict[str, Any]:
         """Return the fields of ``Figures``."""
@@ -160,26 +143,22 @@ class Measured:
             "problems": self.problems,
         }
 
-    def report(
-        self, source: str, live: bool, health: SourceHealth, cut_short: bool
-    ) -> SourceReport:
-        """Summarise one source."""
-        return SourceReport(
-            **self.figures(),
-            source=source,
-            live=live,
-            gaps=health.gaps,
-            reconnects=health.reconnects,
-            lost_seconds=round(health.lost_seconds, 3),
-            cut_short=cut_short,
-        )
-
 
 def total(parts: Sequence[Measured]) -> Measured:
     """Count all sources together."""
-    together = Measured()
+    known = [part.promised for part in parts if part.promised is not None]
+    together = Measured(promised=sum(known) if len(known) == len(parts) else None)
     for part in parts:
-        together.absorb(part)
+        together.read += part.read
+        together.shown += part.shown
+        together.dropped += part.dropped
+        together.skipped += part.skipped
+        together.rate.absorb(part.rate)
+        together.frame_age.absorb(part.frame_age)
+        together.result_age.absorb(part.result_age)
+        together.stages.absorb(part.stages)
+        together.sinks += part.sinks
+        together.problems += part.problems
     return together
 
 

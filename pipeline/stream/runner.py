@@ -1,4 +1,4 @@
-"""From sources through one session to sinks, in threads that hand frames on and never pile up.
+"""From sources through one session to sinks: threads that pass frames on through bounded queues.
 
 ::
 
@@ -7,15 +7,14 @@
                infer
     capture ->         -> draw -> sink
 
-Each arrow is a bounded frame queue. Files go through queues in which nothing is lost; live sources
-through queues in which the latest value wins. One thread per source, per drawing and per sink,
-and one for the session (``inference``). What belongs to one source is its channel (``channel``):
-capture (``capture``), drawing (``drawing``), sinks (``sink_worker``).
+Each arrow is a bounded frame queue: files use lossless queues, live sources latest-value queues.
+Every source has a thread for capture, one for drawing and one per sink; together they are its
+channel (``channel``). One more thread runs the session for all channels (``inference``).
 
-A sink that fails ends alone. A source that fails, whose frames the session or the drawing cannot
-take, or whose last sink fails, ends alone. What is left goes on, and the failures are problems of
-the report; when nothing is left, the last of them is raised. A session that is broken ends all, one
-by one.
+A sink that fails ends alone. A channel ends alone when its source or its last sink fails, or when
+the session or the drawing fails on its frames. The others go on, and the report lists the failures
+as problems. When no channel is left, the last failure is raised. A broken session fails on every
+channel's frames, so all channels end, one after the other.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from dataclasses import replace
 from pipeline.errors import log_failure
 from pipeline.progress import frame_bar
 from pipeline.runtimes.session import Session
-from pipeline.stream.channel import Channel, ChannelContext
+from pipeline.stream.channel import Channel
 from pipeline.stream.inference import Inference
 from pipeline.stream.inputs import StreamInput, StreamOptions
-from pipeline.stream.report import StreamReport, total
+from pipeline.stream.report import Measured, StreamReport, total
 from pipeline.stream.sinks.base import Sink
 from pipeline.stream.sources.base import Source
 from pipeline.stream.thread_group import ThreadGroup
@@ -49,17 +48,17 @@ def run_inputs(
 ) -> StreamReport:
     """Segment sources until they end, the limit is reached or ``options.stop`` is set.
 
-    The sources and the sinks are closed, whatever happens; the session stays open.
+    Sources and sinks are closed in any case; the session stays open.
 
     Args:
-        session: one for all; it gets several frames at once where it takes them.
-        inputs: sources with their own sinks; each gets its share of the session.
+        session: shared by all sources; it gets several frames at once if it takes batches.
+        inputs: sources with their own sinks; the sources take turns.
         options: how to run.
 
     Raises:
-        SourceError, SinkError: nothing was left that could go on; what ended the last part.
-        EngineError: the session failed. All is stopped within two seconds, and what the sinks took
-            until then is finished.
+        SourceError, SinkError: no source is left; this is the failure that ended the last one.
+        EngineError: the session failed. All threads stop within two seconds, and the sinks finish
+            what they took until then.
     """
     return _Stream(session, inputs, options or StreamOptions()).run()
 
@@ -77,15 +76,19 @@ class _Stream:
         self._options = options
         self._threads = ThreadGroup()
         wake_up = threading.Event()
-        # A session that takes many frames of a file at once must find them waiting.
+        # The queues of a file must hold as many frames as the session takes at once.
         at_once = (session.input_spec.shape[0] or 1) * session.capabilities.in_flight
-        depth = max(options.depth, at_once)
-        options = replace(options, depth=depth)
-        context = ChannelContext(self._threads, wake_up, self._channel_failed)
-        numbers = [f"-{place}" if len(inputs) > 1 else "" for place in range(1, len(inputs) + 1)]
+        options = replace(options, depth=max(options.depth, at_once))
         self._channels = [
-            Channel(stream_input, options, context, number)
-            for stream_input, number in zip(inputs, numbers, strict=True)
+            Channel(
+                stream_input,
+                options,
+                self._threads,
+                wake_up,
+                self._channel_failed,
+                f"-{number}" if len(inputs) > 1 else "",
+            )
+            for number, stream_input in enumerate(inputs, 1)
         ]
         self._inference = Inference(session, self._channels, wake_up, self._threads.failed)
         self._failed = 0
@@ -101,14 +104,14 @@ class _Stream:
             def tick() -> None:
                 for channel in self._channels:
                     channel.look_after()
-                show(sum(channel.counter.shown for channel in self._channels), self._words())
+                show(sum(one.figures.counter.shown for one in self._channels), self._words())
 
             self._threads.wait(tick)
             tick()
         return self._report(time.monotonic() - started)
 
     def _channel_failed(self, error: BaseException) -> None:
-        """Go on without it; when none is left, end with its error."""
+        """Go on with the other channels; when none is left, end with this error."""
         with self._lock:
             self._failed += 1
             is_last = self._failed == len(self._channels)
@@ -118,26 +121,31 @@ class _Stream:
             log_failure(error)
 
     def _expected(self) -> int | None:
-        """Frames that will be shown, None where nobody knows."""
+        """Frames that will be shown; None where that is not known."""
         if self._options.frames is not None:
             return self._options.frames * len(self._channels)
-        return total([channel.measured() for channel in self._channels]).promised
+        return self._total().promised
 
     def _words(self) -> str:
         """Rate and frame age for the progress bar."""
-        rates = [channel.counter.recent_rate.per_second for channel in self._channels]
-        ages = [channel.counter.recent_frame_age.summary()["p50"] for channel in self._channels]
+        counters = [channel.figures.counter for channel in self._channels]
+        rates = [counter.recent_rate.per_second for counter in counters]
+        ages = [counter.recent_frame_age.summary()["p50"] for counter in counters]
         known = [age for age in ages if age is not None]
         if not known or not any(rates):
             return ""
-        dropped = sum(channel.dropped for channel in self._channels)
+        dropped = sum(channel.figures.dropped for channel in self._channels)
         rate = sum(rate for rate in rates if rate is not None)
         return f"{rate:.1f} fps, age {max(known):.0f} ms, {dropped} dropped"
 
+    def _total(self) -> Measured:
+        return total([channel.figures.measured() for channel in self._channels])
+
     def _report(self, seconds: float) -> StreamReport:
+        has_limit = self._options.frames is not None
         return StreamReport(
-            **total([channel.measured() for channel in self._channels]).figures(),
+            **self._total().figures(),
             seconds=round(seconds, 3),
-            stopped=any(channel.stopped for channel in self._channels),
-            sources=tuple(channel.report() for channel in self._channels),
+            stopped=any(channel.figures.stopped for channel in self._channels),
+            sources=tuple(channel.figures.report(has_limit) for channel in self._channels),
         )

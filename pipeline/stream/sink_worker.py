@@ -1,4 +1,4 @@
-"""One sink of a stream: its inbox, its thread, and what becomes of it when it fails."""
+"""The thread that writes to one sink, its queue, and what happens when the sink fails."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from pipeline.stream.timing import StageTimes
 
 
 class SinkWorker:
-    """Writes what lies in an inbox to a sink, until the inbox ends or the sink fails.
+    """Writes results from a queue to a sink until the queue ends or the sink fails.
 
-    A failed sink is reported once; its inbox takes nothing more, so that nobody waits for it, and
-    what would have come is counted as dropped. A sink that does not return from a write is stalled:
-    a file waits for it for some time, then it has failed.
+    A failure is reported once. The queue of a failed sink is cancelled, so that the stream does not
+    wait for it; later results count as dropped. A write that takes too long is a failure, too.
 
     Args:
         stage: its name among the stages.
         sink: closed at the end, by the thread that wrote to it.
-        inbox: what to write.
-        stages: timed here.
+        inbox: the queue of results to write.
+        stages: times the writes.
         failed: called once, when the sink has failed.
 
     Attributes:
-        error: why the sink takes no more; None while it does.
+        error: why the sink failed; None while it works.
     """
 
     def __init__(
@@ -53,21 +52,21 @@ class SinkWorker:
         self._refused = 0
 
     def run(self, counter: FrameCounter) -> None:
-        """Write until the end; everything that the sink raises stays here."""
+        """Write until the end; errors of the sink are reported, not raised."""
         try:
             with self.sink:
                 for result in self.inbox:
                     self._write(result, counter)
                     if self.error is not None:
                         return
-        except Exception as error:  # one sink's mistake must not be another's end
+        except Exception as error:  # one failing sink must not end the others
             self._fail(error)
 
     def give_up_if_stalled(self, patience: float, counter: FrameCounter) -> bool:
         """Declare the sink failed when a write has taken longer than ``patience`` seconds.
 
         Returns:
-            Whether it was declared so just now; its thread is then left behind.
+            Whether that happened in this call; its thread is to be left behind.
         """
         with self._lock:
             if self._writing is None or time.monotonic() - self._writing[1] < patience:
@@ -80,24 +79,23 @@ class SinkWorker:
         self._fail(
             SinkError(
                 f"{place} took nothing for {patience:g} s after {self.sink.written} frames and "
-                "was given up, it appears no more; check the disk or the network that it writes to"
+                "was given up: its output is not finished; check its disk or network"
             )
         )
         return True
 
     @property
     def dropped(self) -> int:
-        """Results that the sink did not take: too slow for them, failed, or given up."""
+        """Results that the sink did not take, because it was too slow, failed or was given up."""
         return self.inbox.dropped + self._refused + self.sink.lost
 
     def status(self) -> SinkStatus:
-        """Take a picture, from any thread."""
+        """Return the counts of this moment; from any thread."""
         reason = None if self.error is None else in_words(self.error)
         return SinkStatus(self.stage, self.sink.written, self.dropped, reason)
 
     def report(self) -> SinkReport:
-        """What it did, in numbers."""
-        # What was given up may hang to this day, and is nowhere.
+        """Summarise what it did."""
         output = str(self.sink.left) if self.sink.left and self.sink.written else None
         failed = self.error is not None
         return SinkReport(self.stage, output, self.sink.written, self.dropped, failed)
@@ -113,7 +111,7 @@ class SinkWorker:
             with self._lock:
                 mine, self._writing = self._writing is not None, None
                 self._refused += mine and not shown and self.sink.lost == lost
-            if mine:  # else it was given up, and counted, while it hung
+            if mine:  # otherwise it was given up meanwhile, and counted then
                 counter.sink_done(result.frame, shown)
 
     def _fail(self, error: BaseException) -> None:

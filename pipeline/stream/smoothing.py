@@ -1,4 +1,4 @@
-"""Class maps steadied over time: each pixel takes the majority of three frames."""
+"""Smooths class maps over time: each pixel takes the majority of three frames."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import numpy as np
 
 from pipeline.frame import ClassMap, Frame
 
-#: Seconds between two frames beyond which the older one says nothing about the newer.
+#: Seconds between two frames of a live source after which smoothing starts again.
 LONGEST_GAP = 0.5
 
 
 class Smoother:
     """Majority of the newest class map and the two before it, pixel by pixel.
 
-    Where all three differ the newest wins. What changes is seen one frame later; a class that
-    flashes up for one frame is not seen at all. The first maps after a start, a gap of a live
-    source or a change of size pass as they are.
+    If all three differ, the newest is taken. A change appears one frame later, and a class that
+    appears for one frame only is removed. The first maps after a start, after a gap of a live
+    source or after a change of size stay as they are.
 
     Args:
-        live: moments of capture tell of gaps, longer than :data:`LONGEST_GAP`; those of a file only
-            tell how fast it is read.
+        live: whether times of capture show gaps; those of a file only show how fast it is read.
     """
 
     def __init__(self, live: bool) -> None:
@@ -29,16 +28,16 @@ class Smoother:
         self._last = 0.0
 
     def smooth(self, frame: Frame, classes: ClassMap) -> ClassMap:
-        """Return the steadied (h, w) uint8 class map of ``frame``; the given one is kept as is."""
+        """Return the smoothed (h, w) uint8 class map of ``frame``; ``classes`` is not changed."""
         fits = self._before and self._before[-1].shape == classes.shape
         if not fits or (self._live and frame.captured - self._last > LONGEST_GAP):
             self._before = []
         self._last = frame.captured
-        steadied = classes
+        smoothed = classes
         if len(self._before) == 2:
             older, old = self._before
-            # Two that agree outvote the newest; where they do not, one of them may agree with it.
+            # Where the two older maps agree they are the majority; elsewhere the newest is taken.
             agree = cv2.compare(older, old, cv2.CMP_EQ)
-            steadied = np.asarray(cv2.copyTo(old, agree, classes.copy()), dtype=np.uint8)
+            smoothed = np.asarray(cv2.copyTo(old, agree, classes.copy()), dtype=np.uint8)
         self._before = [*self._before[-1:], classes]
-        return steadied
+        return smoothed

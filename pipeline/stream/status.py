@@ -1,4 +1,4 @@
-"""What a stream is doing right now, as a snapshot that any thread may take."""
+"""The state of a running stream at one moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SinkStatus:
         name: its stage name, such as ``video`` or ``masks-2``.
         written: frames it took.
         dropped: frames it was too slow for.
-        failed: why it takes no more; None while it does.
+        failed: why it failed; None while it works.
     """
 
     name: str
@@ -30,9 +30,9 @@ class StreamStatus:
     """One camera's stream so far; times in milliseconds, None where nothing was measured.
 
     Attributes:
-        source: name as it may be shown: no password in it.
-        live: the newest frame wins; otherwise nothing is lost.
-        health: whether the source delivers.
+        source: name, without passwords.
+        live: a camera: only the newest frame counts. A file loses nothing.
+        health: whether the source delivers frames.
         running: seconds since the start.
         read: frames captured; ``shown`` + ``dropped`` + those under way.
         shown: frames that at least one sink took.

@@ -1,4 +1,4 @@
-"""Threads that fail together: the first one that raises stops all, and its error is the cause."""
+"""Threads that stop together: when one raises, all are stopped and its error is raised."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the others get after a failure, before a stuck thread is left behind.
+#: Seconds after a failure until threads that still run are left behind.
 _PATIENCE = 1.5
 
 
 class ThreadGroup:
-    """Start stages as threads and wait for all of them.
+    """Starts stages as threads and waits for all of them.
 
     Attributes:
-        failed: set as soon as a stage raises; every stage looks at it.
+        failed: set as soon as a stage raises; the queues of every stage check it.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class ThreadGroup:
         self._threads: list[threading.Thread] = []
 
     def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """Run ``work`` in a thread of its own."""
+        """Run ``work`` in its own thread."""
 
         def guarded() -> None:
             try:
@@ -44,12 +44,12 @@ class ThreadGroup:
         return thread
 
     def leave(self, thread: threading.Thread) -> None:
-        """Wait for a stuck thread no longer; it is named in the log."""
+        """Stop waiting for a stuck thread, and log its name."""
         self._threads.remove(thread)
-        log.warning("left behind, still busy: %s", thread.name)
+        log.warning("no longer waiting for %s, which is still busy", thread.name)
 
     def fail(self, error: BaseException) -> None:
-        """Stop all; ``error`` is the cause unless there was one before."""
+        """Stop all threads; ``wait`` raises the first error."""
         with self._lock:
             if self._cause is None:
                 self._cause = error
@@ -58,27 +58,25 @@ class ThreadGroup:
         self.failed.set()
 
     def wait(self, tick: Callable[[], None]) -> None:
-        """Wait for all stages, calling ``tick`` a few times a second; raise the first cause.
+        """Wait for all stages, calling ``tick`` a few times a second; raise the first error.
 
-        After a failure, an interrupt of this thread included, it returns within two seconds, even
-        when a stage is stuck; that stage is then named in the log.
+        After a failure or an interrupt it returns within two seconds; stages that are stuck then
+        are named in the log.
         """
         try:
             while (running := self._running()) and not self.failed.is_set():
                 tick()
-                running[0].join(LOOK_AROUND)
+                running[0].join(POLL_INTERVAL)
         except BaseException as error:
             self.fail(error)
         if self.failed.is_set():
-            self._give_up_after(time.monotonic() + _PATIENCE)
+            deadline = time.monotonic() + _PATIENCE
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            for thread in self._running():
+                self.leave(thread)
         if self._cause is not None:
             raise self._cause
 
     def _running(self) -> list[threading.Thread]:
         return [thread for thread in self._threads if thread.is_alive()]
-
-    def _give_up_after(self, deadline: float) -> None:
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        if stuck := [thread.name for thread in self._running()]:
-            log.warning("left behind, still busy: %s", ", ".join(stuck))

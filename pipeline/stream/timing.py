@@ -1,6 +1,6 @@
-"""Durations and rates of runs that may never end: constant memory, exact counts.
+"""Durations and rates of runs of any length, in constant memory and with exact counts.
 
-Times are kept in seconds inside and given in milliseconds outside.
+Times are added in seconds; summaries are in milliseconds.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
-#: Edges of neighbouring bins differ by this factor, so that a bin's centre is within 0.5 % of
-#: everything in the bin.
+#: Logarithm of the ratio of neighbouring bin edges, 1.01: a bin's centre is within 0.5 % of every
+#: duration in it.
 _LOG_GROWTH = math.log(1.01)
-#: One microsecond to about 2.8 hours; what lies outside counts in the first or last bin.
+#: Bins from one microsecond to about 2.8 hours; the first and last also count what lies outside.
 _SHORTEST = 1e-6
 _BINS = 2320
 
@@ -29,7 +29,7 @@ Summary = dict[str, float | None]
 
 
 class Times:
-    """Distribution of durations in a histogram of geometric bins (18 KiB, however many there are).
+    """Distribution of durations, in a histogram of geometric bins (18 KiB for any number).
 
     Percentiles are nearest-rank and off by at most 0.5 %; count, smallest and largest are exact.
     One thread adds; any thread may read.
@@ -68,7 +68,7 @@ class Times:
 
 
 class RecentTimes:
-    """The last ``window`` durations: what a display shows. Any thread adds, any thread reads."""
+    """The last ``window`` durations, for displays. Any thread may add and read."""
 
     def __init__(self, window: int = 300) -> None:
         self._seconds: deque[float] = deque(maxlen=window)
@@ -87,10 +87,7 @@ class RecentTimes:
 
 
 def percentiles(values: Iterable[float], percents: Sequence[float]) -> list[float]:
-    """Return the smallest values that ``percents`` of all, one at least, do not exceed.
-
-    The nearest rank: each is a value that was measured, and no mean of two.
-    """
+    """Return percentiles by nearest rank: each is a measured value, never a mean of two."""
     known = sorted(values)
     return [known[_rank(percent, len(known))] for percent in percents]
 
@@ -101,7 +98,7 @@ def _rank(percent: float, count: int) -> int:
 
 
 def _summary(seconds: list[float]) -> Summary:
-    """Return percentiles in milliseconds, None each where there are none."""
+    """Return percentiles in milliseconds; all None without ``seconds``."""
     known = dict(zip(_PERCENTILES, (round(value * 1e3, 3) for value in seconds), strict=False))
     return {f"p{percent}": known.get(percent) for percent in _PERCENTILES}
 
@@ -136,7 +133,7 @@ class Rate:
 
 
 class RecentRate:
-    """Events per second over the last ``window`` moments: what a display shows."""
+    """Events per second over the last ``window`` moments, for displays."""
 
     def __init__(self, window: int = 30) -> None:
         self._moments: deque[float] = deque(maxlen=window)
@@ -156,7 +153,7 @@ class RecentRate:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage did to a frame; moments in seconds of ``time.monotonic()``."""
+    """One frame's time in one stage; moments in seconds of ``time.monotonic()``."""
 
     stage: str
     frame: int
@@ -168,7 +165,7 @@ class Tracer(Protocol):
     """Told of all work of a stream."""
 
     def of(self, source: str) -> Callable[[Work], None]:
-        """Return what takes the work of one source, from any thread."""
+        """Return the function that takes the work of one source, from any thread."""
 
 
 class StageTimes:
@@ -190,17 +187,17 @@ class StageTimes:
         self.add(Work(stage, frame, began, time.monotonic()))
 
     def add(self, work: Work) -> None:
-        """Count work that the calling thread has done."""
+        """Count work done by the calling thread."""
         self.of(work.stage).add(work.ended - work.began)
         if self._trace is not None:
             self._trace(work)
 
     def of(self, stage: str) -> Times:
-        """Distribution of ``stage``, empty when it was never timed."""
+        """Distribution of ``stage``; empty if it was never timed."""
         return self._times.setdefault(stage, Times())
 
     def absorb(self, other: StageTimes) -> None:
-        """Count all work of other stages of the same names too."""
+        """Add the work of another ``StageTimes``, stage by stage."""
         for stage, times in list(other._times.items()):
             self.of(stage).absorb(times)
 

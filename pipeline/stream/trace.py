@@ -24,21 +24,21 @@ log = logging.getLogger(__name__)
 
 #: Events that wait in memory before they are written.
 _WAITING = 256
-#: Longest time in seconds until an event is in the file, as long as others come.
+#: Longest time in seconds until an event is in the file, as long as further events come.
 _PATIENCE = 1.0
 _TAIL = b"\n]}\n"
 
 
 class Trace(AbstractContextManager["Trace"]):
-    """Events of all threads, streamed to a file; memory stays the same however long it runs.
+    """Writes events of all threads to a file while the stream runs, in constant memory.
 
     Args:
-        path: written from the start; what stood there is replaced.
-        comment: stands at the head of the file.
+        path: of the file, which is replaced.
+        comment: written at the head of the file.
 
     Attributes:
-        used: whether an event was noted.
-        problem: why it ends early, in one line; None where it does not.
+        used: whether there was an event.
+        problem: why the trace ends early, in one line; None where it does not.
 
     Raises:
         OutputError: the file cannot be written.
@@ -63,14 +63,14 @@ class Trace(AbstractContextManager["Trace"]):
             ) from error
 
     def of(self, source: str) -> Callable[[Work], None]:
-        """Return a function that notes work for ``source``, done by the thread that calls it."""
+        """Return a function that takes the work of ``source`` from the thread that did it."""
         return partial(self._add, source)
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Write what waits and finish the file."""
+        """Write the waiting events and finish the file."""
         with self._lock:
             if not self._file.closed:
                 if self.problem is None:

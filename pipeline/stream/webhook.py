@@ -1,12 +1,10 @@
-"""Messages to a web address, posted in a thread of their own so that no frame waits for one."""
+"""Posts messages to a web address, in its own thread so that no frame has to wait."""
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -14,81 +12,73 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.stream.queues import LatestValueQueue
+
 log = logging.getLogger(__name__)
 
-#: Messages that may wait; beyond, the oldest is given up.
+#: Messages that may wait; if there are more, the oldest is dropped.
 _MOST_WAITING = 100
-#: Seconds that one attempt may take, and pauses before further ones.
+#: Seconds that one attempt may take, and pauses between attempts.
 _ATTEMPT = 5.0
 _PAUSES = (0.5, 2.0)
-#: Answers after which the same message may be taken later.
+#: HTTP status codes after which another attempt may succeed.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-#: Kinds of problem that are reported line by line; the rest is counted.
+#: Problems that are reported; further ones are only logged.
 _MOST_PROBLEMS = 5
 
 
 class Webhook:
-    """Posts JSON documents to an address, in their order, each up to three times.
+    """Posts JSON documents to an address in order, with up to three attempts for each.
 
-    Redirects are not followed: what the headers hold is meant for this address alone.
+    Redirects are not followed, since the headers may hold a secret for this address only.
 
     Args:
         url: ``http://`` or ``https://``.
-        headers: of each request, beside its type.
+        headers: further headers of each request.
 
     Attributes:
-        sent: messages that were taken.
+        place: the address without its path, which is secret with chat services.
+        sent: messages that were delivered.
         problems: a line for each that was not.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
-        #: Of chat services the rest is secret.
         self.place = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
         self.sent = 0
         self.problems: list[str] = []
         self._url = url
         self._headers = {"Content-Type": "application/json", "User-Agent": "roadseg", **headers}
         self._opener = urllib.request.build_opener(_NoRedirect())
-        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: LatestValueQueue[dict[str, Any]] = LatestValueQueue(
+            capacity=_MOST_WAITING,
+            on_drop=lambda _: self._lose(f"it takes messages too slowly, {_MOST_WAITING} wait"),
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="roadseg-webhook", daemon=True)
         self._thread.start()
 
     def post(self, document: dict[str, Any]) -> None:
         """Queue a message; never waits."""
-        while True:
-            try:
-                self._waiting.put_nowait(document)
-                return
-            except queue.Full:
-                try:
-                    self._waiting.get_nowait()
-                except queue.Empty:
-                    continue
-                self._lose(f"it takes messages too slowly, {_MOST_WAITING} wait")
+        self._waiting.put(document)
 
     def close(self, patience: float) -> None:
-        """Send what waits, for so many seconds at most; the rest is lost and said so.
+        """Send the waiting messages for ``patience`` seconds at most, and report those left.
 
         Calling it again does nothing.
         """
         if self._stop.is_set():
             return
-        deadline = time.monotonic() + patience
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            try:
-                self._waiting.put(None, timeout=0.05)
-                break
-            except queue.Full:
-                continue
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._waiting.close()
+        self._thread.join(patience)
         self._stop.set()
         if self._thread.is_alive():
             self._lose(f"the run ended {patience:g} s ago and an alert still waits")
 
     def _run(self) -> None:
-        while (document := self._waiting.get()) is not None and not self._stop.is_set():
+        for document in self._waiting:
+            if self._stop.is_set():
+                return
             reason = self._delivered(json.dumps(document).encode())
             if reason is None:
                 self.sent += 1
@@ -96,7 +86,7 @@ class Webhook:
                 self._lose(reason)
 
     def _delivered(self, body: bytes) -> str | None:
-        """Try until it is taken; why it was not, or None."""
+        """Make up to three attempts; return why the last one failed, None if one succeeded."""
         reason, passing = self._attempt(body)
         for pause in _PAUSES:
             if reason is None or not passing or self._stop.wait(pause):
@@ -105,7 +95,7 @@ class Webhook:
         return reason
 
     def _attempt(self, body: bytes) -> tuple[str | None, bool]:
-        """Post once: what went wrong, and whether trying again may help."""
+        """Post once; return what went wrong, if anything, and whether trying again may help."""
         request = urllib.request.Request(self._url, body, self._headers, method="POST")
         try:
             with self._opener.open(request, timeout=_ATTEMPT) as answer:
@@ -126,7 +116,7 @@ class Webhook:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirect as the answer, which is then none that counts."""
+    """Treats a redirect as an answer, so that it counts as a failure."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

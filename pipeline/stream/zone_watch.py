@@ -1,4 +1,4 @@
-"""What is measured in one zone, frame by frame, and when its alert begins and ends."""
+"""Measures one zone frame by frame, and decides when its alert begins and ends."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Measurement:
     Attributes:
         zone: its name.
         shares: share of the zone that each of its classes covers, 0..1.
-        share: all of them together.
+        share: sum of ``shares``.
         area: the same in pixels of the camera's picture.
-        alert: the threshold has been met for as long as it has to be.
-        event: ``begin`` or ``end`` in the frame in which that changed; else None.
+        alert: whether the threshold has been met for the zone's ``seconds``.
+        event: ``begin`` or ``end`` in the frame in which ``alert`` changed; else None.
         held: seconds for which the threshold has been met without a break.
     """
 
@@ -39,14 +39,10 @@ class Measurement:
 
 
 class ZoneWatch:
-    """Measures one zone; give it every frame of a source, in order.
-
-    Args:
-        zone: what to watch.
-        classes: of the network.
+    """Measures one zone; needs every frame of a source, in order.
 
     Raises:
-        SinkError: the network has no class of a name.
+        SinkError: the network lacks a class of the zone.
     """
 
     def __init__(self, zone: Zone, classes: ClassSet) -> None:
@@ -54,7 +50,7 @@ class ZoneWatch:
         unknown = [name for name in zone.classes if name.lower() not in by_name]
         if unknown:
             raise SinkError(
-                f"zone {zone.name} watches {unknown[0]}, the network knows "
+                f"zone {zone.name} has the class {unknown[0]}, the network has "
                 f"{', '.join(classes.names)}; give one of these"
             )
         self.zone = zone
@@ -68,33 +64,33 @@ class ZoneWatch:
         self._missed_since: float | None = None
 
     def measure(self, result: Result, seconds: float) -> Measurement:
-        """Measure a frame that stands at ``seconds`` in the source's own time."""
+        """Measure a frame at ``seconds`` of the source's own time."""
         counts, size = self._count(result.classes)
         shares = {self._names[index]: float(counts[index]) / size for index in self._indices}
         share = sum(shares.values())
         height, width = result.frame.image.shape[:2]
         area = share * size * (width * height / result.classes.size)
-        event = self._judge(share, area, seconds)
+        event = self._follow(share, area, seconds)
         held = 0.0 if self._met_since is None else max(0.0, seconds - self._met_since)
         return Measurement(self.zone.name, shares, share, area, self.alert, event, held)
 
     def mark(self, measured: Measurement) -> Mark:
-        """Return what is drawn over the picture: the outline, and what was measured."""
+        """Return the outline and text to draw over the picture."""
         text = f"{self.zone.name} {100 * measured.share:.1f} %"
         return Mark(self.zone.polygon, text, measured.alert)
 
     def _count(self, classes: NDArray[np.uint8]) -> tuple[Sequence[float], int]:
-        """Pixels of the class map per class in the zone, and pixels of the zone."""
+        """Return how many pixels of the zone each class has, and how many the zone has."""
         if self._mask is None or self._mask_for != classes.shape:
             self._mask_for = classes.shape
-            self._cut(*classes.shape)
+            self._draw_mask(*classes.shape)
         assert self._mask is not None
         part = np.ascontiguousarray(classes[self._box])
         counts = cv2.calcHist([part], [0], self._mask, [256], [0, 256]).ravel().tolist()
         return counts, max(1, cv2.countNonZero(self._mask))
 
-    def _cut(self, height: int, width: int) -> None:
-        """Draw the zone into the rectangle around it; a zone always has a pixel at least."""
+    def _draw_mask(self, height: int, width: int) -> None:
+        """Draw the zone's mask, of the size of its bounding box; at least one pixel is set."""
         scale = np.array([width - 1, height - 1])
         corners = np.round(np.array(self.zone.polygon) * scale).astype(np.int32)
         left, top, columns, rows = cv2.boundingRect(corners)
@@ -102,8 +98,8 @@ class ZoneWatch:
         self._mask = np.zeros((rows, columns), np.uint8)
         cv2.fillPoly(self._mask, [corners - np.array([left, top], np.int32)], (255,))
 
-    def _judge(self, share: float, area: float, seconds: float) -> str | None:
-        """Follow the threshold; what changed with this frame."""
+    def _follow(self, share: float, area: float, seconds: float) -> str | None:
+        """Update the alert; return ``begin`` or ``end`` if it changed with this frame."""
         threshold = self.zone.threshold
         if threshold is None:
             return None
@@ -113,13 +109,13 @@ class ZoneWatch:
         else:
             self._met_since = None
             self._missed_since = since = _earlier(self._missed_since, seconds)
-        turns = self.alert != (self._met_since is not None)
-        if not turns or seconds - since < self.zone.seconds:
+        differs = self.alert != (self._met_since is not None)
+        if not differs or seconds - since < self.zone.seconds:
             return None
         self.alert = not self.alert
         return "begin" if self.alert else "end"
 
 
 def _earlier(since: float | None, seconds: float) -> float:
-    """When a state began; now, where it did not last, or where the time of a source went back."""
+    """When a state began: now if it is new, or if the source's time went back."""
     return seconds if since is None or seconds < since else since

@@ -1,4 +1,4 @@
-"""Zones of a picture in which classes are watched, as a YAML file describes them.
+"""Zones of a picture in which classes are measured, read from a YAML file.
 
 ::
 
@@ -7,7 +7,7 @@
         polygon: [[0.3, 1.0], [0.45, 0.6], [0.55, 0.6], [0.7, 1.0]]
         classes: [Pedestrian, Bicyclist]
         above: 2%          # of the zone; or an area such as 1500px; or below: ...
-        seconds: 1.5       # for which it has to hold
+        seconds: 1.5       # for which the threshold must be met
         source: drive.mp4  # name or number of one source; all without it
     size: 1280x720         # polygons are in pixels of such pictures; without it, from 0 to 1
     lines: outputs/zones.jsonl
@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from models.bounded import read_text
 from pipeline.errors import SinkError, reason_of
 
-#: Bytes of a file, zones in it, corners of one.
+#: Limits: bytes of a file, zones in it, corners of a zone, characters of a name.
 _MOST_BYTES = 1 << 18
 _MOST_ZONES = 100
 _MOST_CORNERS = 1000
@@ -38,7 +38,7 @@ _LONGEST_NAME = 100
 _AREA = re.compile(r"(\d+(?:\.\d+)?) ?px")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-#: What ends a line of a request's head would begin another one.
+#: Name of a header: no colon, and no line break, which would begin another header.
 _HEADER = re.compile(r"[!-9;-~]+")
 
 _KEYS = ("zones", "size", "lines", "webhook", "headers")
@@ -47,13 +47,13 @@ _ZONE_KEYS = ("name", "polygon", "classes", "above", "below", "seconds", "source
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a measured zone is compared with.
+    """The limit to which the measured share or area is compared.
 
     Attributes:
         value: a share of the zone, 0..1, or an area in pixels of the camera's picture.
-        is_area: which of the two.
-        above: met by ``value`` and more; else by ``value`` and less.
-        text: as it was written.
+        is_area: whether ``value`` is an area.
+        above: met by ``value`` and more; otherwise by ``value`` and less.
+        text: as written in the file.
     """
 
     value: float
@@ -62,22 +62,21 @@ class Threshold:
     text: str
 
     def is_met(self, share: float, area: float) -> bool:
-        """Whether what was measured lies on the side that is asked for."""
         measured = area if self.is_area else share
         return measured >= self.value if self.above else measured <= self.value
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A polygon on the picture, and what is watched in it.
+    """A polygon on the picture, and the classes measured in it.
 
     Attributes:
-        name: in lines, messages and on the picture.
+        name: for lines, messages and the picture.
         polygon: corners (x, y), 0..1 of the picture's width and height.
         classes: names, counted together.
-        threshold: None where it is only measured.
-        seconds: for which the threshold has to be met, or missed, before an alert begins or ends.
-        source: name or number of the source it belongs to; None for all.
+        threshold: for alerts; None to measure only.
+        seconds: for which the threshold must be met, or not met, before an alert begins or ends.
+        source: name or number of its source; None for all.
     """
 
     name: str
@@ -90,11 +89,11 @@ class Zone:
 
 @dataclass(frozen=True)
 class ZoneFile:
-    """A whole file.
+    """The content of a file.
 
     Attributes:
         zones: at least one.
-        lines: where a line of JSON per frame goes; None for nowhere.
+        lines: file for a line of JSON per frame; None for none.
         webhook: address to which alerts are posted; None for none.
         headers: of these requests.
     """
@@ -109,7 +108,7 @@ def read_zones(path: Path) -> ZoneFile:
     """Read a file of zones.
 
     Raises:
-        SinkError: it cannot be read, or a value in it is not what it has to be.
+        SinkError: it cannot be read, or a value in it is wrong.
     """
     import yaml
 
@@ -123,7 +122,7 @@ def read_zones(path: Path) -> ZoneFile:
 
 
 class _Reader:
-    """Checks what stands in a file; every complaint names it and the key."""
+    """Checks the content of a file; every error names the file and the key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -228,9 +227,9 @@ class _Reader:
         except ValueError:
             good = False
         if not good or not str(url).isascii() or not str(url).isprintable() or " " in str(url):
-            # Not shown: addresses of chat services hold the secret that lets one post.
+            # The address is not shown, since those of chat services contain a secret.
             raise SinkError(
-                f"{self._path}: webhook is no address, expected one such as "
+                f"{self._path}: webhook is not a valid address, expected one such as "
                 "http://127.0.0.1:9000/alerts, with a user or password in headers"
             )
         return str(url)
@@ -239,9 +238,9 @@ class _Reader:
         found = self._mapping("headers", headers, None)
         for name, value in found.items():
             if not _HEADER.fullmatch(str(name)) or not str(value).isprintable():
-                raise SinkError(f"{self._path}: header {name!r} is none; expected NAME: TEXT")
+                raise SinkError(f"{self._path}: header {name!r} is not valid; expected NAME: TEXT")
             if not str(value).isascii():
-                raise SinkError(f"{self._path}: header {name!r} holds more than ASCII; encode it")
+                raise SinkError(f"{self._path}: header {name!r} is not ASCII; encode it")
         return {str(name): str(value) for name, value in found.items()}
 
     def _mapping(self, place: str, document: Any, keys: Sequence[str] | None) -> dict[str, Any]:
@@ -265,6 +264,6 @@ def _is_word(value: Any) -> bool:
 
 
 def _area(polygon: Sequence[tuple[float, float]]) -> float:
-    """Area of a polygon by the shoelace formula, without its sign."""
+    """Area of a polygon by the shoelace formula."""
     pairs = zip(polygon, [*polygon[1:], polygon[0]], strict=True)
     return abs(sum(x * below - right * y for (x, y), (right, below) in pairs)) / 2

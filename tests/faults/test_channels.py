@@ -121,7 +121,7 @@ def test_a_session_that_is_broken_ends_all() -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "options"),
     [
-        (Drawing, "dressed", StreamOptions()),
+        (Drawing, "drawn", StreamOptions()),
         (Smoother, "smooth", StreamOptions(smooth=True)),
     ],
     ids=["drawing", "smoothing"],

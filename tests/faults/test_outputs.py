@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_what_came_before_and_it_plays(tmp_path: Path, name: 
     output = tmp_path / name
     size = 100_000 if "json" in name else 300_000
     with open_sink(str(output), SinkOptions(fps=25.0)) as sink, disk_full_after(size):
-        with pytest.raises(SinkError, match=rf"{name} has what came before"):
+        with pytest.raises(SinkError, match=rf"{name} has the frames before"):
             write(sink, 1000)
         taken = sink.written
     assert sink.left == output
@@ -166,7 +166,7 @@ def test_a_disk_that_is_full_at_the_very_end_leaves_what_came_before(
     size = output.stat().st_size
     output.unlink()
     for less in (1, 10, 700):
-        with disk_full_after(size - less), pytest.raises(SinkError, match="came before"):
+        with disk_full_after(size - less), pytest.raises(SinkError, match="the frames before"):
             fill(str(output), [result(index) for index in range(60)], SinkOptions(fps=25.0))
         assert read_back(output) >= 25
         output.unlink()

@@ -132,7 +132,7 @@ def test_a_recording_goes_on_when_a_full_disk_has_room_again(
     [problem] = sink.problems
     assert "frames of the recording were lost" in problem
     assert "No space left on device" in problem
-    assert [record.getMessage() for record in caplog.records][-1].endswith("is recorded again")
+    assert [record.getMessage() for record in caplog.records][-1].endswith("recording goes on")
     assert len(caplog.records) == 2, "one line when it stops, one when it goes on"
     shown = [len(read_video(video)[0]) for video in sorted(tmp_path.iterdir())]
     # What was on the disk, and what came when it had room; of the second between, nothing.

@@ -144,7 +144,7 @@ def test_a_folder_of_another_engine_or_with_other_options_is_refused(
 def test_a_folder_that_is_no_archive_or_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match="holds files and is no archive"):
+    with pytest.raises(OutputError, match="holds files and is not an archive"):
         ArchiveFolder(tmp_path / "out", CONTENTS)
     folder = ArchiveFolder(tmp_path / "used", CONTENTS)
     with pytest.raises(OutputError, match="two outputs would write"):
@@ -156,7 +156,7 @@ def test_a_video_that_changed_since_is_refused(plan: Plan, video: Path, tmp_path
     source = begun(ArchiveFolder(tmp_path / "out", CONTENTS), plan).folder
     assert source.plan(plan.fingerprint) == plan
     video.write_bytes(video.read_bytes() + b"more")
-    with pytest.raises(OutputError, match="is not the file any more"):
+    with pytest.raises(OutputError, match="has changed since its rows"):
         source.plan(places.fingerprint(str(video)))
 
 

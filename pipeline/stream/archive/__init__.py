@@ -1,10 +1,11 @@
-"""Recordings into tables on many machines, by Ray Data: one row a frame, whatever dies meanwhile.
+"""Turns recordings into tables with a row per frame, on many machines through Ray Data.
+
+If a process or machine dies, no row is lost or written twice.
 
 ::
 
     places -> plan -> decoding -> inference -> folder
-    (what)    (where   (tasks)     (actors)    (commits, in the driver)
-              to cut)
+    (which)   (cuts)  (tasks)     (actors)     (commits, in the driver)
 
-Only ``job`` imports Ray; ``folder``, ``job`` and ``places`` import pyarrow.
+Only ``cluster`` and ``flow`` import Ray.
 """

@@ -1,4 +1,4 @@
-"""What travels between decoding, inference and the driver: rows of Arrow tables."""
+"""The rows that decoding, inference and the driver exchange as Arrow tables."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-#: Which chunk of which segment (its first frame) of which source; both stages have these.
+#: Columns of both stages: source, segment (by its first frame), chunk, and its frames.
 _KEYS = [
-    ("source", pa.binary()),  # as the system has it: names of files are bytes
+    ("source", pa.binary()),  # names of files are bytes
     ("first", pa.int64()),
     ("chunk", pa.int64()),
     ("last", pa.bool_()),
     ("index", pa.list_(pa.int64())),
     ("name", pa.list_(pa.string())),
     ("seconds", pa.list_(pa.float64())),
-    # About the segment, with its last chunk: lines for the report; why its video has to be read as
-    # a whole; why there are no rows of it; digests of the pictures at its ends.
+    # About the segment, in its last chunk: lines for the report; why the video must be read as a
+    # whole; why it failed; digests of the pictures at both ends.
     ("problems", pa.list_(pa.string())),
     ("torn", pa.string()),
     ("failed", pa.string()),
@@ -25,7 +25,7 @@ _KEYS = [
     ("exit", pa.int64()),
 ]
 
-#: A few frames, all of one size, one after the other in ``frames``.
+#: A few frames of the same size, one after the other in ``frames``.
 FRAMES = pa.schema(
     [
         *_KEYS,
@@ -36,7 +36,7 @@ FRAMES = pa.schema(
     ]
 )
 
-#: What came of them: ``shares`` frame by frame, class maps as PNG, a piece of video.
+#: Their results: ``shares`` frame by frame, class maps as PNG, a piece of video.
 RESULTS = pa.schema(
     [
         *_KEYS,
@@ -48,11 +48,11 @@ RESULTS = pa.schema(
 
 
 def one_row(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """Return a table of one row; what is missing is null."""
+    """Return a table of one row; missing values are null."""
     columns = [pa.array([row.get(field.name)], field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def keys_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what both stages have."""
+    """Return the columns of both stages."""
     return {name: row[name] for name, _ in _KEYS}

@@ -1,4 +1,4 @@
-"""Ray, started inside this process or found at an address; the only file that starts it."""
+"""Starts Ray on this machine, or connects to a cluster."""
 
 from __future__ import annotations
 
@@ -8,45 +8,29 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import RuntimeMissingError, reason_of
 
-#: Read by Ray when it is imported: it reports to nobody, and says nothing that we do not say.
+#: Read by Ray when it is imported: no usage statistics, and no log lines of its own.
 _ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-#: For a Ray of our own: its name is that of other systems, where Ray stays on the loopback address
-#: unless this is 1. On Linux, too, it then listens nowhere else.
+#: Makes a Ray of our own listen on the loopback address only; this works on Linux as well, although
+#: the variable is named after other systems.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-#: Bytes that frames on their way between processes may take.
+#: Bytes of shared memory for frames that are passed between processes.
 _STORE = 1 << 30
 #: Seconds that a cluster may take to answer.
 _PATIENCE = 10.0
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What there is to work with.
-
-    Attributes:
-        cpus: cores by Ray's count.
-        gpus: GPUs.
-        workers: sessions that fit.
-    """
-
-    cpus: float
-    gpus: float
-    workers: int
-
-
 @contextmanager
-def cluster(address: str | None, workers: int | None, on_gpu: bool) -> Iterator[Cluster]:
-    """Connect to Ray, or start it for the time being.
+def cluster(address: str | None, workers: int | None, on_gpu: bool) -> Iterator[int]:
+    """Connect to Ray, or start it until the end of the context; yield how many sessions to run.
 
     Args:
         address: of a cluster, such as ``10.0.0.5:6379``; None to start Ray on this machine.
-        workers: sessions; None for as many as cores (or GPUs) allow.
-        on_gpu: sessions want a GPU each.
+        workers: number of sessions; None for one per core, or per GPU.
+        on_gpu: whether each session needs a GPU.
 
     Raises:
         RuntimeMissingError: Ray is not installed, does not answer, or is of another version.
@@ -70,18 +54,16 @@ def cluster(address: str | None, workers: int | None, on_gpu: bool) -> Iterator[
                 logging_level=logging.ERROR,
                 object_store_memory=_STORE,
             )
-    for number, handler in kept.items():  # Ray's own would end us without a word
+    for number, handler in kept.items():  # with Ray's handlers the process would end silently
         signal.signal(number, handler)
     try:
-        found = ray.cluster_resources()
-        cpus, gpus = found.get("CPU", 0.0), found.get("GPU", 0.0)
-        most = gpus if on_gpu else cpus
-        if on_gpu and not gpus:
+        most = ray.cluster_resources().get("GPU" if on_gpu else "CPU", 0.0)
+        if on_gpu and not most:
             raise RuntimeMissingError(
                 "the engine needs a GPU and Ray knows of none; start its nodes with --num-gpus, or "
                 "archive with an engine for processors"
             )
-        yield Cluster(cpus, gpus, workers or max(1, int(most)))
+        yield workers or max(1, int(most))
     finally:
         ray.shutdown()
 
@@ -101,17 +83,13 @@ def _imported() -> Any:
 
 
 def _knock(address: str) -> None:
-    """Fail at once where nobody listens; Ray itself would try for minutes.
-
-    Raises:
-        RuntimeMissingError: nobody does.
-    """
+    """Fail at once if nothing listens at the address; Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not (host and port.isdecimal()):
         if address == "auto":
             return
         raise RuntimeMissingError(
-            f"--ray {address} is no address of a cluster, expected HOST:PORT such as 10.0.0.5:6379"
+            f"--ray {address} is not an address, expected HOST:PORT such as 10.0.0.5:6379"
         )
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
@@ -124,7 +102,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep what Ray's C++ part writes while it starts off standard error, which is a terminal's."""
+    """Discard what Ray's C++ code writes to standard error while it starts."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

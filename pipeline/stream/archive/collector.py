@@ -1,4 +1,4 @@
-"""The one writer of an archive: puts chunks together and commits whole segments."""
+"""Puts chunks together and commits complete segments; the only writer of an archive."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class SourceWork:
 
     Attributes:
         folder: of its rows.
-        plan: where it is cut.
+        plan: its segments.
         missing: first frames of the segments that are not committed.
         problems: for the report.
-        torn: why it has to be read as a whole; None where it has not.
-        failed: why it cannot be finished; None where it can.
-        chunks: of segments under way, by their first frame and their own number.
+        torn: why it must be read as a whole; None if it need not.
+        failed: why it cannot be finished; None if it can.
+        chunks: of incomplete segments, by the segment's first frame and the chunk's number.
     """
 
     folder: SourceFolder
@@ -45,15 +45,15 @@ class SourceWork:
 
     @classmethod
     def begin(cls, folder: SourceFolder, plan: Plan) -> SourceWork:
-        """Look for what an earlier run has left to do."""
+        """Find the segments that an earlier run has not committed."""
         return cls(folder, plan, {one.first for one in plan.segments if not folder.has(one.first)})
 
     def segments(self) -> list[Segment]:
-        """Return what has to be worked on."""
+        """Return the segments that are not committed."""
         return [one for one in self.plan.segments if one.first in self.missing]
 
     def read_as_a_whole(self) -> SourceWork:
-        """Begin the source again as one segment; its rows so far go."""
+        """Start the source again as one segment; its rows so far are removed."""
         assert self.torn is not None
         plan = self.plan.uncut(self.torn)
         self.folder.write_plan(plan)
@@ -61,15 +61,14 @@ class SourceWork:
 
 
 class Collector:
-    """Takes results in any order and more than once; commits each segment once.
+    """Takes results in any order, also repeated ones, and commits each segment once.
 
     Args:
         contents: of the archive.
-        sources: that are not done, by their address.
+        sources: that are not done, by address.
 
     Attributes:
-        frames: that were committed.
-        segments: that were committed.
+        frames, segments: committed so far.
     """
 
     def __init__(self, contents: Contents, sources: Mapping[str, SourceWork]) -> None:
@@ -120,7 +119,7 @@ class Collector:
             self.finish(source)
 
     def finish(self, source: SourceWork) -> None:
-        """Check a source whose segments are all there, and say that it is done."""
+        """Check a source whose segments are all committed, and mark it as done."""
         plan, folder = source.plan, source.folder
         if folder.torn(plan):
             source.torn = "two neighbours decode different pictures at a key frame"

@@ -1,4 +1,4 @@
-"""The frames of one segment, with the pixels, numbers and times that ``run`` gives them."""
+"""Decodes the frames of one segment, with the same pixels, numbers and times as ``run``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TURNS = {
 
 
 class SeamError(Exception):
-    """A segment does not give what the packets promise; the video is to be read as a whole."""
+    """A segment does not decode to the frames of its packets; the video must be read as a whole."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Segment:
 
     Attributes:
         first: number of its first frame in the video.
-        count: frames; None for a video that is not cut, whose end nobody knows.
-        pts: when its first frame is shown.
-        seek: what to ask the container for to come to its key frame; None for the file's beginning.
-        end: when the first frame of the next segment is shown; None for the last one.
-        zero: when the first frame of the video is shown.
+        count: number of frames; None for a video that is not cut, where it is not known.
+        pts: time of its first frame.
+        seek: time to seek to for its key frame; None for the beginning of the file.
+        end: time of the first frame of the next segment; None for the last one.
+        zero: time of the first frame of the video.
     """
 
     first: int
@@ -49,11 +49,11 @@ class Segment:
 
 @dataclass
 class Seams:
-    """What was seen at the ends of a segment.
+    """Digests for checking that neighbouring segments fit together.
 
     Attributes:
-        entry, exit: digests of its first picture and of the one behind its last, which is the first
-            of the next segment; None at the ends of a video.
+        entry, exit: digest of its first picture, and of the picture after its last, which is the
+            first of the next segment; None at the ends of a video.
         problems: of a video that is not cut, one line each.
     """
 
@@ -64,12 +64,12 @@ class Seams:
 
 @dataclass
 class SegmentFrames:
-    """Iterate for the frames of a segment; ``seams`` is whole at the end.
+    """Iterate over the frames of a segment; ``seams`` is complete at the end.
 
     Args:
         file: path or opened file.
-        segment: a part of it.
-        every: one frame of so many of the video.
+        segment: the part to decode.
+        every: yield every N-th frame of the video.
 
     Raises:
         SeamError: frames are missing, damaged or at other times.
@@ -85,11 +85,11 @@ class SegmentFrames:
         segment, number = self.segment, self.segment.first
         with av.open(self.file, options=file_options()) as container:
             stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # of a worker's one core
+            stream.codec_context.thread_count = 1  # a worker has one core
             clock = _Clock(stream, segment.zero)
             for decoded in _decoded(container, stream, segment):
                 if decoded.pts is None or decoded.pts < segment.pts:
-                    continue  # shown before the key frame: the segment before has it
+                    continue  # shown before the key frame, so it belongs to the segment before
                 if segment.end is not None and decoded.pts >= segment.end:
                     self.seams.exit = _digest(decoded)
                     break
@@ -113,13 +113,8 @@ class SegmentFrames:
             )
 
 
-def decode(file: str | IO[bytes], segment: Segment) -> SegmentFrames:
-    """Return every frame of a segment."""
-    return SegmentFrames(file, segment)
-
-
 class _Clock:
-    """Seconds since the first frame, by the same operations on floats as OpenCV's and ours."""
+    """Seconds since the first frame, with the same rounding as in ``run``."""
 
     def __init__(self, stream: Any, zero: int) -> None:
         base = stream.time_base
@@ -135,27 +130,27 @@ class _Clock:
 
 
 def _decoded(container: Any, stream: Any, segment: Segment) -> Iterator[Any]:
-    """Decode from the key frame on, in the order of showing."""
+    """Decode from the key frame on, in display order."""
     if segment.seek is not None:
         container.seek(segment.seek, stream=stream, backward=True)
     began = segment.seek is None
     for packet in container.demux(stream):
         if not began:
-            # A seek may end early, and in some containers late.
+            # A seek may end too early, and in some containers too late.
             began = packet.pts == segment.pts
             if not began:
                 if packet.pts is None or (packet.is_keyframe and packet.pts > segment.pts):
-                    raise SeamError(f"the key frame {segment.first} is not found by seeking")
+                    raise SeamError(f"seeking did not find the key frame {segment.first}")
                 continue
         yield from packet.decode()
 
 
 def _image(decoded: Any) -> Image:
-    """Convert as OpenCV does, bit for bit: bicubic, and turned as the container says."""
+    """Convert exactly as OpenCV does: bicubic, and rotated as the container says."""
     image = decoded.to_ndarray(format="bgr24", interpolation="BICUBIC")
     turn = _TURNS.get(decoded.rotation % 360)
     return np.ascontiguousarray(image if turn is None else cv2.rotate(image, turn))
 
 
 def _digest(decoded: Any) -> int:
-    return zlib.crc32(_image(decoded).data)  # planes have bytes beside the picture, of anything
+    return zlib.crc32(_image(decoded).data)  # not of the planes, whose padding is undefined

@@ -1,4 +1,4 @@
-"""What a job would be, before it is started: frames, segments, and the time to expect."""
+"""Estimates a job before it is started: frames, segments and time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipeline.stream.archive.worker import Segmenter, Work, decode, planned_here
 
 @dataclass
 class Estimate:
-    """What is to be expected.
+    """The size of a job.
 
     Attributes:
-        sources, segments, frames: to work on; frames that nobody knows are not counted.
+        sources, segments, frames: to be processed; unknown numbers of frames are not counted.
         whole: sources that cannot be cut, with the reason.
         problems: sources that cannot be read, one line each.
-        frame_seconds: processor time of a frame: decoded, segmented and counted, by one worker.
+        frame_seconds: processor time for decoding and segmenting a frame.
         workers: that share the work.
     """
 
@@ -35,13 +35,12 @@ class Estimate:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds to expect, the start of the workers not counted."""
+        """Expected seconds, without the start of the workers."""
         if self.frame_seconds is None:
             return None
         return self.frames * self.frame_seconds / self.workers
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
         return {
             "sources": self.sources,
             "segments": self.segments,
@@ -54,7 +53,6 @@ class Estimate:
         }
 
     def lines(self) -> list[str]:
-        """Say it for people."""
         lines = [f"{self.frames} frames of {self.sources} sources in {self.segments} segments"]
         lines += [f"{source} is read as a whole: {why}" for source, why in self.whole.items()]
         if self.seconds is not None and self.frame_seconds is not None:
@@ -70,8 +68,8 @@ def estimate(sources: Sequence[str], work: Work, workers: int | None) -> Estimat
 
     Args:
         sources: addresses.
-        work: what would be done.
-        workers: sessions; None for as many as cores.
+        work: for the workers.
+        workers: number of sessions; None for one per core.
 
     Raises:
         EngineError: the engine cannot be loaded here.
@@ -95,7 +93,7 @@ def estimate(sources: Sequence[str], work: Work, workers: int | None) -> Estimat
 
 
 def _frame_seconds(plan: Plan, work: Work) -> float | None:
-    """Processor time of a frame of the first chunk that decoding hands on, after one to warm up."""
+    """Return the processor time per frame of the first chunk, which is segmented twice."""
     segmenter = Segmenter(work)
     began = time.process_time()
     chunk = next(decode(plan, plan.segments[0], work))

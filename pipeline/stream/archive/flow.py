@@ -1,4 +1,4 @@
-"""The two operators on Ray Data, decoding in tasks and sessions in actors, and their results."""
+"""The pipeline of Ray Data: decoding in tasks, sessions in actors, and their results."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import EngineError, reason_of
-from pipeline.stream.archive.cluster import Cluster
 from pipeline.stream.archive.decoding import Segment
 from pipeline.stream.archive.plan import Plan
 from pipeline.stream.archive.worker import Segmenter, Work, decode, plan
 
-#: Bytes that Ray lets a task collect before it hands them on: a chunk.
+#: Bytes that a task collects before Ray passes them on: a chunk.
 _BLOCK = 32 << 20
-#: Tasks at most; a task takes several segments, one after the other, where there are more.
+#: Largest number of tasks; with more segments, a task takes several, one after the other.
 _TASKS = 10_000
-#: Cores by Ray's count, which only places work. Less than half of one for a session: when half
-#: of the nodes are lost, all sessions still find a place, and what they had begun goes on; what is
-#: left keeps decoding from waiting behind them. They differ, else Ray makes one operator of both.
+#: Cores that Ray reserves for a session and for a decoding task; this only decides the placement.
+#: With less than half a core, all sessions still fit when half of the nodes are lost, and decoding
+#: need not wait for them. The two must differ, or Ray fuses both operators into one.
 _SESSION_CPUS, _DECODING_CPUS = 0.45, 0.05
 
 
 def planned(sources: Sequence[str], work: Work) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Plan sources on all nodes: it reads each file once. Yields what ``worker.plan`` returns."""
+    """Plan sources on all nodes, which reads each file; yields what ``worker.plan`` returns."""
     if not sources:
         return
     import ray.data
@@ -46,11 +45,11 @@ def planned(sources: Sequence[str], work: Work) -> Iterator[tuple[str, dict[str,
 
 
 def results(
-    segments: Sequence[tuple[Plan, Segment]], work: Work, found: Cluster, on_gpu: bool
+    segments: Sequence[tuple[Plan, Segment]], work: Work, workers: int, on_gpu: bool
 ) -> Iterator[dict[str, Any]]:
-    """Work on segments; yields rows of ``chunks.RESULTS``, in any order.
+    """Decode and segment; yields rows of ``chunks.RESULTS``, in any order.
 
-    A worker that dies is replaced, and what it had is done again elsewhere.
+    A worker that dies is replaced, and its work is done again.
 
     Raises:
         EngineError: the sessions cannot be opened on the workers.
@@ -59,9 +58,8 @@ def results(
     from ray.exceptions import RayError
 
     _quiet()
-    tasks = [{"task": json.dumps([_slim(given), asdict(segment)])} for given, segment in segments]
-
-    workers = min(found.workers, len(tasks))  # Ray warns of workers without work
+    tasks = [_task(given, segment) for given, segment in segments]
+    workers = min(workers, len(tasks))  # Ray warns of workers without work
 
     def decoded(table: pa.Table) -> Iterator[pa.Table]:
         for text in table["task"].to_pylist():
@@ -92,18 +90,18 @@ def results(
             yield from table.to_pylist()
     except RayError as error:
         raise EngineError(
-            f"the workers gave up ({_cause(error)}); what is committed stays: check the engine on "
+            f"the workers failed ({_cause(error)}); committed segments stay: check the engine on "
             "the nodes, then give the same command again"
         ) from error
 
 
-def _slim(given: Plan) -> dict[str, Any]:
-    """A plan without its segments: each task brings its own."""
-    return {**given.to_json(), "segments": []}
+def _task(given: Plan, segment: Segment) -> dict[str, str]:
+    """Return the row of a task; its plan needs no segments, since the task has one."""
+    return {"task": json.dumps([given.to_json() | {"segments": []}, asdict(segment)])}
 
 
 def _cause(error: BaseException) -> str:
-    """What a worker said, below Ray's own words about it."""
+    """Return the worker's own error, without Ray's text around it."""
     while (inner := getattr(error, "cause", None) or error.__cause__) is not None:
         error = inner
     return reason_of(error)

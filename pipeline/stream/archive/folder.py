@@ -1,15 +1,15 @@
-"""The archive on disk: one Parquet file a segment, which is there whole or not at all.
+"""The archive on disk, with a Parquet file per segment that is either complete or absent.
 
 ::
 
-    DIR/roadseg-archive.json                        what engine and options the rows are of
-    DIR/report.json                                 what became of each source
+    DIR/roadseg-archive.json                        engine and options of the rows
+    DIR/report.json                                 the state of each source
     DIR/rows/source=ADDRESS/part-000000256.parquet  the frames from 256 on
-    DIR/rows/source=ADDRESS/_plan.json, _done.json  where it is cut; that it is done
+    DIR/rows/source=ADDRESS/_plan.json, _done.json  its segments; the mark that it is done
     DIR/overlay/ADDRESS.mp4                         with --overlay, at the end of a source
 
-Readers of partitioned tables leave out names that begin with ``_`` or ``.``, and take ``source``
-from the folder's name. A part's rename is the commit: whatever dies before leaves nothing but a
+Readers of partitioned tables ignore names that begin with ``_`` or ``.``, and take ``source`` from
+the folder's name. A part is committed by its rename; a process that dies earlier leaves only a
 hidden file, which the next run removes.
 """
 
@@ -45,12 +45,12 @@ _SEAMS = b"roadseg.seams"
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive's rows are of; another one's may not stand beside them.
+    """The engine and options of an archive's rows, which are the same for all of them.
 
     Attributes:
         engine: SHA-256 over the engine's files.
         classes: names, in order.
-        every: one frame of so many.
+        every: every N-th frame has a row.
         masks: whether rows have class maps.
         overlay: whether there are videos.
     """
@@ -63,16 +63,15 @@ class Contents:
 
     @classmethod
     def of(cls, manifest: Manifest, every: int, masks: bool, overlay: bool) -> Contents:
-        """Describe rows of an engine."""
         digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode())
         return cls(digest.hexdigest(), manifest.classes.names, every, masks, overlay)
 
 
 class ArchiveFolder:
-    """An output folder, ours alone while this object lives.
+    """An output folder, locked against other processes until ``close``.
 
     Raises:
-        OutputError: it holds something else, or rows of another engine or other options; another
+        OutputError: it holds other files, or rows of another engine or other options; another
             process writes it; it cannot be written.
     """
 
@@ -95,7 +94,7 @@ class ArchiveFolder:
         if not marker.exists():
             if any(not one.name.startswith(".") for one in self.path.iterdir()):
                 raise OutputError(
-                    f"folder {self.path} holds files and is no archive; choose an empty one"
+                    f"folder {self.path} holds files and is not an archive; choose an empty one"
                 )
             _write_json(marker, given)
             return
@@ -104,22 +103,22 @@ class ArchiveFolder:
             if there.get(key) != value:
                 raise OutputError(
                     f"folder {self.path} is an archive of another {_WORDS.get(key, key)} "
-                    f"({_shown(there.get(key))}, given {_shown(value)}): its rows would not agree; "
-                    "give another --output"
+                    f"({_shown(there.get(key))}, given {_shown(value)}), so rows would not fit "
+                    "together; give another --output"
                 )
 
     def close(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         self._lock.release()
 
     def source(self, source: str) -> SourceFolder:
-        """Return the part of one source."""
+        """Return the folder of one source."""
         name = _quoted(source)
         rows, videos = self.path / "rows" / f"source={name}", self.path / "overlay"
         return SourceFolder(source, rows, videos / name, videos / f"{name}.mp4")
 
     def write_report(self, document: Mapping[str, Any]) -> Path:
-        """Write what became of each source."""
+        """Write the report and return its path."""
         path = self.path / "report.json"
         with _writable(path):
             _write_json(path, document)
@@ -127,13 +126,13 @@ class ArchiveFolder:
 
 
 class SourceFolder:
-    """What is there of one source.
+    """The files of one source.
 
     Args:
         source: its address.
         path: folder of its rows.
-        pieces: folder of pieces of its overlay, until it is done.
-        video: the whole overlay.
+        pieces: folder of the pieces of its overlay, until it is done.
+        video: the complete overlay.
     """
 
     def __init__(self, source: str, path: Path, pieces: Path, video: Path) -> None:
@@ -143,11 +142,11 @@ class SourceFolder:
         self.video = video
 
     def tidy(self) -> None:
-        """Remove what a killed run left half-written."""
+        """Remove partial files of a killed run."""
         for folder in (self.path, self.pieces, self.video.parent):
             for left in folder.glob(".*partial*"):
                 left.unlink(missing_ok=True)
-        for piece in self.pieces.glob("*.mkv"):  # one without its rows is written again with them
+        for piece in self.pieces.glob("*.mkv"):  # one without rows is written again with its rows
             if not self.has(int(piece.stem)):
                 piece.unlink()
 
@@ -166,13 +165,13 @@ class SourceFolder:
             raise OutputError(f"{path} is damaged ({error}); remove {self.path}") from error
         if plan.fingerprint != current:
             raise OutputError(
-                f"source {self.source} is not the file any more whose rows are in {self.path}; "
-                "remove that folder to have it done again"
+                f"source {self.source} has changed since its rows in {self.path} were written; "
+                "remove that folder to archive it again"
             )
         return plan
 
     def write_plan(self, plan: Plan) -> None:
-        """Begin a source, or begin it again: parts of another plan go first."""
+        """Start a source, or start it again: parts of an earlier plan are removed."""
         with _writable(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for left in (*self.path.glob("part-*.parquet"), *self.pieces.glob("*.mkv")):
@@ -180,11 +179,11 @@ class SourceFolder:
             _write_json(self.path / "_plan.json", plan.to_json())
 
     def has(self, first: int) -> bool:
-        """Whether the segment that begins with frame ``first`` is committed."""
+        """Whether the segment with this first frame is committed."""
         return self._part(first).exists()
 
     def commit(self, first: int, table: pa.Table, seams: Seams, overlay: bytes | None) -> None:
-        """Write a segment: all of it is there, or nothing is."""
+        """Write a segment completely or not at all."""
         stored = table.replace_schema_metadata({_SEAMS: json.dumps(asdict(seams)).encode()})
         with _writable(self.path):
             if overlay is not None:
@@ -197,16 +196,16 @@ class SourceFolder:
                 os.fsync(file.fileno())
 
     def rows(self, plan: Plan) -> int:
-        """Return the committed rows."""
+        """Return the number of committed rows."""
         return sum(pq.read_metadata(self._part(one.first)).num_rows for one in plan.segments)
 
     def torn(self, plan: Plan) -> bool:
-        """Whether two neighbours saw different pictures at the key frame between them."""
+        """Whether two neighbouring segments decoded the key frame between them differently."""
         seams = [self._seams(one.first) for one in plan.segments]
         return any(a.exit != b.entry for a, b in pairwise(seams))
 
     def problems(self, plan: Plan) -> list[str]:
-        """Return what committed segments tell of their video."""
+        """Return the problems that committed segments have reported."""
         return [line for one in plan.segments for line in self._seams(one.first).problems]
 
     def done(self) -> dict[str, Any] | None:
@@ -215,12 +214,12 @@ class SourceFolder:
         return _read_json(path) if path.exists() else None
 
     def finish(self, document: Mapping[str, Any]) -> None:
-        """Say that all is there."""
+        """Mark the source as done."""
         with _writable(self.path):
             _write_json(self.path / "_done.json", document)
 
     def piece(self, first: int) -> Path:
-        """Where the overlay of a segment lies until the source is done."""
+        """Return the path of a segment's overlay until the source is done."""
         return self.pieces / f"{first:09d}.mkv"
 
     def _part(self, first: int) -> Path:
@@ -239,7 +238,7 @@ def _shown(value: object) -> str:
 
 
 def _quoted(source: str) -> str:
-    """A folder's name for an address; a long one ends in its hash."""
+    """Return a folder name for an address; a long one is cut and ends in a hash."""
     raw = source.encode(errors="surrogateescape")
     name = quote(raw, safe="")
     if len(name) <= _LONGEST:
@@ -264,11 +263,11 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _writable(path: Path) -> Iterator[None]:
-    """Translate what the system says of a place that cannot be written."""
+    """Translate the system's errors of writing ``path``."""
     try:
         yield
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); make room or choose another "
-            "--output; what is committed stays, and the same command goes on from there"
+            "--output; committed segments stay, and the same command goes on from there"
         ) from error

@@ -1,4 +1,4 @@
-"""The job: sources are planned, cut into segments, and worked on until every one is committed."""
+"""The archive job: plans sources, cuts them into segments, and commits every segment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.engine.manifest import Manifest
 from pipeline.errors import RoadsegError, in_words
 from pipeline.progress import frame_bar
-from pipeline.stream.archive.cluster import Cluster, cluster
+from pipeline.stream.archive.cluster import cluster
 from pipeline.stream.archive.collector import Collector, SourceWork
 from pipeline.stream.archive.flow import planned, results
 from pipeline.stream.archive.folder import ArchiveFolder, Contents
@@ -23,12 +23,12 @@ from pipeline.stream.archive.worker import Work, planned_here
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """What is wanted.
+    """Options of a job.
 
     Attributes:
         output: folder of the archive.
-        address: of a Ray cluster, None for Ray inside this process.
-        workers: sessions, None for what fits.
+        address: of a Ray cluster; None to start Ray on this machine.
+        workers: number of sessions; None for as many as fit.
         progress: whether a bar is shown.
     """
 
@@ -40,12 +40,12 @@ class ArchiveOptions:
 
 @dataclass
 class ArchiveReport:
-    """What became of it.
+    """The result of a job.
 
     Attributes:
-        frames, segments: that were committed by this run.
-        before: segments that earlier runs had committed.
-        seconds: that this run took.
+        frames, segments: committed by this run.
+        before: segments committed by earlier runs.
+        seconds: duration of this run.
         sources: by address: ``frames``, ``state`` (``done``, ``failed``), ``problems``.
         path: of the report's file.
     """
@@ -63,17 +63,16 @@ class ArchiveReport:
         return [line for one in self.sources.values() for line in one["problems"]]
 
     def lines(self) -> list[str]:
-        """Say it for people; the problems are told apart."""
+        """Return a summary for people, without the problems."""
         done = [one for one in self.sources.values() if one["state"] == "done"]
         rate = f", {self.frames / self.seconds:.1f} a second" if self.frames else ""
         return [
             f"{self.frames} frames in {self.segments} segments now{rate}",
             f"{sum(one['frames'] for one in done)} frames of {len(done)} of {len(self.sources)} "
-            f"sources are archived; {self.path} has each",
+            f"sources are archived; {self.path} lists each source",
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
         return {
             "frames": self.frames,
             "segments": self.segments,
@@ -86,16 +85,16 @@ class ArchiveReport:
 def archive(
     sources: Sequence[str], manifest: Manifest, work: Work, options: ArchiveOptions
 ) -> ArchiveReport:
-    """Work on sources until each is done or cannot be.
+    """Archive sources until each is done or has failed.
 
     Args:
-        sources: addresses, as ``places.expand`` gives them.
+        sources: addresses, as ``places.expand`` returns them.
         manifest: of the engine.
-        work: what workers do.
-        options: how.
+        work: for the workers.
+        options: of the job.
 
     Raises:
-        OutputError: the folder is not ours, or cannot be written; what was committed stays.
+        OutputError: the folder is not ours, or cannot be written; committed segments stay.
         RuntimeMissingError: Ray is missing or does not answer.
         EngineError: the engine cannot be loaded on a worker.
     """
@@ -107,8 +106,8 @@ def archive(
         to_do = job.look_for(sources)
         if to_do:
             on_gpu = manifest.runtime.startswith("tensorrt")
-            with cluster(options.address, options.workers, on_gpu) as found:
-                job.run(to_do, found, on_gpu)
+            with cluster(options.address, options.workers, on_gpu) as workers:
+                job.run(to_do, workers, on_gpu)
         job.report.seconds = time.monotonic() - began
         job.report.path = folder.write_report(job.report.to_json())
         return job.report
@@ -124,7 +123,7 @@ class _Job:
         self.report = ArchiveReport()
 
     def look_for(self, sources: Sequence[str]) -> list[str]:
-        """Return those that are not done; the others go into the report."""
+        """Return the sources that are not done; the others go into the report."""
         to_do = []
         for source in sources:
             done = self._folder.source(source).done()
@@ -134,11 +133,11 @@ class _Job:
                 self._note(source, "done", done["problems"], done["frames"])
         return to_do
 
-    def run(self, sources: Sequence[str], found: Cluster, on_gpu: bool) -> None:
-        """Plan what has no plan, then work; what turns out to be uncuttable is read as a whole."""
+    def run(self, sources: Sequence[str], workers: int, on_gpu: bool) -> None:
+        """Archive sources; one whose segments do not fit together is done again as a whole."""
         waiting = self._begin(sources)
         while waiting:
-            self._pass(waiting, found, on_gpu)
+            self._pass(waiting, workers, on_gpu)
             again = {}
             for source, one in waiting.items():
                 if one.torn and not one.plan.whole:
@@ -162,7 +161,7 @@ class _Job:
                 new.append(source)
             else:
                 plans[source] = plan
-        # On one machine the answer is there before a worker process would be.
+        # On one machine, planning here is faster than starting a worker process.
         plan_all = planned if self._options.address else planned_here
         for source, answer in plan_all(new, self._work):
             if "failed" in answer:
@@ -176,15 +175,15 @@ class _Job:
         )
         return waiting
 
-    def _pass(self, waiting: Mapping[str, SourceWork], found: Cluster, on_gpu: bool) -> None:
+    def _pass(self, waiting: Mapping[str, SourceWork], workers: int, on_gpu: bool) -> None:
         collector = Collector(self._folder.contents, waiting)
         for one in waiting.values():
-            if not one.missing:  # killed between its last segment and its end
+            if not one.missing:  # an earlier run was killed after the last segment
                 collector.finish(one)
         segments = [(one.plan, segment) for one in waiting.values() for segment in one.segments()]
         expected = _expected(waiting, self._work.every)
         with frame_bar(expected, self._options.progress) as show:
-            for row in results(segments, self._work, found, on_gpu) if segments else ():
+            for row in results(segments, self._work, workers, on_gpu) if segments else ():
                 collector.add(row)
                 show(collector.frames, f"{collector.segments} of {len(segments)} segments")
         self.report.frames += collector.frames
@@ -195,7 +194,7 @@ class _Job:
         if done is not None:
             self._note(source, "done", done["problems"], done["frames"])
         else:
-            reason = one.failed or one.torn or f"{len(one.missing)} segments did not come back"
+            reason = one.failed or one.torn or f"{len(one.missing)} segments are missing"
             self._note(source, "failed", [reason if source in reason else f"{source}: {reason}"])
 
     def _note(self, source: str, state: str, problems: list[str], frames: int = 0) -> None:
@@ -204,6 +203,5 @@ class _Job:
 
 def _expected(waiting: Mapping[str, SourceWork], every: int) -> int | None:
     counts = [segment.count for one in waiting.values() for segment in one.segments()]
-    if any(count is None for count in counts):
-        return None
-    return sum(count for count in counts if count is not None) // every
+    known = [count for count in counts if count is not None]
+    return sum(known) // every if len(known) == len(counts) else None

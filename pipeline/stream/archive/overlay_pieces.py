@@ -1,4 +1,4 @@
-"""Overlay videos in pieces: encoded where their frames are, joined without encoding anew."""
+"""Overlay videos in pieces: encoded by the workers, and joined without encoding again."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import av
 
 from pipeline.errors import SinkError
 from pipeline.frame import Image
-from pipeline.stream.sinks.base import MediaTime, SinkOptions
+from pipeline.stream.sinks.base import MediaTime
 from pipeline.stream.sinks.codecs import CODECS
 from pipeline.stream.sinks.encoder import VideoFormat, even
 from pipeline.stream.sinks.encoder_av import AvVideo
 from pipeline.stream.sinks.output_file import MARK
 
-#: In software: pieces of different machines must fit together.
+#: In software, since pieces from different machines must fit together.
 _CODEC = CODECS[-1]
 
 
 def encode_piece(frames: Sequence[Image], seconds: Sequence[float], rate: float | None) -> bytes:
-    """Encode frames, (H, W, 3) uint8 BGR, to be shown at ``seconds``; a Matroska file."""
+    """Encode frames, (H, W, 3) uint8 BGR, to be shown at ``seconds``, as a Matroska file."""
     file = io.BytesIO()
     size = (frames[0].shape[1], frames[0].shape[0])
-    form = VideoFormat.of(size, MediaTime(SinkOptions(fps=rate)).fps)
+    form = VideoFormat.of(size, MediaTime(rate).fps)
     video = AvVideo(av.open(file, "w", format="matroska"), form, codec=_CODEC)
     for frame, moment in zip(frames, seconds, strict=True):
         video.add(even(frame, size), moment)
@@ -52,8 +52,8 @@ def join_pieces(pieces: Iterable[bytes | Path], path: Path) -> None:
                     header = (context.width, context.height, context.extradata)
                 elif header != (context.width, context.height, context.extradata):
                     raise SinkError(
-                        f"{path.name}: the frames change their size, so that its pieces do not fit "
-                        "together; they stay beside it"
+                        f"{path.name}: the frames change their size, so that its pieces cannot be "
+                        "joined and are kept as files"
                     )
                 for packet in opened.demux(video):
                     if packet.dts is not None:

@@ -1,4 +1,4 @@
-"""Where recordings lie: folders, patterns, lists of them, and buckets of an S3 store."""
+"""Finds recordings in folders, patterns, lists of them, and buckets of an S3 store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _S3 = "s3://"
 
 
 def expand(texts: Sequence[str]) -> list[str]:
-    """Return the videos that are meant, each once; paths absolute.
+    """Return the videos that the texts name, each once and with an absolute path.
 
     Args:
         texts: a video, a folder (all videos below it), a pattern such as ``drives/**/*.mp4``, a
@@ -70,9 +70,9 @@ def _listed(path: Path) -> list[str]:
         try:
             found += _expanded(text)
         except SourceError:
-            found.append(text)  # of thousands one may be gone: the report says so
+            found.append(text)  # one of many may be missing; it gets into the report
     if not found:
-        raise SourceError(f"list {path} names nothing; write one video a line")
+        raise SourceError(f"list {path} names no video; write one per line")
     return found
 
 
@@ -91,7 +91,7 @@ def _in_bucket(text: str) -> list[str]:
             files = store.get_file_info(fs.FileSelector(root, recursive=True))
             names = [one.path for one in files if one.type == fs.FileType.File]
     if plain < len(steps):
-        # As in a folder: ** is any number of steps, also none.
+        # As in a folder, ** stands for any number of folders, also for none.
         patterns = {place, place.replace("**/", "")}
         names = [one for one in names if any(fnmatch.fnmatchcase(one, p) for p in patterns)]
     elif names != [root]:
@@ -102,10 +102,10 @@ def _in_bucket(text: str) -> list[str]:
 
 
 def fingerprint(source: str) -> str:
-    """Return what changes when a file does: its size and time.
+    """Return size and time of a file, which change with the file.
 
     Raises:
-        SourceError: it is not there.
+        SourceError: the file cannot be read.
     """
     if source.startswith(_S3):
         with _s3_errors(source):
@@ -124,7 +124,7 @@ def fingerprint(source: str) -> str:
 
 @contextmanager
 def opened(source: str) -> Iterator[str | IO[bytes]]:
-    """Yield what PyAV opens and seeks in: of an object in a store only what is read is fetched."""
+    """Yield a file for PyAV; of an object in a store only the parts that are read are fetched."""
     if not source.startswith(_S3):
         with library_path(Path(source)) as name:
             yield name
@@ -137,7 +137,7 @@ def opened(source: str) -> Iterator[str | IO[bytes]]:
 
 @contextmanager
 def local(source: str) -> Iterator[Path]:
-    """Yield a file on this machine: the source, or a copy for as long as it is needed."""
+    """Yield a local file: the source itself, or a copy of an object in a store."""
     if not source.startswith(_S3):
         yield Path(source)
         return
@@ -153,7 +153,7 @@ def local(source: str) -> Iterator[Path]:
 
 
 def _store() -> Any:
-    """The S3 store of the environment's credentials; ``AWS_ENDPOINT_URL``: another than AWS."""
+    """Return the S3 store of the environment's credentials, at ``AWS_ENDPOINT_URL`` if given."""
     from pyarrow import fs
 
     wanted: dict[str, Any] = {"endpoint_override": os.environ.get("AWS_ENDPOINT_URL") or None}

@@ -1,12 +1,11 @@
-"""Where a video is cut: into segments from key frame to key frame that can be decoded alone.
+"""Cuts a video at key frames into segments that can be decoded separately.
 
-A segment holds the frames *shown* from its key frame on until the next one. With open GOPs the
-frames shown just before a key frame come behind it in the file and need both sides, so a segment is
-decoded up to and with the next key frame, and what its own key frame's leading frames give is left
-out.
+A segment holds the frames *shown* from its key frame up to the next one. With open GOPs, the frames
+shown just before a key frame come after it in the file and depend on both sides. So a segment is
+decoded up to and including the next key frame, and frames shown before its own are left out.
 
-Frame numbers are ranks of the times in the file, so every worker counts alike. Where that cannot be
-relied on, the video is one segment, read as ``run`` reads it.
+A frame's number is the rank of its time in the file, so it is the same for every worker. If the
+times do not allow that, the video is one segment and is read as ``run`` reads it.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ import numpy as np
 from calibration.scenes.containers import file_options
 from calibration.scenes.video_file import library_path
 from pipeline.frame import Frame
-from pipeline.stream.archive.decoding import Segment, decode
+from pipeline.stream.archive.decoding import Segment, SegmentFrames
 from pipeline.stream.sources import open_source
 
-#: Frames of a segment at least, where the video has more: ten seconds or so.
+#: Smallest number of frames of a segment, about ten seconds.
 SEGMENT_FRAMES = 256
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a source is worked on.
+    """The segments of a source.
 
     Attributes:
         source: its path or address.
         fingerprint: changes with the file, see ``places.fingerprint``.
         fps: its rate, None where it states none.
-        frames: that it holds; an estimate or None where ``whole`` says so.
-        segments: in order, without gap and overlap.
-        whole: why it is not cut; None where it is.
+        frames: their number; an estimate or None for a source that is not cut.
+        segments: in order, without gaps or overlaps.
+        whole: why it is not cut; None if it is.
     """
 
     source: str
@@ -50,7 +49,6 @@ class Plan:
     whole: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
         return asdict(self)
 
     @classmethod
@@ -60,7 +58,7 @@ class Plan:
         return cls(**{**document, "segments": segments})
 
     def uncut(self, reason: str) -> Plan:
-        """The same source as one segment."""
+        """Return a plan of the same source as one segment."""
         whole = Segment(first=0, count=None)
         return Plan(self.source, self.fingerprint, self.fps, self.frames, (whole,), reason)
 
@@ -77,9 +75,9 @@ def plan_video(path: Path, source: str, fingerprint: str, least: int = SEGMENT_F
 
     Args:
         path: of the file.
-        source: what it is called.
+        source: its address.
         fingerprint: of the file.
-        least: frames of a segment, where the next key frame allows it.
+        least: smallest number of frames of a segment.
 
     Raises:
         SourceError: no frame of it can be read.
@@ -94,17 +92,17 @@ def plan_video(path: Path, source: str, fingerprint: str, least: int = SEGMENT_F
     except (av.FFmpegError, ValueError) as error:
         return uncut(f"its packets cannot be listed ({error})")
     if packets is None:
-        return uncut("its packets have no times, or the same one twice")
+        return uncut("its packets have no times, or a time occurs twice")
     if promised is not None and len(packets) != promised:
-        return uncut(f"it holds {len(packets)} packets where {promised} frames are promised")
+        return uncut(f"it holds {len(packets)} packets, but states {promised} frames")
     segments = _cut(packets, least)
     if first.seconds is None or not _same_first(path, segments[0], first):
-        return uncut("its first frame is not the same by its packets")
+        return uncut("its first frame differs when it is decoded from its packets")
     return Plan(source, fingerprint, fps, len(packets), tuple(segments))
 
 
 def _packets(path: Path) -> list[_Packet] | None:
-    """The packets of the frames that are shown, in the file's order; None without clear times."""
+    """Return the packets of shown frames, in the file's order; None if times are not unique."""
     found = []
     with library_path(path) as name, av.open(name, options=file_options()) as container:
         stream = container.streams.video[0]
@@ -113,7 +111,7 @@ def _packets(path: Path) -> list[_Packet] | None:
                 continue
             if packet.pts is None or packet.is_corrupt:
                 return None
-            # Containers are indexed by either time; the earlier one leads to the frame or before.
+            # A container is indexed by one of the two times; the earlier is never too late.
             seek = packet.pts if packet.dts is None else min(packet.pts, packet.dts)
             found.append(_Packet(packet.pts, seek, packet.is_keyframe))
     if not found or len({packet.pts for packet in found}) < len(found):
@@ -147,10 +145,10 @@ def _cut(packets: Sequence[_Packet], least: int) -> list[Segment]:
 
 
 def _same_first(path: Path, segment: Segment, frame: Frame) -> bool:
-    """Whether decoding by packets gives the pixels that ``run`` sees."""
+    """Whether decoding from packets gives the same pixels as ``run``."""
     try:
         with library_path(path) as name:
-            mine = next(iter(decode(name, segment)), None)
+            mine = next(iter(SegmentFrames(name, segment)), None)
     except (av.FFmpegError, ValueError):
         return False
     return mine is not None and np.array_equal(mine.image, frame.image)

@@ -1,7 +1,7 @@
-"""What runs on the workers: planning and decoding in tasks, sessions in actors; no Ray in sight.
+"""The code of the workers, independent of Ray: planning, decoding and segmenting.
 
-Decoding hands frames on in chunks, so that neither a segment nor a video has to fit into memory,
-and a session reads them in place from the memory that the processes share.
+Decoding passes frames on in chunks, so that a segment need not fit into memory; a session reads
+them directly from the memory that the processes share.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ from pipeline.stream.archive import places
 from pipeline.stream.archive.chunks import FRAMES, RESULTS, keys_of, one_row
 from pipeline.stream.archive.decoding import SeamError, Seams, Segment, SegmentFrames
 from pipeline.stream.archive.overlay_pieces import encode_piece
-from pipeline.stream.archive.plan import Plan, plan_video
+from pipeline.stream.archive.plan import SEGMENT_FRAMES, Plan, plan_video
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.palettes import drawn_classes
-from pipeline.stream.sinks.base import MediaTime, SinkOptions
+from pipeline.stream.sinks.base import MediaTime
 from pipeline.stream.sinks.statistics import rounded_seconds, rounded_shares
 from pipeline.stream.sources import SourceOptions, open_source
 
-#: Bytes of a chunk's frames: little beside a worker, much beside what a row costs.
+#: Bytes of a chunk's frames: little compared with a worker's memory, much with a row's overhead.
 _CHUNK_BYTES = 32 << 20
 _CHUNK_FRAMES = 64
-#: Sources that are planned at once: what limits is reading.
+#: Sources that are planned at once; reading is the limit.
 _PLANNERS = 4
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker has to know.
+    """Options for the workers.
 
     Attributes:
-        engine: path of the engine, readable on every node; None for the session without work.
+        engine: path of the engine, readable on every node; None for ``NullSession``.
         classes: of the engine.
-        every: one frame of so many.
-        masks, overlay: what is wanted beside the shares.
-        least: frames of a segment at least.
+        every: process every N-th frame.
+        masks, overlay: results beside the shares.
+        least: smallest number of frames of a segment.
     """
 
     engine: Path | None
@@ -62,11 +62,11 @@ class Work:
     every: int = 1
     masks: bool = False
     overlay: bool = False
-    least: int = 256
+    least: int = SEGMENT_FRAMES
 
 
 def plan(source: str, work: Work) -> dict[str, Any]:
-    """Plan one source; ``{"plan": ...}``, or ``{"failed": one line}``."""
+    """Plan one source; return ``{"plan": JSON}``, or ``{"failed": REASON}``."""
     try:
         found = places.fingerprint(source)
         with places.local(source) as path:
@@ -76,13 +76,13 @@ def plan(source: str, work: Work) -> dict[str, Any]:
 
 
 def planned_here(sources: Sequence[str], work: Work) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Plan sources in threads of this process, in order; FFmpeg works without Python's lock."""
+    """Plan sources in threads of this process, in order; FFmpeg releases Python's lock."""
     with ThreadPoolExecutor(_PLANNERS) as pool:
         yield from zip(sources, pool.map(lambda one: plan(one, work), sources), strict=True)
 
 
 def decode(given: Plan, segment: Segment, work: Work) -> Iterator[pa.Table]:
-    """Decode a segment into chunks, tables of one row; the last one says what went wrong."""
+    """Decode a segment into chunks, tables of one row; a failure is reported in the last one."""
     ending: dict[str, Any] = {"problems": []}
     seams = Seams()
     chunk = _Chunk(given, segment)
@@ -94,11 +94,11 @@ def decode(given: Plan, segment: Segment, work: Work) -> Iterator[pa.Table]:
                     open_source(str(path), SourceOptions(every=work.every))
                 )
                 frames: Iterator[Frame] = iter(source.read, None)
-                clock = MediaTime(SinkOptions(fps=source.fps))
+                clock = MediaTime(source.fps)
             else:
                 file = stack.enter_context(places.opened(given.source))
                 frames = iter(SegmentFrames(file, segment, work.every, seams))
-                clock = MediaTime(SinkOptions(fps=given.fps))
+                clock = MediaTime(given.fps)
             for frame in frames:
                 if chunk.is_full_for(frame):
                     yield chunk.emptied()
@@ -115,12 +115,12 @@ def decode(given: Plan, segment: Segment, work: Work) -> Iterator[pa.Table]:
 
 
 def _shown(text: str) -> str:
-    """Text for people: what of a name is no UTF-8 is replaced."""
+    """Return text for people; bytes of names that are not UTF-8 are replaced."""
     return os.fsencode(text).decode(errors="replace")
 
 
 class _Chunk:
-    """Frames until they are a chunk."""
+    """Collects frames for a chunk."""
 
     def __init__(self, given: Plan, segment: Segment) -> None:
         self._keys = {
@@ -163,11 +163,7 @@ class _Chunk:
 
 
 class Segmenter:
-    """A session, loaded once, and what becomes of chunks in it.
-
-    Args:
-        work: what is wanted.
-    """
+    """Segments chunks with a session that is loaded once."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -175,9 +171,9 @@ class Segmenter:
         self._overlay = Overlay(drawn_classes(work.classes)) if work.overlay else None
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
-        """Segment the chunks of a table; a chunk that fails says so in its row."""
+        """Segment the chunks of a table; a failure is put into the chunk's row."""
         for row in range(table.num_rows):
-            # ``frames`` stays where it is: to_pylist would copy it.
+            # Without ``frames``, which to_pylist would copy.
             small = table.drop_columns(["frames"]).slice(row, 1).to_pylist()[0]
             result = keys_of(small)
             if small["index"]:
@@ -215,7 +211,7 @@ class Segmenter:
 
 
 def _session(work: Work) -> Session:
-    """One thread: there are as many sessions as cores."""
+    """Open a session with one thread, since there are as many sessions as cores."""
     if work.engine is None:
         return NullSession()
     return open_session(load_engine(work.engine), threads=1)

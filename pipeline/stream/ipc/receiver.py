@@ -1,4 +1,4 @@
-"""Class maps in another process: the reader of ``--sink socket:PATH``."""
+"""Reads class maps of ``--sink socket:PATH`` in another process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.stream.ipc.wire import Greeting, Segmented, read_message
 
 
 class Receiver(AbstractContextManager["Receiver"]):
-    """Iterate over the frames of a running stream, always the newest when slow.
+    """Iterate over the frames of a running stream; a slow reader gets the newest and misses some.
 
     ::
 
@@ -22,7 +22,7 @@ class Receiver(AbstractContextManager["Receiver"]):
 
     Args:
         path: of the socket.
-        timeout: longest time in seconds between two frames; None waits for ever.
+        timeout: longest time in seconds between two frames; None for no limit.
 
     Attributes:
         source: name of the camera.
@@ -30,7 +30,7 @@ class Receiver(AbstractContextManager["Receiver"]):
         palette: their (red, green, blue) colours.
 
     Raises:
-        SourceError: nobody listens there, or somebody else does.
+        SourceError: no stream listens there, or another program does.
     """
 
     def __init__(self, path: str | Path, timeout: float | None = None) -> None:
@@ -60,7 +60,7 @@ class Receiver(AbstractContextManager["Receiver"]):
         """Yield frames until the stream ends.
 
         Raises:
-            SourceError: no frame came within the time-out, or what came is damaged.
+            SourceError: no frame came within the time-out, or one is damaged.
         """
         while True:
             try:

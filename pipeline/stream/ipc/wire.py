@@ -1,8 +1,9 @@
-"""Results for another process on the same machine: the layout of bytes, for any language.
+"""The binary format in which results are sent to other processes on the same machine.
 
-Numbers are little-endian. Every message begins with four letters and its whole length in bytes
-(uint32). The first is the greeting, ``RSGR``: JSON in UTF-8 behind these eight bytes, ``{"source":
-NAME, "classes": [{"name": NAME, "colour": [red, green, blue]}, ...]}``. Each frame follows as:
+Numbers are little-endian. Every message begins with four letters and its total length in bytes
+(uint32). The first message is the greeting, ``RSGR``: after these eight bytes comes JSON in UTF-8,
+``{"source": NAME, "classes": [{"name": NAME, "colour": [red, green, blue]}, ...]}``. Then comes one
+message per frame:
 
 ====== ======= =====================================================================
 offset type    what
@@ -36,13 +37,13 @@ from pipeline.frame import ClassMap, Result
 GREETING, FRAME = b"RSGR", b"RSFR"
 _HEAD = struct.Struct("<4sI")
 _FRAME = struct.Struct("<4sIQddIIII")
-#: Longest message in bytes; more is no stream of ours.
+#: Longest message in bytes; a longer one is not from roadseg.
 _LONGEST = 1 << 28
 
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a connection begins with: the source, names of classes, (red, green, blue) colours."""
+    """The first message: the source, names of the classes and their (red, green, blue) colours."""
 
     source: str
     names: tuple[str, ...]
@@ -51,7 +52,7 @@ class Greeting:
 
 @dataclass(frozen=True)
 class Segmented:
-    """A frame's class map as it arrived.
+    """A received class map.
 
     Attributes:
         index: of the frame; dropped ones leave gaps.
@@ -99,13 +100,13 @@ def read_message(read: Callable[[int], bytes]) -> Greeting | Segmented | None:
     """Read one message.
 
     Args:
-        read: returns that many bytes, or fewer at the end.
+        read: returns as many bytes as asked for, or fewer at the end.
 
     Returns:
-        None at the end of the stream, also inside of a message.
+        None at the end of the stream, even within a message.
 
     Raises:
-        SourceError: what comes is not of this layout.
+        SourceError: the bytes are not of this format.
     """
     head = read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -130,7 +131,7 @@ def _greeting(body: bytes) -> Greeting:
         palette = tuple((int(r), int(g), int(b)) for r, g, b in (one["colour"] for one in classes))
         return Greeting(str(document["source"]), names, palette)
     except (ValueError, TypeError, KeyError) as error:
-        raise SourceError(f"the greeting {body[:40]!r} is not of roadseg; reconnect") from error
+        raise SourceError(f"the greeting {body[:40]!r} is not roadseg's; reconnect") from error
 
 
 def _frame(message: bytes) -> Segmented:

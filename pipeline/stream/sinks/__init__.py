@@ -1,4 +1,4 @@
-"""Where results go. One file per kind, one line in the table."""
+"""Sinks, where results go: one file per kind, one line in the table."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SinkKind:
     """A line of the table.
 
     Attributes:
-        form: how it is written.
-        matches: whether a text is written like this.
-        open: opens what the text means.
-        numbered: text for one of several cameras, given its number from 1.
+        form: how it is written on the command line.
+        matches: whether a text has this form.
+        open: opens the sink of a text.
+        numbered: returns the text for one of several cameras, given its number from 1.
     """
 
     form: str
@@ -42,7 +42,7 @@ class SinkKind:
     numbered: Callable[[str, int], str]
 
 
-#: What looks like the name of a kind; a folder of such a name is written ``./a:b``.
+#: A prefix like that of a kind; a folder of such a name is written ``./a:b``.
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z-]+:")
 
 
@@ -63,8 +63,8 @@ def _folder(text: str, number: int) -> str:
     return f"{text.rstrip('/')}/{number}"
 
 
-#: Asked from top to bottom; the first that matches opens. Prefixes come before names: a folder
-#: of masks may be called ``drive.mp4``.
+#: The first kind that matches is opened. Prefixes come before file names, since a folder of masks
+#: may be called ``drive.mp4``.
 SINKS = (
     SinkKind("masks:DIR or masks-index:DIR", masks.has_prefix, masks.open_masks, _folder),
     SinkKind("overlays:DIR", overlays.matches_folder, overlays.open_folder, _folder),
@@ -82,7 +82,7 @@ SINKS = (
 
 
 def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
-    """Open what ``text`` means.
+    """Open a sink.
 
     Args:
         text: ``window``; ``http``, the page; ``none``; a video over the network (``rtsp://`` or
@@ -91,23 +91,23 @@ def open_sink(text: str, options: SinkOptions | None = None) -> Sink:
             (``overlays:DIR``); statistics ``NAME.jsonl`` or ``NAME.json``; zones and alerts
             (``zones:FILE.yaml``); a directory of masks in colour (``DIR`` or ``masks:DIR``) or as
             class indices (``masks-index:DIR``).
-        options: what the sink has to know.
+        options: what the sink needs to know.
 
     Raises:
-        SinkError: no kind of sink is written like this.
-        OutputError: something that is not ours stands there, or it cannot be written.
+        SinkError: no kind of sink has this form.
+        OutputError: the output exists and is not ours, or it cannot be written.
     """
     return _kind(text).open(text, options or SinkOptions())
 
 
 def numbered(text: str, number: int) -> str:
-    """Name of a sink for one of several cameras, so that none writes over another.
+    """Return the text of a sink for one of several cameras, so that each has its own output.
 
-    ``out.mp4`` becomes ``out-1.mp4``, a folder of masks ``DIR`` becomes ``DIR/1``; what leaves
-    nothing behind, or is one for all cameras, stays as it is.
+    ``out.mp4`` becomes ``out-1.mp4``, and a folder of masks ``DIR`` becomes ``DIR/1``; sinks
+    without an output, and those that all cameras share, stay as they are.
 
     Raises:
-        SinkError: no kind of sink is written like this.
+        SinkError: no kind of sink has this form.
     """
     return _kind(text).numbered(text, number)
 
@@ -122,7 +122,7 @@ def _kind(text: str) -> SinkKind:
 
 
 def open_sinks(texts: Sequence[str], options: SinkOptions | None = None) -> list[Sink]:
-    """Open several sinks, or none: what was opened before a failure is closed again.
+    """Open several sinks; if one fails, those opened before are closed again.
 
     Raises:
         SinkError, OutputError: as ``open_sink``; also when two sinks share an output.

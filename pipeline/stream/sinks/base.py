@@ -30,12 +30,13 @@ class SinkOptions:
         fps: rate of the source, None where it has none.
         live: times come from the moments of capture, not from index and rate.
         force: files that are not ours may be replaced.
-        page: opens the sink that shows a source on the page, given the options of that source;
-            ``Page.sink`` of ``pipeline.stream.web`` is such. None where there is no page.
+        page: opens the sink that shows a source on the page, given the options of that source:
+            ``Page.sink`` of ``pipeline.stream.web``. None where there is no page.
         segment: seconds after which a video goes on in a new file; None for one file.
-        keep: bytes that all files of a segmented video may take; None for no end.
-        make_room: asked on a full disk whether there is room now; None where nobody makes any.
-        drawn: the same with the colours that are drawn; None for those of ``classes``.
+        keep: bytes that all files of a segmented video may take; None for no limit.
+        make_room: called on a full disk; removes something and returns whether it did. None
+            without such a function.
+        drawn: ``classes`` with the colours for drawing; None for those of ``classes``.
     """
 
     classes: ClassSet = CAMVID
@@ -51,22 +52,23 @@ class SinkOptions:
 
 
 class MediaTime:
-    """Where frames stand in time: in a file at their own times, else by its rate; live by a clock.
+    """Time of a frame: in a file its own, or by the rate; live the time since the first frame.
 
     Args:
-        options: ``fps`` and ``live`` of the source.
+        fps: rate of the source, None where it has none.
+        live: whether the source is live.
 
     Attributes:
         fps: rate of the source, or the assumed one.
     """
 
-    def __init__(self, options: SinkOptions) -> None:
-        self.fps = options.fps or _DEFAULT_FPS
-        self._live = options.live
+    def __init__(self, fps: float | None, live: bool = False) -> None:
+        self.fps = fps or _DEFAULT_FPS
+        self._live = live
         self._first: float | None = None
 
     def seconds(self, frame: Frame) -> float:
-        """Seconds since the first frame that was asked for (live) or frame 0 (a file)."""
+        """Seconds since the first frame given to this method (live) or since frame 0 (a file)."""
         if not self._live:
             return frame.index / self.fps if frame.seconds is None else frame.seconds
         if self._first is None:
@@ -77,30 +79,29 @@ class MediaTime:
 class Sink(AbstractContextManager["Sink"]):
     """Takes results in order. Use as a context manager; write from one thread at a time.
 
-    Closing finishes the output; an output that took no result is removed instead, and what stood
-    there before stays. Of one whose writing failed, on a full disk for example, what came before is
-    kept where it can be used.
+    Closing finishes the output. An output without results is removed, and an earlier file of that
+    name stays. If writing fails, for example on a full disk, the results before the failure are
+    kept where they can be used.
 
-    A sink may be slow and may fail: it never hurts the others. A live stream drops what it is too
-    slow for; a file waits for it, unless it ``may_drop``. A write that takes half a minute counts
-    as a failure. After an error from ``write`` it is closed and gets nothing
-    more. A user who closes a window ends the stream: the sink calls ``end_stream``, in any thread,
-    which is like Ctrl-C: what was captured is finished, and the exit status is 0.
+    A slow or failing sink does not affect the others. A live stream drops results for which the
+    sink is too slow; a file waits for it, unless it ``may_drop``. A write that takes half a minute
+    counts as a failure. After an error from ``write`` the sink is closed and gets no more results.
+    When a user closes a window, its sink calls ``end_stream``, in any thread; that acts like
+    Ctrl-C: captured frames are finished, and the exit status is 0.
 
     Attributes:
         name: kind of sink, as it appears among the stages.
-        output: what it leaves behind; None for nothing.
-        url: where a browser finds what it shows; None for nowhere.
+        output: file or folder that it writes; None without one.
+        url: address for a browser; None without one.
         written: results taken so far.
-        lost: results that it was given and could not keep, though it goes on.
-        problems: one line each about results that were lost.
-        left: what is there now because of this sink: ``output``, or what of it could be kept; None
-            before the end, and for nothing.
-        wants_overlay, wants_shares: what ``Result`` has to bring.
-        observes: ``observe`` is to be asked about every result.
-        may_drop: only shows: of a file too it gets the newest result, where another sink keeps all.
-        status: what the stream is doing right now, from any thread; None outside of a stream.
-        end_stream: ends the stream; set by the stream before the first result, does nothing before.
+        lost: results that could not be kept although the sink goes on.
+        problems: one line each about lost results.
+        left: after the end, ``output`` or the part of it that was kept; None if there is nothing.
+        wants_overlay, wants_shares: which fields of ``Result`` it needs.
+        observes: ``observe`` is to be called with every result.
+        may_drop: it only shows results: beside a sink that keeps all, it may miss some of a file.
+        status: returns what the stream is doing, from any thread; None outside of a stream.
+        end_stream: ends the stream; set by the stream before the first result.
     """
 
     wants_overlay = False
@@ -117,24 +118,24 @@ class Sink(AbstractContextManager["Sink"]):
         self.problems: list[str] = []
         self.left: Path | None = None
         self.status: Callable[[], StreamStatus] | None = None
-        self.end_stream: Callable[[], None] = _nothing
+        self.end_stream: Callable[[], None] = lambda: None
         self._closed = False
         self._abandoned = False
         self._busy = threading.Lock()
 
     def attach(self, status: Callable[[], StreamStatus]) -> None:
-        """Learn where to ask what the stream is doing; called once, before the first result.
+        """Set ``status``; called once, before the first result.
 
         Args:
-            status: cheap enough for ten calls a second, from any thread, also after the end.
+            status: may be called ten times a second, from any thread, also after the end.
         """
         self.status = status
 
     def observe(self, result: Result) -> tuple[Mark, ...]:
-        """See a result before any sink gets it, and say what is to be drawn over its picture.
+        """Look at a result before any sink gets it; return what to draw over its picture.
 
-        Called where ``observes`` is set, for every result in order, also those that this sink is
-        too slow for; in another thread than ``write``.
+        If ``observes`` is set, it is called for every result in order, also for those dropped
+        before ``write``, and in another thread than ``write``.
         """
         return ()
 
@@ -142,7 +143,7 @@ class Sink(AbstractContextManager["Sink"]):
         """Take one result.
 
         Returns:
-            Whether it was kept; what was not is counted in ``lost``.
+            Whether it was kept; if not, it is counted in ``lost``.
 
         Raises:
             SinkError: the output cannot be written any further, for example on a full disk.
@@ -160,7 +161,7 @@ class Sink(AbstractContextManager["Sink"]):
             return kept
 
     def abandon(self) -> None:
-        """Give the sink up while a write hangs: nothing of it appears under its name any more."""
+        """Give the sink up while a write hangs; its output will not get its final name."""
         self._abandoned = True
 
     def __exit__(self, *_: object) -> None:
@@ -173,7 +174,7 @@ class Sink(AbstractContextManager["Sink"]):
             SinkError: the end of the output cannot be written.
         """
         if not self._busy.acquire(timeout=CLOSE_TIMEOUT):
-            return  # a write hangs in another thread; nothing can be finished under it
+            return  # a write hangs in another thread, so nothing can be finished
         try:
             if not self._closed:
                 self._closed = True
@@ -197,10 +198,13 @@ class Sink(AbstractContextManager["Sink"]):
 
     def _error(self, error: OSError) -> SinkError:
         reason = error.strerror or str(error)
-        kept = f"{self.left} has what came before" if self.left else "nothing half-written was left"
-        advice = "make room or choose another place"
-        if error.errno == errno.ENAMETOOLONG:
-            advice = "give a shorter name"
+        kept = (
+            f"{self.left} has the frames before the failure"
+            if self.left
+            else "no partial file was left"
+        )
+        too_long = error.errno == errno.ENAMETOOLONG
+        advice = "give a shorter name" if too_long else "make room or choose another place"
         return SinkError(
             f"{self.output or self.name} cannot be written after {self.written} frames "
             f"({reason}); {advice}, {kept}"
@@ -218,10 +222,9 @@ class Sink(AbstractContextManager["Sink"]):
 
     def _finish(self) -> None:
         """Finish an output that took at least one result."""
-        return
 
     def _salvage(self) -> Path | None:
-        """Keep what can be used of an output whose writing failed, remove the rest; must not raise.
+        """After a failed write: keep the usable part of the output, remove the rest; never raises.
 
         Returns:
             What is kept; None for nothing.
@@ -230,13 +233,8 @@ class Sink(AbstractContextManager["Sink"]):
         return None
 
     def _leave(self) -> None:
-        """Close what is open, and leave on the disk what is there; must not raise."""
+        """Close what is open, and leave the files as they are; never raises."""
         self._discard()
 
     def _discard(self) -> None:
-        """Remove what was begun; must not raise."""
-        return
-
-
-def _nothing() -> None:
-    """Stand in for what only a stream can do."""
+        """Remove the unfinished output; never raises."""

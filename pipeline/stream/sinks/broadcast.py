@@ -1,4 +1,4 @@
-"""The drawn frames as a video over the network, to a player or a media server."""
+"""Drawn frames as video over the network, to a player or a media server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from pipeline.stream.sinks.encoder import VideoFormat, even
 if TYPE_CHECKING:
     from pipeline.stream.sinks.encoder_av import AvVideo
 
-#: FFmpeg's format by scheme. RTSP is pushed (ANNOUNCE, RECORD) to a server that hands it on, over
-#: TCP, since datagrams of a large key frame are lost together; UDP carries an MPEG transport
-#: stream.
+#: FFmpeg's format by scheme. RTSP is pushed (ANNOUNCE, RECORD) to a server, over TCP, since of the
+#: many datagrams of a large key frame some would be lost; UDP carries an MPEG transport stream.
 _FORMATS = {"rtsp": "rtsp", "udp": "mpegts"}
 _OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp", "timeout": "3000000"},
@@ -30,7 +29,7 @@ def matches(text: str) -> bool:
 
 
 def numbered(text: str, number: int) -> str:
-    """Address for one of several cameras: a name of its own (RTSP), a port of its own (UDP)."""
+    """Address for one of several cameras: with its own name (RTSP) or port (UDP)."""
     if _scheme(text) == "rtsp":
         return f"{text}-{number}"
     address, _, port = text.partition("?")[0].rpartition(":")
@@ -40,7 +39,7 @@ def numbered(text: str, number: int) -> str:
 
 
 def open_broadcast(text: str, options: SinkOptions) -> Sink:
-    """Prepare to send to a URL; it is connected with the first frame, which tells the size.
+    """Prepare to send to a URL; it connects at the first frame, when the size is known.
 
     Raises:
         RuntimeMissingError: PyAV is not installed.
@@ -55,7 +54,7 @@ def open_broadcast(text: str, options: SinkOptions) -> Sink:
 
 
 class BroadcastSink(Sink):
-    """H.264 that holds no frame back; frames of another size than the first are resized to it.
+    """H.264 without delayed frames; frames of another size than the first are resized to it.
 
     Args:
         url: ``rtsp://SERVER/NAME`` or ``udp://ADDRESS:PORT``.
@@ -68,7 +67,7 @@ class BroadcastSink(Sink):
     def __init__(self, url: str, options: SinkOptions) -> None:
         super().__init__("broadcast")
         self._url = url
-        self._time = MediaTime(options)
+        self._time = MediaTime(options.fps, options.live)
         self._video: AvVideo | None = None
         self._size = (0, 0)
 
@@ -101,7 +100,7 @@ class BroadcastSink(Sink):
             video.close()
 
     def _discard(self) -> None:
-        with contextlib.suppress(OSError):  # what failed before fails again
+        with contextlib.suppress(OSError):  # the connection may have failed before
             self._finish()
 
 

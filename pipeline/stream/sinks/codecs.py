@@ -1,6 +1,6 @@
-"""Which H.264 encoder this machine has: one in hardware where there is one that works.
+"""The H.264 encoder to use: hardware if this machine has one that works, otherwise software.
 
-FFmpeg lists encoders whose driver or device is missing, so each is tried on a picture.
+FFmpeg also lists encoders whose driver or device is missing, so each is tried on a picture.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from types import MappingProxyType
 
 import av
 
@@ -23,8 +22,8 @@ class Codec:
 
     Attributes:
         name: FFmpeg's.
-        options: that favour speed.
-        low_delay: further ones that hold no frame back, at the price of larger files.
+        options: for speed.
+        low_delay: further options to output every frame at once, at the price of larger files.
     """
 
     name: str
@@ -32,16 +31,12 @@ class Codec:
     low_delay: Mapping[str, str] = field(default_factory=dict)
 
 
-#: In order of preference. NVIDIA's desktop encoder, the encoder of boards with a V4L2 driver, and
-#: software: ``ultrafast`` takes about the time and size of MPEG-4 part 2.
+#: In order of preference: NVIDIA's desktop encoder, the encoder of boards with a V4L2 driver, and
+#: software, where ``ultrafast`` takes about the time and size of MPEG-4 part 2.
 CODECS = (
-    Codec("h264_nvenc", MappingProxyType({"preset": "p2", "tune": "ll", "cq": "25"})),
-    Codec("h264_v4l2m2m", MappingProxyType({})),
-    Codec(
-        "libx264",
-        MappingProxyType({"preset": "ultrafast", "crf": "23"}),
-        MappingProxyType({"tune": "zerolatency"}),
-    ),
+    Codec("h264_nvenc", {"preset": "p2", "tune": "ll", "cq": "25"}),
+    Codec("h264_v4l2m2m", {}),
+    Codec("libx264", {"preset": "ultrafast", "crf": "23"}, {"tune": "zerolatency"}),
 )
 
 
@@ -52,7 +47,7 @@ def best_codec() -> Codec:
 
 
 def first_working(codecs: Sequence[Codec]) -> Codec:
-    """Return the first that encodes a picture; the last one is not asked."""
+    """Return the first codec that encodes a picture; the last one is taken without a try."""
     for codec in codecs[:-1]:
         try:
             _encode_a_picture(codec)

@@ -1,4 +1,4 @@
-"""The file under a video's container: on a full disk it ends where it was whole."""
+"""The file that FFmpeg writes a video to; on a full disk it is cut so that it plays."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 
 class DiskFile:
-    """Written by FFmpeg, which closes a container by writing its index, also after a failure.
+    """A file object for FFmpeg, which writes a container's index when it closes, even on failure.
 
-    On a full disk that index arrives in part, and the video does not play. So the first write that
-    fails, and for which no room can be made, is the last: the file is cut to what was whole, and
-    takes nothing more.
+    On a full disk only a part of that index would be written, and the video would not play. So
+    after the first write that fails, and for which no room can be made, the file is cut to the part
+    that plays, and later writes are ignored.
 
     Args:
-        path: is there already.
-        whole: how many bytes at the beginning of a file make a video that plays.
-        make_room: asked on a full disk, again and again, whether there is room now.
+        path: of an existing file.
+        whole: returns how many bytes from the beginning of the file make a video that plays.
+        make_room: called on a full disk, as long as it returns that it made room.
 
     Attributes:
-        error: why it takes nothing more; None while it does.
+        error: why writes are ignored; None while they are not.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class DiskFile:
         self._end = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write all of it, or raise once."""
+        """Write all of ``data``; only the first failure is raised."""
         if self.error is None:
             try:
                 self._write(memoryview(data))
@@ -60,26 +60,26 @@ class DiskFile:
                     raise
 
     def _put(self, data: memoryview) -> int:
-        """Write some of it, as a disk that gets full does, and return how much."""
+        """Write as much as the system takes, and return how much; separate for tests."""
         return self._file.write(data) or 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to where the next write goes."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._end}[whence]
         self._position = start + offset
         return self._position
 
     def tell(self) -> int:
-        """Where the next write goes."""
         return self._position
 
     def close(self) -> None:
-        """Close it; calling it again does nothing."""
         self._file.close()
 
 
 def whole_mp4(path: Path) -> int:
-    """Bytes of whole boxes (ISO/IEC 14496-12), the index of a fragment with its pictures."""
+    """Bytes up to the last complete box (ISO/IEC 14496-12) that is not an index.
+
+    An index at the end does not play without the pictures that should follow it.
+    """
     end = path.stat().st_size
     position = whole = 0
     with path.open("rb") as file:
@@ -95,5 +95,5 @@ def whole_mp4(path: Path) -> int:
 
 
 def whole_mkv(path: Path) -> int:
-    """All bytes: players take a cluster that is cut for what is there of it."""
+    """All bytes: players show what there is of a cluster that was cut."""
     return path.stat().st_size

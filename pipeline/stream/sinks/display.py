@@ -22,14 +22,14 @@ sys.stdin.read()  # ends with the process that asked, at the latest
 
 
 class DisplayProbe:
-    """A process that opens a window, to see whether this one can.
+    """Opens a window in another process, to see whether this one can.
 
-    Where the display named by the environment does not answer, Qt ends the whole process, so one
-    that can be spared tries first. It stays connected until it is closed: an X server that nobody
-    else uses resets when its last client leaves, and ends who connects meanwhile in the same way.
+    If the display does not answer, Qt ends the whole process, so another process tries first. It
+    stays connected until ``close``: an X server resets when its last client leaves, and a process
+    that connects at that moment would be ended, too.
 
     Attributes:
-        reason: why no window can be opened, in a few words; None where one can.
+        reason: why no window can be opened, in a few words; None if one can.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class DisplayProbe:
         self.reason = _why_not() or self._try()
 
     def close(self) -> None:
-        """Let the process end; to be called when this one has a window, or wants none."""
+        """End the process; to be called when this one has opened its window, or wants none."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -67,7 +67,7 @@ class DisplayProbe:
 
 
 def _why_not() -> str | None:
-    """Return what is known without trying."""
+    """Return a reason that is known without trying; None if there is none."""
     if sys.platform == "darwin":
         return "macOS allows windows to the main thread only"
     if sys.platform.startswith("linux") and not (

@@ -28,19 +28,17 @@ class VideoFormat:
 
 
 class Encoder(ABC):
-    """Pictures into a video file; every failure to write is an ``OSError``.
-
-    Args of every kind: the path, whose suffix names the container, and the format.
+    """Encodes pictures into a video file; every failure to write is an ``OSError``.
 
     Attributes:
-        make_room: asked on a full disk whether there is room now, by those that can.
+        make_room: called on a full disk; returns whether it made room.
     """
 
     make_room: Callable[[], bool] = staticmethod(lambda: False)
 
     @abstractmethod
     def __init__(self, path: Path, form: VideoFormat) -> None:
-        """Open the file."""
+        """Open the file; the suffix of ``path`` names the container."""
 
     @abstractmethod
     def add(self, image: Image, seconds: float) -> None:
@@ -52,9 +50,9 @@ class Encoder(ABC):
 
 
 def even(image: Image, size: tuple[int, int]) -> Image:
-    """Bring a picture to ``size`` (width, height), then both sides to even numbers.
+    """Resize a picture to ``size`` (width, height), then pad both sides to even numbers.
 
-    A picture of another form keeps it: it is fitted in, and black bars fill the rest.
+    A picture of another aspect ratio keeps it; black bars fill the rest.
     """
     if (image.shape[1], image.shape[0]) != size:
         image = _fitted(image, size)
@@ -81,7 +79,7 @@ def _fitted(image: Image, size: tuple[int, int]) -> Image:
 
 
 def plays(path: Path) -> bool:
-    """Whether there is a picture in a video."""
+    """Whether the first picture of a video can be read."""
     video = cv2.VideoCapture(str(path))
     try:
         return path.exists() and bool(video.read()[0])

@@ -34,8 +34,8 @@ class _Container:
     whole: Callable[[Path], int]
 
 
-#: Every packet or fragment goes to the disk at once, so that what is there plays after ``kill -9``:
-#: mkv does so by itself, mp4 is written in fragments, and turned into a plain file at its end.
+#: Every packet or fragment is written at once, so that a file plays even after ``kill -9``. An mp4
+#: is written in fragments for this reason, and turned into a plain file at its end.
 _CONTAINERS = {
     ".mkv": _Container("matroska", {"flush_packets": "1", "cluster_time_limit": "1000"}, whole_mkv),
     ".mp4": _Container(
@@ -52,7 +52,7 @@ class AvVideo:
     Args:
         container: opened for writing; closed with this.
         form: of the pictures.
-        low_delay: hold no frame back.
+        low_delay: output every frame at once.
         codec: None for the best of this machine.
     """
 
@@ -75,13 +75,13 @@ class AvVideo:
         context.pix_fmt = "yuv420p"
         context.gop_size = max(1, round(form.fps * _KEYFRAME_SECONDS))
         context.time_base = Fraction(1, _CLOCK)
-        # OpenCV converts with the matrix of BT.601; untagged, players guess another for HD.
+        # OpenCV converts with the BT.601 matrix; without the tag, players assume another for HD.
         context.colorspace = Colorspace.ITU601
         context.color_range = ColorRange.MPEG
         self._last = -1
 
     def add(self, image: Image, seconds: float) -> None:
-        """Encode one picture; moments that do not grow are moved on by one tick."""
+        """Encode one picture; one that is not later than the last is moved one tick behind it."""
         planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         self._last = max(self._last + 1, round(seconds * _CLOCK))
@@ -90,7 +90,7 @@ class AvVideo:
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds, and the container's end."""
+        """Write the frames that the encoder still holds, and finish the container."""
         with os_errors():
             try:
                 self._container.mux(self._stream.encode(None))
@@ -99,10 +99,7 @@ class AvVideo:
 
 
 class AvEncoder(AvVideo, Encoder):
-    """Frames may come at any time: the file keeps the moments of a live source.
-
-    On a full disk it is cut to what plays.
-    """
+    """Keeps the time of each frame; on a full disk the file is cut so that it plays."""
 
     def __init__(self, path: Path, form: VideoFormat) -> None:
         kind = _CONTAINERS[path.suffix.lower()]

@@ -13,13 +13,13 @@ from pipeline.stream.sinks.output_file import MARK
 
 
 class OpenCvEncoder(Encoder):
-    """Constant frame rate: of a live source, the moments are lost.
+    """Encodes at a constant frame rate; the times of a live source's frames are lost.
 
-    OpenCV does not say when a write fails, so the finished file is opened and its frames counted.
+    OpenCV does not report failed writes, so the finished file is opened and its frames counted.
     """
 
     def __init__(self, path: Path, form: VideoFormat) -> None:
-        self._path = path.absolute()  # FFmpeg takes 10:30.mp4 for an address
+        self._path = path.absolute()  # FFmpeg would read 10:30.mp4 as an address
         self._frames = 0
         codec = cv2.VideoWriter.fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(str(self._path), codec, form.fps, (form.width, form.height))
@@ -27,24 +27,24 @@ class OpenCvEncoder(Encoder):
             raise OSError(errno.EIO, "OpenCV cannot write video here; pip install av")
 
     def add(self, image: Image, seconds: float) -> None:
-        """Encode one picture; ``seconds`` cannot be kept."""
+        """Encode one picture; ``seconds`` is ignored."""
         self._writer.write(image)
         self._frames += 1
 
     def close(self) -> None:
-        """Finish the file, check that it is whole, and mark it as ours."""
+        """Finish the file, check that it is complete, and mark it as ours."""
         self._writer.release()
         check = cv2.VideoCapture(str(self._path))
         counted = int(check.get(cv2.CAP_PROP_FRAME_COUNT)) if check.isOpened() else 0
         check.release()
         if counted < self._frames:
-            raise OSError(errno.EIO, f"only {counted} of {self._frames} frames arrived in it")
+            raise OSError(errno.EIO, f"only {counted} of {self._frames} frames are in it")
         with self._path.open("ab") as file:
             file.write(_marked_space(self._path.suffix.lower()))
 
 
 def _marked_space(suffix: str) -> bytes:
-    """Return a piece of container that players skip, with our mark in it.
+    """Return a part of the container that players skip, with our mark in it.
 
     mp4: a box of type ``free`` (ISO/IEC 14496-12). mkv: a Void element (RFC 8794, 0xEC).
     """

@@ -16,11 +16,11 @@ def open_http(_text: str, options: SinkOptions) -> Sink:
 
     Raises:
         RuntimeMissingError: the packages of the extra ``page`` are not installed.
-        SinkError: the page cannot listen where it should, or there is none.
+        SinkError: the page cannot listen at its address, or there is no page.
     """
     if options.page is None:
         raise SinkError(
-            "sink http was given and no page to show it on; open one and pass its sink: "
+            "sink http was given without a page to show it on; open one and pass its sink: "
             "SinkOptions(page=Page().sink), with Page from pipeline.stream.web"
         )
     return options.page(options)

@@ -20,16 +20,15 @@ from pipeline.stream.sinks.output_file import MARK
 _PREFIXES = {"masks:": False, "masks-index:": True}
 #: Marks a directory as ours.
 _MARKER = ".roadseg"
-#: Who writes into it.
 _LOCK = ".roadseg.lock"
 _MANIFEST = "manifest.csv"
-#: What a mask is called until it is whole; of a fixed length, since frames' names may be long.
+#: Name of a mask while it is written; short, since a frame's name may be as long as allowed.
 _PARTIAL = ".mask.partial"
 _COLUMNS = ("file", "index", "seconds")
 
 
 def has_prefix(text: str) -> bool:
-    """``masks:DIR`` or ``masks-index:DIR``, whatever the folder's name looks like."""
+    """``masks:DIR`` or ``masks-index:DIR``."""
     return text.startswith(tuple(_PREFIXES))
 
 
@@ -48,13 +47,13 @@ def open_masks(text: str, options: SinkOptions) -> Sink:
 
 
 class MaskSink(Sink):
-    """One PNG per frame, of the frame's size, named as the frame, and ``manifest.csv``.
+    """One PNG per frame, of the frame's size and name, and ``manifest.csv``.
 
     Colour masks are RGB in the palette of the classes; index masks are 8-bit grey with the class
     index as value. The manifest lists file, frame index and seconds in the source's own time.
 
-    A directory is ours when it was empty or holds ``.roadseg``. The masks that its manifest lists
-    are removed when a new run begins to write; other files are never touched.
+    A directory is ours if it was empty or holds ``.roadseg``. When a new run writes its first mask,
+    the masks listed in the manifest are removed; other files are never touched.
 
     Raises:
         OutputError: the directory is not ours, is a file, or cannot be written.
@@ -64,7 +63,7 @@ class MaskSink(Sink):
         super().__init__("masks", folder)
         self._folder = folder
         self._palette = None if as_index else Palette(options.classes)
-        self._time = MediaTime(options)
+        self._time = MediaTime(options.fps, options.live)
         self._manifest: IO[str] | None = None
         self._lock = _claim(folder, options.force)
 
@@ -76,7 +75,7 @@ class MaskSink(Sink):
         seconds = f"{self._time.seconds(result.frame):.4f}"
         partial = self._folder / _PARTIAL
         try:
-            partial.unlink(missing_ok=True)  # of a run that was killed, or a link to elsewhere
+            partial.unlink(missing_ok=True)  # left by a killed run, or a link
             with partial.open("xb") as file:
                 file.write(encoded)
             csv.writer(self._manifest).writerow((name, result.frame.index, seconds))
@@ -86,12 +85,12 @@ class MaskSink(Sink):
             raise
 
     def _picture(self, result: Result) -> Image:
-        """What is written of a frame: (H, W) or (H, W, 3) uint8."""
+        """Return the picture to write, (H, W) or (H, W, 3) uint8."""
         classes = result.classes_at_frame_size()
         return classes if self._palette is None else self._palette.colours(classes)
 
     def _begin(self) -> IO[str]:
-        """Remove what an earlier run left, and start the manifest."""
+        """Remove the masks of an earlier run, and start the manifest."""
         for name in _listed(self._folder / _MANIFEST):
             (self._folder / name).unlink(missing_ok=True)
         marker = {"comment": MARK, "format": "roadseg-masks", "version": 1}
@@ -110,18 +109,18 @@ class MaskSink(Sink):
             self._lock.release()
 
     def _salvage(self) -> Path | None:
-        # Masks that were written are whole, so they stay.
+        # Masks that were written are complete, so they stay.
         self._discard()
         return self._folder if self.written else None
 
     def _discard(self) -> None:
-        # What an earlier run left stays, too.
+        # The masks of an earlier run stay.
         with suppress(OSError):
             self._finish()
 
 
 def _png_settings() -> list[int]:
-    """Settings for large flat areas: a third of the time of OpenCV's own choice."""
+    """Settings for large flat areas, in a third of the time of OpenCV's defaults."""
     settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # from OpenCV 4.12
         settings += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
@@ -129,7 +128,7 @@ def _png_settings() -> list[int]:
 
 
 def _claim(folder: Path, force: bool) -> WriteLock:
-    """Make sure that a directory is there, is ours alone, and can be written."""
+    """Make a directory if needed, check that it is ours or empty, and lock it."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; masks need the name of a directory")
     try:
@@ -144,13 +143,13 @@ def _claim(folder: Path, force: bool) -> WriteLock:
             "write to"
         ) from error
     raise OutputError(
-        f"directory {folder} holds files and no masks of roadseg; choose an empty one, "
+        f"directory {folder} holds files that are not masks of roadseg; choose an empty one, "
         "or write into it with --force"
     )
 
 
 def _listed(manifest: Path) -> list[str]:
-    """Names of the masks in a manifest; nothing that would lead out of its directory."""
+    """Names of the masks in a manifest, without any that leads out of its directory."""
     if not manifest.is_file():
         return []
     with manifest.open(encoding="utf-8", errors="surrogateescape", newline="") as file:

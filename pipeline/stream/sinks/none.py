@@ -1,4 +1,4 @@
-"""A sink that takes everything and keeps nothing: for measuring."""
+"""A sink that discards all results, for measuring."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ def matches(text: str) -> bool:
 
 
 def open_none(_text: str, _options: SinkOptions) -> Sink:
-    """Return a sink that needs no place."""
     return NoneSink()
 
 
 class NoneSink(Sink):
-    """Counts results."""
+    """Only counts results."""
 
     def __init__(self) -> None:
         super().__init__("none")

@@ -1,37 +1,39 @@
-"""How sinks claim a file: only our own are replaced, and a file has one writer."""
+"""Output files: only files written by roadseg are replaced, and a file has one writer."""
 
 from __future__ import annotations
 
 import errno
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.lock import WriteLock
 from pipeline.errors import OutputError
 
-#: Stands in every file that a sink writes: how a later run knows its own outputs.
+#: Written into every output file, so that a later run recognises it.
 MARK = "made by roadseg"
 
-#: Where in a file the mark is looked for: video containers keep it at their head or tail.
+#: Bytes at the head and tail of a file that are searched for the mark.
 _MARK_WITHIN = 1 << 16
 
 
 class OutputFile:
-    """A file that is written under a name beside its own and moved there when it is whole.
+    """A file that is written under a partial name and renamed when it is complete.
 
-    A process that is killed leaves ``NAME.partial.SUFFIX``, which stays: the next run takes another
-    name, ``NAME.partial-2.SUFFIX``.
+    A killed process leaves its ``NAME.partial.SUFFIX``. The next run keeps that file and writes to
+    ``NAME.partial-2.SUFFIX``.
 
     Args:
-        path: where it belongs.
+        path: final name.
         force: replace a file that is not ours.
 
     Attributes:
-        partial: where to write; made here, empty, for us alone.
+        partial: name to write to; created here as an empty file.
 
     Raises:
-        OutputError: a file that is not ours stands there, another process writes it, or the folder
+        OutputError: a file that is not ours has the name, another process writes it, or the folder
             cannot be written.
     """
 
@@ -46,21 +48,15 @@ class OutputFile:
                 f"{path} exists and was not written by roadseg; choose another name, "
                 "or replace it with --force"
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with may_be_refused(path):
             self._lock = lock_of(path)
             self.partial = self._created()
-        except OSError as error:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); choose a folder that you may "
-                "write to"
-            ) from error
 
     def commit(self) -> None:
-        """Move the finished file to its name.
+        """Rename the finished file.
 
         Raises:
-            FileExistsError: a file that is not ours was put there meanwhile; both stay.
+            FileExistsError: meanwhile a file that is not ours has the name; both stay.
         """
         if not self._is_free():
             self.leave()
@@ -71,10 +67,10 @@ class OutputFile:
         self._move()
 
     def keep(self) -> Path:
-        """Keep a file that was cut short: in place of none, beside one that is whole.
+        """Keep a file that was cut short; an earlier complete file of its name is not replaced.
 
         Returns:
-            Where it is now.
+            Its name: the final one, or the partial one beside an earlier file.
         """
         if self.path.exists() or self.path.is_symlink():
             self.leave()
@@ -83,13 +79,13 @@ class OutputFile:
         return self.path
 
     def discard(self) -> None:
-        """Remove what was begun; what was moved or left before stays."""
+        """Remove the partial file, unless it was renamed or left before."""
         if not self._ended:
             self.partial.unlink(missing_ok=True)
         self.leave()
 
     def leave(self) -> None:
-        """Leave what was begun as it is, under its partial name."""
+        """Keep the file under its partial name."""
         self._ended = True
         self._lock.release()
 
@@ -101,11 +97,10 @@ class OutputFile:
         return self._force or not self.path.exists() or is_ours(self.path)
 
     def _created(self) -> Path:
-        """Create a file that was not there: that of a user, or of a killed run, stays."""
+        """Create a file of a new name: one of a user, or of a killed run, stays."""
         try:
             for number in itertools.count(1):
-                mark = "partial" if number == 1 else f"partial-{number}"
-                partial = self.path.with_name(f"{self.path.stem}.{mark}{self.path.suffix}")
+                partial = partial_of(self.path, number)
                 try:
                     partial.open("xb").close()
                 except FileExistsError:
@@ -117,19 +112,37 @@ class OutputFile:
         return partial
 
 
+def partial_of(path: Path, number: int = 1) -> Path:
+    """Return the name of an output while it is written, or its ``number``-th such name."""
+    mark = "partial" if number == 1 else f"partial-{number}"
+    return path.with_name(f"{path.stem}.{mark}{path.suffix}")
+
+
+@contextmanager
+def may_be_refused(path: Path) -> Iterator[None]:
+    """Translate the system's refusal to write ``path`` into an ``OutputError``."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
+        ) from error
+
+
 def lock_of(path: Path) -> WriteLock:
-    """Lock an output file; its folder must be there.
+    """Make the folder of an output file, and lock the file.
 
     Raises:
         OutputError: another process writes it.
         OSError: the folder cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     place = path.parent.resolve() / path.name
     return WriteLock(place.with_name(f".{path.name}.lock"), str(path))
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is empty or carries our mark near its head or tail."""
+    """Whether a file is empty or has our mark near its head or tail."""
     if not path.is_file():  # reading a pipe or a device could wait for ever
         return False
     size = path.stat().st_size

@@ -25,7 +25,6 @@ def matches_picture(text: str) -> bool:
 
 
 def open_picture(text: str, options: SinkOptions) -> Sink:
-    """Open a picture by its path."""
     return PictureSink(Path(text).expanduser(), options)
 
 
@@ -35,12 +34,11 @@ def matches_folder(text: str) -> bool:
 
 
 def open_folder(text: str, options: SinkOptions) -> Sink:
-    """Open a folder of overlay pictures."""
     return OverlaySink(Path(text.removeprefix(_PREFIX)).expanduser(), options)
 
 
 class OverlaySink(MaskSink):
-    """One PNG per frame with the classes laid over it; otherwise as ``MaskSink``."""
+    """One PNG per frame with the classes drawn over it; otherwise as ``MaskSink``."""
 
     wants_overlay = True
 
@@ -56,7 +54,7 @@ class PictureSink(Sink):
     """The overlay of the only frame of a source.
 
     Raises:
-        OutputError: a file that is not ours stands there, or the folder cannot be written.
+        OutputError: a file that is not ours has that name, or the folder cannot be written.
     """
 
     wants_overlay = True
@@ -85,8 +83,8 @@ class PictureSink(Sink):
 
 
 def _marked(encoded: bytes) -> bytes:
-    """Put our mark into a picture as its comment: by it a later run knows its own outputs."""
+    """Put our mark into a picture as its comment."""
     mark = MARK.encode()
-    if encoded.startswith(b"\xff\xd8"):  # JPEG: a segment COM behind the start of the image
+    if encoded.startswith(b"\xff\xd8"):  # JPEG: a COM segment after the start of the image
         return encoded[:2] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark + encoded[2:]
     return with_comment(encoded, MARK)

@@ -1,8 +1,7 @@
-"""The one thread that speaks to OpenCV's windows.
+"""The one thread that handles OpenCV's windows.
 
-HighGUI belongs to one thread, whatever the toolkit behind it, and its windows stand still while
-nobody asks for events. So one thread shows the windows of all cameras and keeps asking; sinks hand
-it pictures.
+HighGUI may be used from one thread only, and its windows freeze unless events are processed. So one
+thread shows the windows of all cameras and processes their events; sinks give it pictures.
 """
 
 from __future__ import annotations
@@ -18,37 +17,35 @@ from pipeline.frame import Image
 from pipeline.stream.queues import LatestValueQueue
 from pipeline.stream.waiting import CLOSE_TIMEOUT
 
-#: Milliseconds that one look for events takes at most.
+#: Longest time in milliseconds for processing events once.
 _EVENTS_MS = 5
 _ESCAPE = 27
 
 
+@dataclass(eq=False)
 class Picture:
-    """A picture on its way to the screen.
-
-    Args:
-        image: (H, W, 3) uint8 BGR.
+    """A picture to be shown.
 
     Attributes:
-        seen: set when it is on the screen, or never will be.
+        image: (H, W, 3) uint8 BGR.
+        seen: set when it is on the screen, or was dropped.
     """
 
-    def __init__(self, image: Image) -> None:
-        self.image = image
-        self.seen = threading.Event()
+    image: Image
+    seen: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(eq=False)
 class Window:
-    """A window as its sink knows it.
+    """A window, as its sink uses it.
 
     Attributes:
         title: unique on this screen.
-        closed_by_user: called once.
+        closed_by_user: called once, when the user closes it.
         opened: called when it is on the screen.
-        pictures: the next one to be shown; closed when nothing more is.
-        is_open: there is one on the screen.
-        gone: set when it is off the screen.
+        pictures: the next one to be shown; closed to close the window.
+        is_open: it is on the screen.
+        gone: set when it was removed.
     """
 
     title: str
@@ -62,8 +59,8 @@ class Window:
 class Screen:
     """All windows of this process, and the thread that shows them.
 
-    The thread stays when the last window has gone: Qt belongs to the thread that used it first,
-    for good. It then waits in Python, where the end of the process may find it.
+    The thread goes on after the last window, since Qt may only be used from the thread that used it
+    first. It then waits in Python code, where the end of the process can stop it safely.
     """
 
     _only: Screen | None = None
@@ -78,7 +75,7 @@ class Screen:
 
     @classmethod
     def shared(cls) -> Screen:
-        """Return the one screen of this process: HighGUI knows no more than one."""
+        """Return the screen of this process."""
         with cls._only_lock:
             if cls._only is None:
                 cls._only = cls()
@@ -87,7 +84,7 @@ class Screen:
     def add(
         self, title: str, closed_by_user: Callable[[], None], opened: Callable[[], None]
     ) -> Window:
-        """Add a window; it opens with its first picture. A second of the same title is numbered."""
+        """Add a window, which opens with its first picture; a title in use gets a number."""
         with self._lock:
             taken = {window.title for window in self._windows}
             unique, number = title, 2
@@ -104,7 +101,7 @@ class Screen:
         """Show a picture soon; one that still waits is dropped.
 
         Raises:
-            SinkError: windows do not work any more.
+            SinkError: OpenCV's windows have failed.
         """
         if self._error is not None:
             raise SinkError(f"the window cannot be shown ({self._error}); use --sink http instead")
@@ -146,7 +143,7 @@ class Screen:
             window.gone.set()
 
     def _turn(self, windows: list[Window]) -> None:
-        """Show what waits, then look once for keys and closed windows."""
+        """Show the waiting pictures, then process keys and closed windows once."""
         shown = []
         try:
             for window in windows:
@@ -168,7 +165,7 @@ class Screen:
 
 
 def _open(window: Window, image: Image) -> None:
-    """Open a window of the picture's size, or as much of it as fits on most screens."""
+    """Open a window of the picture's size, or smaller to fit on most screens."""
     height, width = image.shape[:2]
     scale = min(1.0, 1280 / width, 800 / height)
     flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL

@@ -1,4 +1,4 @@
-"""A long recording as many short videos, the oldest of which make room for the newest."""
+"""A long recording as a series of short videos; the oldest are removed to make room."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.errors import OutputError, SinkError
 from pipeline.frame import Result
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import plays
-from pipeline.stream.sinks.output_file import is_ours, lock_of
+from pipeline.stream.sinks.output_file import is_ours, lock_of, may_be_refused
 
 log = logging.getLogger(__name__)
 
-#: What names of videos have behind NAME: their number, the time or position, and what a killed run
-#: leaves. Earlier versions gave no numbers.
+#: What follows NAME in the name of a video: its number, its time or position, and ``.partial`` if a
+#: killed run left it. Earlier versions gave no numbers.
 _MARK = (
     r"((?P<number>\d{6,})-)?(?P<began>\d{8}T\d{6}Z|\d{6,}s)(?P<frame>-\d+)?"
     r"(?P<partial>\.partial(-\d+)?)?"
@@ -28,30 +28,26 @@ _MARK = (
 _PAUSE = 1.0
 #: Bytes that must be free before it goes on: enough for some seconds.
 _ROOM = 16 << 20
-
-#: Most bytes of a video's head, before its first picture.
-_HUSK = 4096
-
-#: Opens one video of the recording.
-OpenVideo = Callable[[Path, SinkOptions], Sink]
+#: Largest size in bytes of a video's head, before its first picture.
+_HEAD_BYTES = 4096
 
 
 class SegmentedVideo(Sink):
-    """``NAME.mp4`` as ``NAME-000001-20261122T231500Z.mp4`` and so on, each playable alone.
+    """``NAME.mp4`` as ``NAME-000001-20261122T231500Z.mp4`` and so on, each playable by itself.
 
-    The number counts the videos under a name, over all runs: the oldest is the one with the lowest
-    number, whatever the clock said, and no name comes twice. A live recording has the time (UTC) at
-    which the video begins behind it, a file its position in seconds, ``NAME-000007-000600s.mp4``.
-    Videos of earlier runs under the same name, those of a killed one included, count for ``keep``
-    and go first.
+    The number counts the videos of a name over all runs, so the lowest number is the oldest video
+    even if the clock was wrong, and no name is used twice. Then comes the time (UTC) at which the
+    video begins, or for a file its position in seconds, ``NAME-000007-000600s.mp4``.
+    Videos of earlier runs of the same name, also of killed ones, count towards ``keep`` and are
+    removed first.
 
-    On a full disk the oldest make room where ``keep`` is given, all but the newest. Where that is
-    not enough, the video ends, and what comes until there is room again is lost and counted.
+    On a full disk, if ``keep`` is given, the oldest videos are removed, all but the newest. If that
+    is not enough, the video ends, and frames are lost and counted until there is room again.
 
     Args:
-        path: NAME and the container.
+        path: NAME and suffix.
         options: ``segment`` seconds per video; ``keep`` bytes for all of them, or None.
-        open_video: opens one of them.
+        open_video: opens one video.
 
     Raises:
         OutputError: another process records under this name, or the folder cannot be written.
@@ -59,29 +55,25 @@ class SegmentedVideo(Sink):
 
     wants_overlay = True
 
-    def __init__(self, path: Path, options: SinkOptions, open_video: OpenVideo) -> None:
+    def __init__(
+        self, path: Path, options: SinkOptions, open_video: Callable[[Path, SinkOptions], Sink]
+    ) -> None:
         super().__init__("video", path.with_name(f"{path.stem}-*{path.suffix}"))
         assert options.segment is not None
         self._path = path
         self._options = replace(options, make_room=self._remove_oldest)
         self._seconds = options.segment
         self._open_video = open_video
-        self._time = MediaTime(options)
+        self._time = MediaTime(options.fps, options.live)
         self._video: Sink | None = None
         self._ends = 0.0
         self._again = 0.0
-        # Not by a pattern of the shell: the videos of ``drive-1.mp4`` are none of ``drive.mp4``.
+        # Not a glob pattern: videos of ``drive-1.mp4`` do not belong to ``drive.mp4``.
         stem, suffix = re.escape(path.stem), re.escape(path.suffix)
         self._name = re.compile(rf"{stem}-{_MARK}{suffix}", re.ASCII)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with may_be_refused(path):
             self._lock = lock_of(path)
-        except OSError as error:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); choose a folder that you may "
-                "write to"
-            ) from error
-        self._remove_husks()
+        self._remove_empty()
         self._number = max((self._age(video)[0] for video in self._videos()), default=0)
 
     def _write(self, result: Result) -> None:
@@ -101,7 +93,7 @@ class SegmentedVideo(Sink):
             self.lost += 1
 
     def _may_begin(self, seconds: float) -> bool:
-        """End the video before, make room, and tell whether there is enough."""
+        """End the previous video and make room; whether there is enough."""
         self._end_video()
         if seconds < self._again:
             return False
@@ -112,7 +104,7 @@ class SegmentedVideo(Sink):
             if not self._has_room():
                 self._again = seconds + _PAUSE
                 return False
-            log.warning("%s is recorded again", self.output)
+            log.warning("%s: there is room again, recording goes on", self.output)
             self._again = 0.0
         return True
 
@@ -128,7 +120,7 @@ class SegmentedVideo(Sink):
         name = f"{self._path.stem}-{number:06d}-{mark}{self._path.suffix}"
         video = self._open_video(self._path.with_name(name), self._options)
         self._number = number
-        # On a grid, so that a slow source does not stretch the videos.
+        # At multiples of the length, so that a late frame does not delay the videos that follow.
         self._ends = (seconds // self._seconds + 1) * self._seconds
         return video
 
@@ -138,7 +130,7 @@ class SegmentedVideo(Sink):
             video.close()
 
     def _fail(self, error: Exception) -> None:
-        """End a video that failed; what it has is kept where it plays."""
+        """End a video that failed; it is kept if it plays."""
         log.warning("%s", error)
         if not self.problems:
             self.problems.append(f"frames of the recording were lost: {error}")
@@ -147,30 +139,30 @@ class SegmentedVideo(Sink):
             video.close()
 
     def _age(self, video: Path) -> tuple[int, str]:
-        """Sorts videos, the oldest first; those without a number are of an earlier version."""
+        """Sort key, from old to new; videos without a number are of an earlier version."""
         found = self._name.fullmatch(video.name)
         assert found is not None
         return int(found["number"] or 0), video.name
 
     def _videos(self) -> list[Path]:
-        """Videos of this recording that are ours, the oldest first."""
+        """Videos of this recording, the oldest first; files that are not ours are left out."""
         found = [path for path in self._path.parent.iterdir() if self._name.fullmatch(path.name)]
         return sorted((path for path in found if is_ours(path)), key=self._age)
 
-    def _remove_husks(self) -> None:
-        """Remove what killed runs left and holds no picture: a video's head, a lock of one."""
+    def _remove_empty(self) -> None:
+        """Remove files of killed runs that hold no picture: locks, and heads of videos."""
         for path in self._path.parent.iterdir():
             lock = path.name.startswith(".") and path.suffix == ".lock"
             found = self._name.fullmatch(path.name[1:-5] if lock else path.name)
             if found is None or not found["number"] or not path.is_file():
                 continue
-            head = found["partial"] and path.stat().st_size <= _HUSK and not plays(path)
+            head = found["partial"] and path.stat().st_size <= _HEAD_BYTES and not plays(path)
             if lock or head:
                 path.unlink()
                 log.info("removed %s, which holds no picture", path)
 
     def _make_room(self) -> None:
-        """Remove the oldest videos until a new one as large as the largest has room."""
+        """Remove the oldest videos until there is room for one as large as the largest."""
         if self._options.keep is None:
             return
         sizes = {video: video.stat().st_size for video in self._videos()}
@@ -182,7 +174,7 @@ class SegmentedVideo(Sink):
             log.info("removed %s to make room", oldest)
 
     def _remove_oldest(self) -> bool:
-        """Make room on a full disk where ``keep`` is given; the newest video stays."""
+        """Remove the oldest video if ``keep`` is given, but never the newest; whether it did."""
         oldest = self._videos()[:-1] if self._options.keep is not None else []
         if oldest:
             oldest[0].unlink()

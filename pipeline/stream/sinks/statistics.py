@@ -1,4 +1,4 @@
-"""What each frame showed and how long it took, as JSON."""
+"""Class shares and result age of each frame, as JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from pipeline.frame import Result
 from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
-from pipeline.stream.sinks.output_file import MARK, OutputFile
-
-_FORMAT = "roadseg-statistics"
-_VERSION = 1
+from pipeline.stream.sinks.file_sink import FileSink
+from pipeline.stream.sinks.output_file import MARK
 
 
 def matches(text: str) -> bool:
@@ -24,45 +22,44 @@ def matches(text: str) -> bool:
 
 
 def open_statistics(text: str, options: SinkOptions) -> Sink:
-    """Open a statistics file by its path."""
     return StatisticsSink(Path(text).expanduser(), options)
 
 
 def rounded_shares(shares: NDArray[np.float64]) -> list[float]:
-    """Return shares as statistics tell them: a pixel of a large frame is in the fifth digit."""
+    """Return shares to five digits; the fifth is about a pixel of a large frame."""
     return [round(share, 5) for share in shares.tolist()]
 
 
 def rounded_seconds(seconds: float) -> float:
-    """Return a place in time as statistics tell it."""
+    """Return a position in time to a tenth of a millisecond."""
     return round(seconds, 4)
 
 
-class StatisticsSink(Sink):
+class StatisticsSink(FileSink):
     """A header and one object per frame.
 
     ``.jsonl`` has one object per line, the header first. ``.json`` is one object: the header's
     keys, and the frames as a list under ``frames``.
 
     Header: ``format``, ``version``, ``comment``, ``source``, ``classes``. Frame: ``index``,
-    ``name``, ``seconds`` (place in the source's own time), ``shares`` (class -> 0..1),
+    ``name``, ``seconds`` (position in the source's own time), ``shares`` (class -> 0..1),
     ``result_age_ms`` (capture to result).
     """
 
     wants_shares = True
 
     def __init__(self, path: Path, options: SinkOptions) -> None:
-        super().__init__("statistics", path)
+        super().__init__("statistics", path, options.force)
+        assert self._target is not None
         self._names = options.classes.names
         self._lines = path.suffix.lower() == ".jsonl"
-        self._target = OutputFile(path, options.force)
-        # Whole JSON at any moment; a line of ``.jsonl`` is whole by itself.
+        # The tail keeps a ``.json`` file valid at any moment; ``.jsonl`` needs none.
         self._file = GrowingFile(self._target.partial, b"" if self._lines else b"\n]}\n")
-        self._time = MediaTime(options)
+        self._time = MediaTime(options.fps, options.live)
         header = json.dumps(
             {
-                "format": _FORMAT,
-                "version": _VERSION,
+                "format": "roadseg-statistics",
+                "version": 1,
                 "comment": MARK,
                 "source": options.source,
                 "classes": list(self._names),
@@ -85,21 +82,5 @@ class StatisticsSink(Sink):
             "result_age_ms": round((result.finished - result.frame.captured) * 1e3, 3),
         }
 
-    def _finish(self) -> None:
+    def _close_file(self) -> None:
         self._file.close()
-        self._target.commit()
-
-    def _salvage(self) -> Path | None:
-        if not self.written:
-            self._discard()
-            return None
-        self._file.close()
-        return self._target.keep()
-
-    def _leave(self) -> None:
-        self._file.close()
-        self._target.leave()
-
-    def _discard(self) -> None:
-        self._file.close()
-        self._target.discard()

@@ -19,14 +19,14 @@ from pipeline.stream.sinks.base import Sink, SinkOptions
 log = logging.getLogger(__name__)
 
 _PREFIX = "socket:"
-#: Readers at the same time; more are sent away.
+#: Readers at the same time; further ones are refused.
 _MOST = 16
-#: Seconds that a reader may take nothing before it is sent away.
+#: Seconds for which a reader may read nothing before it is disconnected.
 _PATIENCE = 10.0
-#: Seconds until it accepts again where the system has no file left.
+#: Seconds until it accepts again when the system has no file descriptors left.
 _PAUSE = 0.5
-#: Seconds that the last frame gets at the end.
-_LAST_WORDS = 0.5
+#: Seconds for sending the last frame at the end.
+_LAST_FRAME = 0.5
 
 
 def matches(text: str) -> bool:
@@ -38,17 +38,17 @@ def open_unix_socket(text: str, options: SinkOptions) -> Sink:
     """Listen at a path.
 
     Raises:
-        OutputError: something else is there, or another stream listens.
+        OutputError: another file has that name, or another stream listens there.
         SinkError: this system has no Unix sockets.
     """
     return UnixSocketSink(Path(text.removeprefix(_PREFIX)).expanduser(), options)
 
 
 class UnixSocketSink(Sink):
-    """Gives each reader the newest class map as soon as it has taken the one before.
+    """Sends each reader the newest class map as soon as it has read the one before.
 
-    A slow reader misses frames, which it sees by their index, and slows nobody. Only the user who
-    runs the stream may connect. Nothing is packed while nobody reads.
+    A slow reader misses frames, as it can see by their index, and does not slow the stream. Only
+    the user who runs the stream may connect. Without readers nothing is packed.
     """
 
     may_drop = True
@@ -68,20 +68,20 @@ class UnixSocketSink(Sink):
         self._accepting.start()
 
     def close(self) -> None:
-        """Send the readers home, and remove the socket."""
+        """Disconnect the readers, and remove the socket."""
         super().close()
         self._closing.set()
         with contextlib.suppress(OSError):  # closed before
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+            self._listener.shutdown(socket.SHUT_RDWR)  # ends ``accept``
         self._accepting.join(1.0)
         self._listener.close()
         with self._lock:
             readers = list(self._readers)
         for reader in readers:
-            reader.finish()
+            reader.frames.close()
         for reader in readers:
             reader.join()
-        # Another stream may have taken the place in the meantime.
+        # Another stream may have made its socket here in the meantime.
         if self._path.exists() and self._path.stat().st_ino == self._inode:
             self._path.unlink()
 
@@ -91,22 +91,22 @@ class UnixSocketSink(Sink):
         if readers:
             message = pack_frame(result)
             for reader in readers:
-                reader.offer(message)
+                reader.frames.put(message)
 
     def _accept(self) -> None:
         while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError as error:  # closed, or no file is left, which others may give back
+            except OSError as error:  # closed, or out of file descriptors for now
                 if not self._closing.wait(_PAUSE):
-                    log.warning("%s lets nobody in for now (%s)", self._path, error.strerror)
+                    log.warning("%s accepts no readers for now (%s)", self._path, error.strerror)
                 continue
             with self._lock:
                 if len(self._readers) < _MOST:
                     self._readers.add(_Reader(connection, self._greeting, self._forget))
                     continue
             connection.close()
-            log.warning("%s has %d readers, no more are let in", self._path, _MOST)
+            log.warning("%s has %d readers and accepts no more", self._path, _MOST)
 
     def _forget(self, reader: _Reader) -> None:
         with self._lock:
@@ -114,7 +114,7 @@ class UnixSocketSink(Sink):
 
 
 class _Reader:
-    """One connection, served by a thread of its own."""
+    """One connection, whose own thread sends the newest of ``frames``."""
 
     def __init__(
         self, connection: socket.socket, greeting: bytes, gone: Callable[[_Reader], None]
@@ -122,35 +122,27 @@ class _Reader:
         self._connection = connection
         self._greeting = greeting
         self._gone = gone
-        self._newest: LatestValueQueue[bytes] = LatestValueQueue()
+        self.frames: LatestValueQueue[bytes] = LatestValueQueue()
         connection.settimeout(_PATIENCE)
         self._thread = threading.Thread(target=self._serve, name="roadseg-socket", daemon=True)
         self._thread.start()
 
-    def offer(self, message: bytes) -> None:
-        """Take the newest frame in place of one that still waits."""
-        self._newest.put(message)
-
-    def finish(self) -> None:
-        """Send what waits and no more."""
-        self._newest.close()
-
     def join(self) -> None:
-        """Wait for the end, and make it where the reader does not read."""
-        self._thread.join(_LAST_WORDS)
+        """Wait for the end; disconnect a reader that does not read."""
+        self._thread.join(_LAST_FRAME)
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        self._thread.join(_LAST_WORDS)
+        self._thread.join(_LAST_FRAME)
 
     def _serve(self) -> None:
         try:
             self._connection.sendall(self._greeting)
-            for message in self._newest:
+            for message in self.frames:
                 self._connection.sendall(message)
-        except OSError as error:  # it left, or takes nothing
-            log.debug("a reader of the socket is gone: %s", error)
+        except OSError as error:  # it left, or does not read
+            log.debug("a reader of the socket was disconnected: %s", error)
         finally:
-            self._newest.cancel()
+            self.frames.cancel()
             self._connection.close()
             self._gone(self)
 
@@ -173,7 +165,7 @@ def _listen(path: Path) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OutputError(
-            f"{path} cannot be listened at ({error.strerror or error}); choose a shorter path "
+            f"cannot listen at {path} ({error.strerror or error}); choose a shorter path "
             "(107 bytes at most) in a folder that you may write to"
         ) from error
     return listener

@@ -1,4 +1,4 @@
-"""A window on this machine's screen; the page where there is none."""
+"""A window on this machine's screen, or the page if no window can be opened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.stream.sinks.screen import Picture, Screen
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a result waits to be seen; a system that is slower shows the next one.
+#: Longest time in seconds to wait until a picture is on the screen.
 _PATIENCE = 1.0
 
 
@@ -22,10 +22,10 @@ def matches(text: str) -> bool:
 
 
 def open_window(_text: str, options: SinkOptions) -> Sink:
-    """Open a window, or the page where no window can be opened; the log says which and why.
+    """Open a window, or the page if no window can be opened; that is logged with the reason.
 
     Raises:
-        RuntimeMissingError, SinkError: no window can be opened, and no page either.
+        RuntimeMissingError, SinkError: neither a window nor the page can be opened.
     """
     probe = DisplayProbe()
     if probe.reason is None:
@@ -36,12 +36,12 @@ def open_window(_text: str, options: SinkOptions) -> Sink:
 
 
 class WindowSink(Sink):
-    """Shows drawn frames. ``q``, Escape or the window's own button end the stream.
+    """Shows drawn frames. ``q``, Escape or closing the window end the stream.
 
     Args:
         options: the source's name becomes the title.
         screen: shows the windows of all cameras.
-        probe: keeps the display as it is until the window has opened.
+        probe: stays connected to the display until the window is open.
     """
 
     wants_overlay = True
@@ -58,7 +58,6 @@ class WindowSink(Sink):
         )
 
     def close(self) -> None:
-        """Close the window."""
         super().close()
         self._screen.remove(self._window)
         self._release_display()
@@ -66,7 +65,7 @@ class WindowSink(Sink):
     def _write(self, result: Result) -> None:
         picture = Picture(self._overlay_of(result))
         self._screen.show(self._window, picture)
-        # Shown means seen: the age of a frame counts until it is on the screen.
+        # A frame counts as shown, and its age is measured, when it is on the screen.
         picture.seen.wait(_PATIENCE)
 
     def _closed_by_user(self) -> None:

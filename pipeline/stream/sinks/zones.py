@@ -13,14 +13,15 @@ from pipeline.errors import SinkError
 from pipeline.frame import Mark, Result
 from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
-from pipeline.stream.sinks.output_file import MARK, OutputFile
+from pipeline.stream.sinks.file_sink import FileSink
+from pipeline.stream.sinks.output_file import MARK, partial_of
 from pipeline.stream.webhook import Webhook
 from pipeline.stream.zone_watch import Measurement, ZoneWatch
 from pipeline.stream.zones import Zone, ZoneFile, read_zones
 
 _PREFIX = "zones:"
 _VERSION = 1
-#: Seconds that the end of a run waits for alerts that are on their way.
+#: Seconds that closing waits for alerts still to be sent.
 _PATIENCE = 3.0
 
 
@@ -30,45 +31,45 @@ def matches(text: str) -> bool:
 
 
 def numbered(text: str, number: int) -> str:
-    """Zones of one of several sources: ``zones:FILE.yaml#2``."""
+    """Name of the sink for one of several sources: ``zones:FILE.yaml#2``."""
     return f"{text}#{number}"
 
 
 def written(text: str) -> list[Path]:
-    """Return the file that lines go to, and what it is called until it is whole.
+    """Return the file of lines, and its name while it is written.
 
     Raises:
         SinkError: the file of zones cannot be read.
     """
     path, number = _parts(text)
     lines = _lines_of(read_zones(path), number)
-    return [] if lines is None else [lines, lines.with_name(f"{lines.stem}.partial{lines.suffix}")]
+    return [] if lines is None else [lines, partial_of(lines)]
 
 
 def open_zones(text: str, options: SinkOptions) -> Sink:
     """Open the zones of a file that belong to a source.
 
     Raises:
-        SinkError: the file cannot be read, or asks for what there is not.
+        SinkError: the file cannot be read, or has an unknown class or no zone for the source.
         OutputError: the lines cannot be written.
     """
     path, number = _parts(text)
     described = read_zones(path)
     lines = _lines_of(described, number)
     if lines is not None and lines.exists() and path.exists() and lines.samefile(path):
-        raise SinkError(f"{path}: lines would write over this very file; give another name")
+        raise SinkError(f"{path}: lines would replace this file itself; give another name")
     own = {options.source, Path(options.source).name, str(number or 1)}
     zones = [zone for zone in described.zones if zone.source is None or zone.source in own]
     if not zones and number is None:
         raise SinkError(
-            f"{path} has zones of {described.zones[0].source} alone, the source is "
+            f"{path} has only zones of {described.zones[0].source}, but the source is "
             f"{options.source}; leave 'source' out, or give its name or number"
         )
     return ZoneSink(described, zones, lines, options)
 
 
 def _parts(text: str) -> tuple[Path, int | None]:
-    """Path of the file, and number of the source where there are several."""
+    """Path of the file, and number of the source if there are several."""
     name, mark, number = text.removeprefix(_PREFIX).rpartition("#")
     if mark and number.isdigit():
         return Path(name).expanduser(), int(number)
@@ -82,19 +83,19 @@ def _lines_of(described: ZoneFile, number: int | None) -> Path | None:
     return lines.with_name(f"{lines.stem}-{number}{lines.suffix}")
 
 
-class ZoneSink(Sink):
-    """Measures zones in every frame, and says when a threshold has been met for long enough.
+class ZoneSink(FileSink):
+    """Measures zones in every frame, and raises an alert when a threshold is met for long enough.
 
-    Lines, where the file asks for them: a header (``format``, ``version``, ``comment``, ``source``,
-    ``zones``) and one object per frame that was written: ``index``, ``name``, ``seconds`` (in the
-    source's own time), ``zones`` (name -> ``shares`` per class and ``share`` of all, 0..1 of the
-    zone; ``area`` in pixels of the picture; ``alert``) and ``events`` (alerts that began or ended
-    since the last line, of frames that were dropped, too). The webhook gets each event.
+    Lines, if the file asks for them: a header (``format``, ``version``, ``comment``, ``source``,
+    ``zones``) and one object per written frame: ``index``, ``name``, ``seconds`` (in the source's
+    own time), ``zones`` (name -> ``shares`` per class and ``share`` of all, 0..1 of the zone;
+    ``area`` in pixels of the picture; ``alert``) and ``events`` (alerts that began or ended since
+    the last line, also in dropped frames). The webhook gets each event.
 
     Args:
         described: webhook and headers.
         zones: of this source.
-        lines: where lines go; None for nowhere.
+        lines: file of lines; None for none.
         options: classes and source.
     """
 
@@ -103,14 +104,14 @@ class ZoneSink(Sink):
     def __init__(
         self, described: ZoneFile, zones: list[Zone], lines: Path | None, options: SinkOptions
     ) -> None:
-        super().__init__("zones", lines)
+        # Before the file is made: an unknown class must not leave one behind.
         self._watches = [ZoneWatch(zone, options.classes) for zone in zones]
+        super().__init__("zones", lines, options.force)
         self._source = options.source
-        self._time = MediaTime(options)
+        self._time = MediaTime(options.fps, options.live)
         self._events: deque[dict[str, Any]] = deque()
         self._measured: dict[int, tuple[float, list[Measurement]]] = {}
         self._seen = threading.Lock()
-        self._target = None if lines is None else OutputFile(lines, options.force)
         self._file = None if self._target is None else GrowingFile(self._target.partial)
         self._webhook: Webhook | None = None
         if described.webhook is not None:
@@ -118,18 +119,18 @@ class ZoneSink(Sink):
             self.problems = self._webhook.problems
 
     def observe(self, result: Result) -> tuple[Mark, ...]:
-        """Measure a frame, send alerts off at once, and return its marks."""
+        """Measure a frame, send its alerts, and return its marks."""
         if self._closed or self._abandoned:
             return ()
         seconds = self._time.seconds(result.frame)
         measured = [watch.measure(result, seconds) for watch in self._watches]
-        for watch, one in zip(self._watches, measured, strict=True):
+        pairs = list(zip(self._watches, measured, strict=True))
+        for watch, one in pairs:
             if one.event is not None:
                 self._announce(watch.zone, one, result.frame.index, seconds)
         if self._file is not None:
             with self._seen:
                 self._measured[result.frame.index] = (seconds, measured)
-        pairs = zip(self._watches, measured, strict=True)
         return tuple(watch.mark(one) for watch, one in pairs)
 
     def _announce(self, zone: Zone, measured: Measurement, index: int, seconds: float) -> None:
@@ -165,7 +166,7 @@ class ZoneSink(Sink):
         with self._seen:
             seconds, measured = self._measured.pop(result.frame.index)
             for index in [one for one in self._measured if one < result.frame.index]:
-                del self._measured[index]  # dropped on the way here
+                del self._measured[index]  # of dropped frames
         events = []
         while self._events and self._events[0]["index"] <= result.frame.index:
             events.append(self._events.popleft())
@@ -195,34 +196,16 @@ class ZoneSink(Sink):
         return f"{json.dumps(header)}\n"
 
     def close(self) -> None:
-        """Finish the lines, and send alerts that are on their way."""
+        """Finish the lines, and send the alerts that still wait."""
         try:
             super().close()
         finally:
             if self._webhook is not None:
                 self._webhook.close(_PATIENCE)
 
-    def _finish(self) -> None:
-        if self._file is not None and self._target is not None:
+    def _close_file(self) -> None:
+        if self._file is not None:
             self._file.close()
-            self._target.commit()
-
-    def _salvage(self) -> Path | None:
-        if self._file is None or self._target is None or not self.written:
-            self._discard()
-            return None
-        self._file.close()
-        return self._target.keep()
-
-    def _leave(self) -> None:
-        if self._file is not None and self._target is not None:
-            self._file.close()
-            self._target.leave()
-
-    def _discard(self) -> None:
-        if self._file is not None and self._target is not None:
-            self._file.close()
-            self._target.discard()
 
 
 def _described(measured: Measurement) -> dict[str, Any]:

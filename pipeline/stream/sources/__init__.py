@@ -1,4 +1,4 @@
-"""Where frames come from. One file per kind, one line in the table."""
+"""Sources, where frames come from: one file per kind, one line in the table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["SOURCES", "CameraOptions", "Source", "SourceKind", "SourceOptions", 
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A line of the table: name, what it looks like on the command line, how it is opened."""
+    """A line of the table: name, whether a text names such a source, and how it is opened."""
 
     name: str
     matches: Callable[[str], bool]
     open: Callable[[str, SourceOptions], Source]
 
 
-#: Asked from top to bottom; the first that matches opens.
+#: The first kind that matches is opened.
 SOURCES = (
     SourceKind("synthetic", synthetic.matches, synthetic.open_synthetic),
     SourceKind("camera", camera.matches, camera.open_camera),
@@ -35,16 +35,16 @@ SOURCES = (
 
 
 def open_source(text: str, options: SourceOptions | None = None) -> Source:
-    """Open what ``text`` means.
+    """Open a source.
 
     Args:
         text: camera number or device file, ``csi`` or ``csi:N``, ``stdin:WxH`` or
             ``stdin:WxH@FPS``, URL, path of a video or picture, directory, pattern, ``synthetic``
             or ``synthetic:WxH``.
-        options: what else the user asked for.
+        options: further options.
 
     Raises:
-        SourceError: it is not there, or not a single frame of it can be read.
+        SourceError: it does not exist, or no frame of it can be read.
     """
     options = options or SourceOptions()
     kind = next(kind for kind in SOURCES if kind.matches(text))

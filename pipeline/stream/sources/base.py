@@ -22,12 +22,12 @@ __all__ = ["CameraOptions", "Frame", "Source", "SourceOptions", "quiet_opencv"]
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """What a driver of a camera is asked for; it may give something else, which is then said.
+    """Settings for a camera's driver; if it gives others, that is logged.
 
     Attributes:
         size: width and height in pixels.
         fps: frames per second.
-        fourcc: pixel format in four letters; ``MJPG`` brings many USB cameras to their full rate.
+        fourcc: pixel format in four letters; many USB cameras reach their full rate with ``MJPG``.
 
     Raises:
         SourceError: a value that no camera can have.
@@ -53,20 +53,20 @@ class CameraOptions:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What a user may ask of a source.
+    """Options of sources.
 
     Attributes:
-        realtime: play a file at its own rate as if it were live; a live source is so anyway.
-        picture_rate: frames per second of pictures that have no rate of their own.
+        realtime: play a file at its own rate, as if it were live.
+        picture_rate: frames per second with ``realtime`` for pictures, which have no rate.
         seed: of the synthetic drive.
-        retries: attempts to reach a lost camera again, after each loss; None for ever. Given, it
-            holds for the first connection too, which otherwise fails at once.
-        camera: asked of cameras of this machine.
-        hardware: decode network streams in hardware where OpenCV finds some. Files are always
-            decoded by the processor, so that they give the same frames on every machine.
-        start: seconds of a file that are left out at its beginning.
-        every: deliver one frame of so many of a file.
-        loop: begin a file again at its end, for ever.
+        retries: attempts to reconnect after each loss of a camera; None for no limit. If given, it
+            also holds for the first connection, which otherwise fails at once.
+        camera: settings for cameras of this machine.
+        hardware: decode network streams in hardware if OpenCV can. Files are always decoded by the
+            processor, so that they give the same frames on every machine.
+        start: seconds to skip at the beginning of a file.
+        every: deliver every N-th frame of a file.
+        loop: start a file again at its end, without limit.
     """
 
     realtime: bool = False
@@ -85,14 +85,14 @@ class Source(AbstractContextManager["Source"]):
 
     Attributes:
         name: what the user called it.
-        live: the newest frame counts (a camera); otherwise every frame does (a file).
-        endless: not live, and without an end of its own (the drawn drive).
+        live: only the newest frame counts (a camera); otherwise every frame does (a file).
+        endless: not live, and without an end (the synthetic drive).
         fps: frames per second as the source states it, None where it does not.
-        promised: frames that the container or directory promises, None where it does not say.
+        promised: number of frames that the container or directory states; None if it states none.
         skipped: frames that were there but could not be read.
-        overtaken: frames of a live source that a newer one replaced before anybody read them.
-        problems: one line each about frames that were lost so far.
-        files: what is read from disk; nothing may be written over it.
+        overtaken: frames of a live source that a newer one replaced before they were read.
+        problems: one line each about lost frames.
+        files: the files that are read, which no output may replace.
         pictures: each file is one frame.
     """
 
@@ -100,7 +100,7 @@ class Source(AbstractContextManager["Source"]):
     endless = False
 
     def __init__(self, name: str) -> None:
-        # Names of files are bytes; what is no UTF-8 is replaced where people and programs read it.
+        # Names of files are bytes; what is not UTF-8 is replaced for display.
         self.name = name.encode(errors="surrogateescape").decode(errors="replace")
         self.files: tuple[Path, ...] = ()
         self.pictures = False
@@ -115,7 +115,7 @@ class Source(AbstractContextManager["Source"]):
         self._busy = threading.Lock()
 
     def read(self) -> Frame | None:
-        """Return the next frame, waiting for it; None at the end, again and again.
+        """Wait for the next frame and return it; None at the end, also in later calls.
 
         Raises:
             SourceError: a live source stopped delivering.
@@ -137,7 +137,7 @@ class Source(AbstractContextManager["Source"]):
             return frame
 
     def health(self) -> SourceHealth:
-        """Return whether frames come, at once and from any thread, even while a read hangs."""
+        """Return the state, from any thread and without waiting for a read that hangs."""
         if (ended := self._ended_at) is not None:
             return SourceHealth("ended", ended)
         return SourceHealth("live", self._opened_at)
@@ -146,10 +146,10 @@ class Source(AbstractContextManager["Source"]):
         self.close()
 
     def close(self) -> None:
-        """Release what the source holds; calling it again does nothing.
+        """Release the source's resources; calling it again does nothing.
 
-        A driver must not be released under a read that hangs in it: after a second of waiting
-        the source is left to the end of the process.
+        A driver must not be released during a read. If a read hangs for a second, the resources
+        stay until the end of the process.
         """
         self._interrupt()
         self._end()
@@ -166,12 +166,10 @@ class Source(AbstractContextManager["Source"]):
         """Read the next frame."""
 
     def _interrupt(self) -> None:
-        """Make a read that waits in another thread return None soon, where that is possible."""
-        return
+        """Make a read that waits in another thread return None soon, if that is possible."""
 
     def _close(self) -> None:
         """Release resources; called once, when no read is under way."""
-        return
 
     def _end(self) -> None:
         if self._ended_at is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
 
 import cv2
 
@@ -33,9 +32,9 @@ def open_camera(text: str, options: SourceOptions) -> Source:
     """
     number = int(text.removeprefix("/dev/video"))
     quiet_opencv()
-    # Seconds that V4L2 waits for a frame; OpenCV's own default is ten.
+    # Seconds that V4L2 waits for a frame; OpenCV's default is ten.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
-    said: set[str] = set()  # over all connections: a driver that disagrees does so every time
+    said: set[str] = set()  # each warning is logged once, not at every connection
 
     def connect() -> Capture:
         return _connect(number, options.camera, said)
@@ -60,8 +59,8 @@ def _connect(number: int, asked: CameraOptions, said: set[str]) -> Capture:
 
 
 def _ask(capture: cv2.VideoCapture, asked: CameraOptions) -> list[tuple[str, str, str]]:
-    """Set the options; those that the driver did not take, as (name, wanted, got)."""
-    # The format first: it decides which sizes there are, and these decide the rates.
+    """Set the options; return those that the driver did not take, as (name, wanted, got)."""
+    # The format first: it decides which sizes there are, and the size decides the rates.
     if asked.fourcc is not None:
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*asked.fourcc))
     if asked.size is not None:
@@ -69,46 +68,27 @@ def _ask(capture: cv2.VideoCapture, asked: CameraOptions) -> list[tuple[str, str
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, asked.size[1])
     if asked.fps is not None:
         capture.set(cv2.CAP_PROP_FPS, asked.fps)
-    # One buffer, where the driver agrees: a queue in the driver is age that nobody sees.
+    # One buffer, if the driver allows it: frames would grow old in a queue.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    wanted = {
-        "format": asked.fourcc,
-        "size": None if asked.size is None else "{}x{}".format(*asked.size),
-        "rate": None if asked.fps is None else f"{asked.fps:g}",
-    }
-    refused = []
-    for name, want in wanted.items():
-        if want is not None and (got := _GIVEN[name](capture)) not in (want, ""):
-            refused.append((name, want, got))
-    return refused
-
-
-def _format(capture: Capture) -> str:
-    code = int(capture.get(cv2.CAP_PROP_FOURCC))
-    return code.to_bytes(4, "little").decode("ascii", "replace") if 0 < code < 1 << 32 else ""
-
-
-def _size(capture: Capture) -> str:
-    width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-    return f"{width:.0f}x{capture.get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}" if width > 0 else ""
-
-
-def _rate(capture: Capture) -> str:
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return f"{fps:g}" if fps > 0 else ""
-
-
-#: What a driver says of itself; empty where it says nothing.
-_GIVEN: dict[str, Callable[[Capture], str]] = {"format": _format, "size": _size, "rate": _rate}
+    code, fps = capture.get(cv2.CAP_PROP_FOURCC), capture.get(cv2.CAP_PROP_FPS)
+    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    code_bytes = int(code).to_bytes(4, "little") if 1 <= code < 1 << 32 else b""
+    given_size = f"{width:.0f}x{height:.0f}" if width > 0 else ""
+    settings = (
+        ("format", asked.fourcc or "", code_bytes.decode("ascii", "replace")),
+        ("size", "{}x{}".format(*asked.size) if asked.size else "", given_size),
+        ("rate", f"{asked.fps:g}" if asked.fps else "", f"{fps:g}" if fps > 0 else ""),
+    )
+    return [(name, want, got) for name, want, got in settings if want and got and want != got]
 
 
 def _backend() -> int:
-    """V4L2 where OpenCV has it; a GStreamer asked before it would ignore the options."""
+    """Return V4L2 if OpenCV has it; OpenCV might try GStreamer first, which ignores the options."""
     has_v4l2 = cv2.CAP_V4L2 in cv2.videoio_registry.getCameraBackends()
     return cv2.CAP_V4L2 if has_v4l2 else cv2.CAP_ANY
 
 
 def _present() -> str:
-    """The cameras of this machine in words."""
+    """Describe the cameras of this machine for an error."""
     found = [str(camera) for camera in cameras()]
     return f"this machine has {', '.join(found)}" if found else "this machine has none"

@@ -1,4 +1,4 @@
-"""One connection to a camera: a capture that a thread of its own opens, reads and releases."""
+"""One connection to a camera, which its own thread opens, reads and releases."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from pipeline.stream.queues import LatestValueQueue
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the end of the process waits for captures that nobody closed.
+#: Seconds that the end of the process waits for open captures.
 _EXIT_TIMEOUT = 1.0
 
 _living: WeakSet[Connection] = WeakSet()
 
 
 class Capture(Protocol):
-    """What is used of ``cv2.VideoCapture``."""
+    """The methods of ``cv2.VideoCapture`` that are used."""
 
     def grab(self) -> bool:
-        """Wait for the next frame; False where none comes any more."""
+        """Wait for the next frame; False if no more come."""
 
     def retrieve(self) -> tuple[bool, Any]:
         """Decode the frame that was grabbed."""
 
     def get(self, propId: int, /) -> float:  # noqa: N803
-        """Return a property, 0 or -1 where it is unknown."""
+        """Return a property; 0 or -1 if it is unknown."""
 
     def release(self) -> None:
-        """Give the device or the socket back."""
+        """Release the device or the socket."""
 
 
 class Grabbed(NamedTuple):
@@ -47,8 +47,8 @@ class Grabbed(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8.
-        captured: seconds of ``time.monotonic()`` when it was grabbed, not decoded.
-        number: of the whole frames of this connection, from 0.
+        captured: seconds of ``time.monotonic()`` when it was grabbed, before decoding.
+        number: among the usable frames of this connection, from 0.
     """
 
     image: Image
@@ -57,23 +57,23 @@ class Grabbed(NamedTuple):
 
 
 class Connection:
-    """Read a capture in a thread of its own into a latest-value queue.
+    """Reads a capture in its own thread into a latest-value queue.
 
-    Whoever takes frames never waits for the driver: nobody but that thread touches the capture.
-    A driver that hangs in a read is dropped, and released if it ever returns.
+    Only that thread uses the capture, so that nobody waits for the driver. A connection whose
+    driver hangs in a read is dropped; the capture is released if the read ever returns.
 
     Args:
-        name: of the source, as it may be shown.
-        open_capture: called in the thread; raises ``SourceError`` where nothing is there.
+        name: of the source, without passwords.
+        open_capture: called in the thread; raises ``SourceError`` if it cannot open.
         remedy: what to do when no frame comes, for the error line.
 
     Attributes:
         frames: the newest one; closed when no more come.
         fps: frames per second as the capture states it, None where it does not.
         started: seconds of ``time.monotonic()``.
-        newest: when the last whole frame was grabbed; None before the first.
-        skipped: frames that were none: empty, or of a wrong type.
-        failure: why no frame comes any more; None while frames may come.
+        newest: when the last usable frame was grabbed; None before the first.
+        skipped: unusable frames: empty, or of a wrong type.
+        failure: why no more frames come; None while they may.
     """
 
     def __init__(self, name: str, open_capture: Callable[[], Capture], remedy: str) -> None:
@@ -98,11 +98,11 @@ class Connection:
         return self._thread.is_alive()
 
     def drop(self) -> None:
-        """Want no more frames; the thread releases the capture as soon as it can."""
+        """End; the thread releases the capture as soon as it can."""
         self.frames.cancel()
 
     def join(self, seconds: float) -> bool:
-        """Wait until the capture is released; whether it is."""
+        """Wait ``seconds`` at most until the capture is released; whether it is."""
         self._thread.join(seconds)
         return not self.busy
 
@@ -120,8 +120,8 @@ class Connection:
         except cv2.error as error:
             self._fail(f"OpenCV could not read {self._name} ({error.err})")
         except Exception as error:
-            log.debug("reading %s broke off", self._name, exc_info=True)
-            self._fail(f"reading {self._name} broke off ({error!r})")
+            log.debug("reading %s failed", self._name, exc_info=True)
+            self._fail(f"reading {self._name} failed ({error!r})")
         finally:
             if capture is not None:
                 capture.release()
@@ -146,7 +146,7 @@ class Connection:
 
 
 def _usable(capture: Capture) -> Image | None:
-    """Return the frame as (H, W, 3) uint8, None where it is no such thing."""
+    """Return the frame as (H, W, 3) uint8; None if it is something else."""
     try:
         arrived, image = capture.retrieve()
     except cv2.error:
@@ -158,10 +158,10 @@ def _usable(capture: Capture) -> Image | None:
 
 @cache
 def _leave_in_order() -> None:
-    """Have connections end before the interpreter does.
+    """End connections before the interpreter ends.
 
-    Python ends a daemon thread inside of whatever it calls; inside of OpenCV's C++ that aborts the
-    process, and its exit status with it.
+    If Python ends a daemon thread inside of OpenCV's C++ code, the whole process aborts and its
+    exit status is lost.
     """
     atexit.register(_drop_all)
 

@@ -13,10 +13,7 @@ from pipeline.stream.sources.devices import has_gstreamer
 from pipeline.stream.sources.reconnect import LiveSource
 
 _FORM = re.compile(r"csi(?::(\d{1,6}))?", re.ASCII)
-_SIZE, _FPS = (1280, 720), 30.0
-
-#: The sensor's own format stays in the memory of its processor until ``nvvidconv`` fetches it; the
-#: sink keeps one frame and drops the older.
+#: Frames stay in NVMM memory until ``nvvidconv`` copies them; the sink keeps only the newest.
 _PIPELINE = (
     "nvarguscamerasrc sensor-id={sensor} ! "
     "video/x-raw(memory:NVMM), width={width}, height={height}, framerate={rate} ! "
@@ -24,7 +21,7 @@ _PIPELINE = (
     "appsink drop=true max-buffers=1 sync=false"
 )
 
-#: Seconds for the first frame: Argus starts the sensor and settles its exposure before it.
+#: Seconds until the first frame: before it, Argus starts the sensor and adjusts the exposure.
 _OPENING = 10.0
 
 
@@ -44,8 +41,8 @@ def open_csi(text: str, options: SourceOptions) -> Source:
         raise SourceError(f"source {text} names no sensor; give csi or csi:NUMBER, such as csi:1")
     if not has_gstreamer():
         raise SourceError(
-            f"source {text} needs an OpenCV with GStreamer, and this one ({cv2.__version__}) has "
-            "none, as all from PyPI; on a Jetson use JetPack's: make the environment with "
+            f"source {text} needs an OpenCV with GStreamer; this one ({cv2.__version__}) has none, "
+            "like all from PyPI; on a Jetson use JetPack's: make the environment with "
             "--system-site-packages and remove opencv-python from it"
         )
     quiet_opencv()
@@ -67,7 +64,7 @@ def open_csi(text: str, options: SourceOptions) -> Source:
 
 def pipeline(sensor: int, asked: CameraOptions) -> str:
     """Text of the GStreamer pipeline for OpenCV."""
-    width, height = asked.size or _SIZE
-    numerator = round((asked.fps or _FPS) * 1000)
+    width, height = asked.size or (1280, 720)
+    numerator = round((asked.fps or 30.0) * 1000)
     rate = f"{numerator // 1000}/1" if numerator % 1000 == 0 else f"{numerator}/1000"
     return _PIPELINE.format(sensor=sensor, width=width, height=height, rate=rate)

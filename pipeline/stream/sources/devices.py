@@ -1,4 +1,4 @@
-"""What this machine has for cameras and video."""
+"""Cameras, GStreamer and hardware decoders of this machine."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import cv2
 _SYSTEM = Path("/sys/class/video4linux")
 _DEVICES = Path("/dev")
 
-#: ``VIDIOC_QUERYCAP`` and what it fills: driver, card and bus, the version, the capabilities of the
-#: whole camera and those of this device file (linux/videodev2.h).
+#: ``VIDIOC_QUERYCAP`` and its structure: driver, card, bus, version, capabilities of the whole
+#: camera and of this device file (linux/videodev2.h).
 _QUERYCAP = 0x80685600
 _CAPABILITY = struct.Struct("16s32s32sIII12x")
 _CAPTURES = 0x0000_0001 | 0x0000_1000  # pictures, from one plane or several
@@ -31,8 +31,8 @@ class Camera:
 
     Attributes:
         device: such as ``/dev/video0``.
-        name: as its driver calls it, empty where it does not say.
-        usable: this user may open it.
+        name: as its driver states it, empty if it does not.
+        usable: whether this user may open it.
     """
 
     device: str
@@ -47,7 +47,7 @@ class Camera:
 def cameras(system: Path = _SYSTEM, devices: Path = _DEVICES) -> list[Camera]:
     """List V4L2 cameras by number.
 
-    Device files that give no pictures are left out; a USB camera has one for its metadata.
+    Device files without pictures are left out; a USB camera has one for metadata.
     """
     found = []
     for device in sorted(devices.glob("video[0-9]*"), key=_number):
@@ -58,29 +58,29 @@ def cameras(system: Path = _SYSTEM, devices: Path = _DEVICES) -> list[Camera]:
 
 
 def _may_capture(device: Path) -> bool:
-    """Whether the driver says so, or says nothing."""
+    """Whether the driver says that it captures pictures, or does not answer."""
     answer = bytearray(_CAPABILITY.size)
     try:
         with device.open("rb", buffering=0) as file:
             fcntl.ioctl(file, _QUERYCAP, answer)
-    except OSError:  # no permission, or used in a way that allows no second opening
+    except OSError:  # no permission, or used exclusively
         return True
     return gives_pictures(bytes(answer))
 
 
 def gives_pictures(capability: bytes) -> bool:
-    """Whether a ``struct v4l2_capability`` is that of a device file that captures pictures."""
+    """Whether a ``struct v4l2_capability`` says that the device file captures pictures."""
     *_, of_camera, of_device = _CAPABILITY.unpack(capability)
     return bool((of_device if of_camera & _SAYS_OF_DEVICE else of_camera) & _CAPTURES)
 
 
 def has_gstreamer() -> bool:
-    """Whether OpenCV can run GStreamer pipelines; one that is listed may be a missing plugin."""
+    """Whether OpenCV can run GStreamer pipelines; a listed backend may be a missing plugin."""
     return bool(cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER))
 
 
 def gstreamer_elements(names: Sequence[str]) -> list[str]:
-    """Return those elements that this machine's GStreamer has."""
+    """Return which of the elements this machine's GStreamer has."""
     tool = shutil.which("gst-inspect-1.0")
     if tool is None:
         return []
@@ -97,7 +97,7 @@ def gstreamer_elements(names: Sequence[str]) -> list[str]:
 
 
 def acceleration_of(capture: cv2.VideoCapture) -> str | None:
-    """Name of the hardware that decodes an opened video, None for the processor."""
+    """Return the hardware that decodes an opened video; None for the processor."""
     kind = int(capture.get(cv2.CAP_PROP_HW_ACCELERATION))
     names = {
         cv2.VIDEO_ACCELERATION_D3D11: "D3D11",

@@ -1,4 +1,4 @@
-"""A part of a file: from a moment on, every N-th frame, or again and again."""
+"""Part of a file: from a time on, every N-th frame, or in a loop."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source
 
-#: Containers round times to their own clock.
+#: Tolerance for times, which containers round to their own clock.
 _MILLISECOND = 1e-3
 
 
 class Excerpt(Source):
-    """Delivers part of another source, frame 0 being the first of that part.
+    """Delivers part of another source; the first frame of that part has index 0.
 
-    A frame keeps its name, and its distance in time to the first: every second frame of a video is
-    as fast as all of them. Later rounds count on.
+    A frame keeps its name and its time relative to the first one, so that every second frame of a
+    video plays as fast as all of them. Indices and times go on in later rounds of a loop.
 
     Args:
         reopen: opens the source; called for each round.
-        start: seconds of the source's own time that are left out.
-        every: deliver one frame of so many.
-        loop: begin again at the end, for ever.
+        start: seconds to skip, in the source's own time.
+        every: deliver every N-th frame.
+        loop: start again at the end, without limit.
 
     Raises:
         SourceError: the source is live, has no rate to count ``start`` by, or ends before it.
@@ -63,7 +63,7 @@ class Excerpt(Source):
         return max(0, -(-(self._inner.promised - self._skipped) // self._every))
 
     def _first(self) -> Frame:
-        """Leave out what comes before ``start``."""
+        """Return the first frame from ``start`` on."""
         frame = self._inner.read()
         while frame is not None and self._precedes(frame):
             frame = self._inner.read()
@@ -76,7 +76,7 @@ class Excerpt(Source):
         return frame
 
     def _precedes(self, frame: Frame) -> bool:
-        """Whether a frame stands before ``start``, by its own time where it has one."""
+        """Whether a frame comes before ``start``, by its own time if it has one."""
         if frame.seconds is None:
             return frame.index < self._skipped
         return frame.seconds < self._start - _MILLISECOND

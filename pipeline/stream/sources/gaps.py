@@ -1,4 +1,4 @@
-"""When a live source was there and when it was not."""
+"""Records when a live source was lost and when it came back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.stream.health import SourceHealth, State
 
 
 class Gaps:
-    """Losses and returns, said by one thread and asked for by any; a new one is live."""
+    """State and losses of a live source; one thread records, any thread may ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -17,17 +17,17 @@ class Gaps:
         self._since = time.monotonic()
         self._reconnects = 0
         self._gaps = 0
-        self._lost_seconds = 0.0  # of the gaps that are over
+        self._lost_seconds = 0.0  # of finished gaps
 
     def lose(self, since: float) -> None:
-        """Say that the last frame came at ``since``, in seconds of ``time.monotonic()``."""
+        """Record a loss; the last frame came at ``since``, in seconds of ``time.monotonic()``."""
         with self._lock:
             if self._state == "live":
                 self._state, self._since = "lost", since
                 self._gaps += 1
 
     def regain(self, at: float) -> float | None:
-        """Say that a frame came at ``at``; seconds that the gap took, None where there was none."""
+        """Record a frame at ``at``; return the length of the gap in seconds, None without one."""
         with self._lock:
             if self._state != "lost":
                 return None
@@ -38,7 +38,7 @@ class Gaps:
             return seconds
 
     def end(self, at: float) -> None:
-        """Say that no frame comes any more."""
+        """Record that no more frames come."""
         with self._lock:
             if self._state == "lost":
                 self._lost_seconds += max(0.0, at - self._since)
@@ -46,7 +46,7 @@ class Gaps:
                 self._state, self._since = "ended", at
 
     def health(self) -> SourceHealth:
-        """Return what was said so far, a gap that goes on included."""
+        """Return the state and the gaps so far, including the present one."""
         with self._lock:
             lost = self._lost_seconds
             if self._state == "lost":

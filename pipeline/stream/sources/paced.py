@@ -11,11 +11,11 @@ from pipeline.stream.sources.base import Source
 
 
 class PacedSource(Source):
-    """Delivers frames at their own times after the first, or at a rate, and counts as live.
+    """Delivers each frame at its own time after the first, or at a fixed rate, and is live.
 
     Args:
         inner: the file; closed with this source.
-        fps: rate to play at where the file has none of its own.
+        fps: rate if the file has none.
     """
 
     live = True

@@ -1,4 +1,4 @@
-"""What outputs of pictures are called: each picture its own name, folders kept apart."""
+"""Unique output names for pictures, also for pictures of the same name in several folders."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ _LONGEST = 240
 def unique_names(pictures: Sequence[Path]) -> list[str]:
     """Name outputs after their pictures.
 
-    Stems; where one occurs in several folders, all have their folders before them
-    (``cam1-0001``); where two differ in their suffix alone, those two keep it (``a.jpg``).
+    A name is the picture's stem. If a stem occurs in several folders, all names begin with their
+    folders (``cam1-0001``); if two pictures differ only in the suffix, both keep it (``a.jpg``).
     """
-    if not pictures:
-        return []
     folders: dict[str, set[Path]] = {}
     for path in pictures:
         folders.setdefault(path.stem, set()).add(path.parent)
@@ -31,11 +29,11 @@ def unique_names(pictures: Sequence[Path]) -> list[str]:
         stem if counts[stem] == 1 else f"{stem}{path.suffix}"
         for stem, path in zip(stems, pictures, strict=True)
     ]
-    return _told_apart([_short(name) for name in names])
+    return _distinct([_short(name) for name in names])
 
 
 def _prefixes(folders: set[Path]) -> dict[Path, str]:
-    """Say where folders part from each other, in one word each."""
+    """Return for each folder its path below the common one, joined by ``-``."""
     whole = {folder: Path(os.path.abspath(folder)) for folder in folders}
     common = Path(os.path.commonpath(list(whole.values())))
     return {
@@ -45,15 +43,15 @@ def _prefixes(folders: set[Path]) -> dict[Path, str]:
 
 
 def _short(name: str) -> str:
-    """Cut a name that a file system would not take, its own hash in place of the rest."""
+    """Shorten a name that is too long for a file system; its hash replaces the rest."""
     raw = os.fsencode(name)
     if len(raw) <= _LONGEST:
         return name
     return f"{os.fsdecode(raw[: _LONGEST - 9])}-{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
-def _told_apart(names: list[str]) -> list[str]:
-    """Number names that are still the same: ``a-b/c`` and ``a/b-c`` both become ``a-b-c``."""
+def _distinct(names: list[str]) -> list[str]:
+    """Number names that are still equal: ``a-b/c`` and ``a/b-c`` both become ``a-b-c``."""
     taken: set[str] = set()
     found = []
     for name in names:

@@ -14,9 +14,9 @@ from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
 from pipeline.stream.sources.picture_names import unique_names
 
-#: A single one is a video; in a folder its first frame counts.
+#: Read as a video, but in a folder as a picture, of which the first frame is taken.
 _ANIMATED = {".gif"}
-#: Names of broken pictures that one line of a problem lists before it only counts them.
+#: Broken pictures that a problem names; further ones are only counted.
 _NAMED = 10
 
 
@@ -29,7 +29,6 @@ def matches(text: str) -> bool:
 
 
 def open_pictures(text: str, _options: SourceOptions) -> Source:
-    """List the pictures that ``text`` means and open them as a source."""
     path = Path(text).expanduser()
     try:
         if path.is_dir():
@@ -47,21 +46,21 @@ def open_pictures(text: str, _options: SourceOptions) -> Source:
     pictures = [one for one in found if one.suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
         raise SourceError(
-            f"source {text} finds no picture; give a pattern that does, for files ending in "
+            f"source {text} finds no picture; give a pattern for files ending in "
             f"{', '.join(sorted(PICTURE_SUFFIXES))}"
         )
     return PictureSource(text, pictures)
 
 
 class PictureSource(Source):
-    """Pictures from disk; those that cannot be read are skipped, counted and named.
+    """Pictures from disk; those that cannot be read are skipped, and reported as a problem.
 
     Args:
-        name: what the user called them.
-        pictures: paths in the order in which they are delivered.
+        name: of the source.
+        pictures: paths, in the order of delivery.
 
     Raises:
-        SourceError: not a single one can be read.
+        SourceError: none of them can be read.
     """
 
     def __init__(self, name: str, pictures: list[Path]) -> None:
@@ -91,7 +90,7 @@ class PictureSource(Source):
             except DataError:
                 self._broken.append(path.name)
                 self.skipped += 1
-                self._name_the_broken()
+                self._report_broken()
                 continue
             return Frame(image, self._delivered, time.monotonic(), name)
         return None
@@ -104,7 +103,7 @@ class PictureSource(Source):
         self._next = self._decode()
         return frame
 
-    def _name_the_broken(self) -> None:
+    def _report_broken(self) -> None:
         named = ", ".join(self._broken[:_NAMED])
         more = len(self._broken) - _NAMED
         self.problems[:] = [

@@ -1,4 +1,4 @@
-"""What this machine decodes video with, found by trying; slow, and not for the camera path."""
+"""Finds by a trial whether this machine decodes video in hardware; slow, for ``doctor`` only."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.stream.sources.devices import acceleration_of
 
 
 def hardware_decoder() -> str | None:
-    """Decode a drawn H.264 video; what OpenCV decoded it with, None for the processor.
+    """Decode a generated H.264 video; return the hardware that OpenCV used, None for the processor.
 
-    OpenCV takes the processor by itself where hardware refuses a stream. Without PyAV there is no
-    video to try, which is said.
+    OpenCV falls back to the processor if the hardware refuses a stream. Without PyAV no video can
+    be generated, and the returned text says so.
     """
     try:
         import av
@@ -40,7 +40,7 @@ def hardware_decoder() -> str | None:
 
 
 def _write_h264(av: ModuleType, path: Path) -> None:
-    """Ten grey frames of 320x240: some hardware refuses anything smaller."""
+    """Write ten grey frames of 320x240; some hardware refuses smaller ones."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("h264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"

@@ -1,4 +1,4 @@
-"""Raw frames from standard input: what another program writes, such as FFmpeg."""
+"""Raw frames from standard input, written by another program such as FFmpeg."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import numpy as np
 from pipeline.errors import SourceError
 from pipeline.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
-from pipeline.stream.waiting import LOOK_AROUND
+from pipeline.stream.waiting import POLL_INTERVAL
 
 _FORM = re.compile(r"stdin:(\d{1,6})x(\d{1,6})(?:@(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
 _LARGEST = 16384
 
 
 def matches(text: str) -> bool:
-    """``stdin:`` with size and rate; ``-`` and ``stdin`` alone are told what is missing."""
+    """``stdin:`` with size and rate; also ``-`` and ``stdin``, for which the error says more."""
     return text in ("-", "stdin") or text.startswith("stdin:")
 
 
 def open_stdin(text: str, options: SourceOptions) -> Source:
-    """Take frames from standard input.
+    """Read frames from standard input.
 
     Raises:
-        SourceError: the size is missing or cannot be, or standard input is a terminal.
+        SourceError: the size is missing or impossible, or standard input is a terminal.
     """
     found = _FORM.fullmatch(text)
     if found is None or not all(0 < int(side) <= _LARGEST for side in found.groups()[:2]):
@@ -41,7 +41,7 @@ def open_stdin(text: str, options: SourceOptions) -> Source:
     if sys.stdin is None or sys.stdin.isatty():
         raise SourceError(f"source {text} reads standard input, which is a terminal; pipe into it")
     fps = float(found[3] or 0) or None
-    # Without a rate there is none to play at: the writer's own is taken for real time.
+    # Without a rate, the pace of the writing program counts as real time.
     live = options.realtime and fps is None
     return RawSource(sys.stdin.fileno(), (int(found[1]), int(found[2])), fps, live)
 
@@ -52,8 +52,8 @@ class RawSource(Source):
     Args:
         descriptor: read, and left open.
         size: width and height.
-        fps: that the user stated, None where not.
-        live: the newest frame counts.
+        fps: as given by the user; None if it was not.
+        live: only the newest frame counts.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RawSource(Source):
 
     def _read(self) -> Frame | None:
         image = np.empty(self._shape, np.uint8)
-        # Until its first bytes are there, the writer may still be waiting for its camera.
+        # The capture time is that of the first bytes: before, the writer may wait for its camera.
         self._wait()
         captured = time.monotonic()
         filled = self._fill(image.data.cast("B"))
@@ -81,14 +81,14 @@ class RawSource(Source):
         return Frame(image, index, captured, f"{index:06d}")
 
     def _wait(self) -> bool:
-        """Wait for bytes or their end; False when the source is closing."""
+        """Wait for bytes or their end; False if the source is being closed."""
         while not self._closing.is_set():
-            if select.select([self._descriptor], [], [], LOOK_AROUND)[0]:
+            if select.select([self._descriptor], [], [], POLL_INTERVAL)[0]:
                 return True
         return False
 
     def _fill(self, view: memoryview) -> int:
-        """Read until the view is full or the bytes end; how many came."""
+        """Read until the view is full or the input ends; return how many bytes were read."""
         filled = 0
         while filled < len(view) and self._wait():
             count = os.readv(self._descriptor, [view[filled:]])

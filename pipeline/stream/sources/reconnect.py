@@ -1,4 +1,4 @@
-"""A live source that survives the loss of its camera: it reconnects, and says so."""
+"""A live source that reconnects when its camera is lost."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ from pipeline.stream.health import SourceHealth
 from pipeline.stream.sources.base import Source
 from pipeline.stream.sources.connection import Capture, Connection, Grabbed
 from pipeline.stream.sources.gaps import Gaps
-from pipeline.stream.waiting import CLOSE_TIMEOUT, LOOK_AROUND
+from pipeline.stream.waiting import CLOSE_TIMEOUT, POLL_INTERVAL
 
 log = logging.getLogger(__name__)
 
-#: Seconds without a whole frame after which a connection is given up; a camera that states a rate
-#: gets the time of three frames, where that is longer.
+#: Seconds without a usable frame after which a connection is given up; if a camera states a rate,
+#: the time of three frames, if that is longer.
 _SILENCE = 1.0
 _FRAMES_OF_SILENCE = 3
 
-#: Seconds for opening and the first frame; a driver that needs longer hangs.
+#: Seconds for opening and the first frame; a driver that needs longer counts as hanging.
 _OPENING = 3.0
 
-#: Seconds. A server that is back must be seen within two: this pause, an attempt that fell into its
-#: start and timed out after a second, and the half second that RTSP takes to begin.
+#: Seconds between attempts. A server that is back must be reached within two: this pause, a
+#: second for an attempt that began too early, and half a second for RTSP to start.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 0.5
 _JITTER = 0.25
 
-#: Connections that may hang in a driver at the same time before no new one is tried.
+#: Connections that hang in a driver; with more, no new one is tried.
 _MOST_STUCK = 3
 
 
 def pause(attempt: int) -> float:
-    """Seconds from the start of an attempt to the next: 0.1, doubled each time, 0.5 at most.
+    """Return the seconds between two attempts: 0.1, doubled each time, 0.5 at most.
 
-    Up to a quarter is drawn by lot, so that cameras lost together do not return together.
+    Up to a quarter is random, so that cameras lost together do not reconnect together.
     """
     longest = _LONGEST_PAUSE / (1 + _JITTER)
-    # The exponent of a long gap must not overflow.
+    # In a long gap the power must not overflow.
     steady = min(longest, _SHORTEST_PAUSE * 2.0 ** min(attempt, 10))
     return steady * random.uniform(1, 1 + _JITTER)
 
 
 class LiveSource(Source):
-    """The newest frame of a camera, over as many connections as it takes.
+    """Delivers the newest frame of a camera, and connects again when it is lost.
 
-    Frame indices go on over a gap; a frame is delivered once, with the moment when it was grabbed.
-    A connection ends when its capture says so or when no whole frame came for a second. Then a new
-    one is tried, after pauses that grow from 0.1 to 0.5 s.
+    Frame indices go on after a gap. A frame is delivered once, with the time when it was grabbed. A
+    connection ends when its capture ends, or after a second without a usable frame. Then new ones
+    are tried, with pauses that grow from 0.1 to 0.5 s.
 
     Args:
-        name: what the user called it, as it may be shown.
-        open_capture: opens a new capture; raises ``SourceError`` where nothing is there.
-        remedy: what to do when it is gone for good, for the error line.
-        retries: attempts after a loss; None for ever.
+        name: of the source, without passwords.
+        open_capture: opens a new capture; raises ``SourceError`` if it cannot.
+        remedy: what to do when the camera stays lost, for the error line.
+        retries: attempts after a loss; None for no limit.
         opening: seconds until the first frame after which a driver counts as hanging.
 
     Raises:
-        SourceError: the first connection failed, and ``retries`` was not given or 0. With retries
-            the source begins as lost.
+        SourceError: the first connection failed, and ``retries`` is None or 0. With retries the
+            source starts as lost.
     """
 
     live = True
@@ -99,7 +99,7 @@ class LiveSource(Source):
 
     def _await_first(self, connection: Connection) -> None:
         try:
-            while not connection.frames.wait(LOOK_AROUND) and not self._is_quiet(connection):
+            while not connection.frames.wait(POLL_INTERVAL) and not self._is_quiet(connection):
                 pass
         except BaseException:  # an interrupt
             connection.drop()
@@ -119,8 +119,8 @@ class LiveSource(Source):
             connection = self._connection or self._reconnect()
             if connection is None:
                 continue
-            connection.frames.wait(LOOK_AROUND)
-            # Asked first: a last frame may come before the slot is looked into.
+            connection.frames.wait(POLL_INTERVAL)
+            # Checked before ``take``: a last frame may still come in between.
             over = connection.failure is not None or self._is_quiet(connection)
             grabbed = connection.frames.take()
             self.skipped = self._skipped_before + connection.skipped
@@ -132,7 +132,7 @@ class LiveSource(Source):
 
     def _deliver(self, connection: Connection, grabbed: Grabbed) -> Frame:
         image, captured, number = grabbed
-        if self._delivered:  # before the first, nobody could have read those
+        if self._delivered:  # frames before the first one could not have been read
             self.overtaken += number - self._expected
         self._expected = number + 1
         self._attempts = 0
@@ -149,7 +149,7 @@ class LiveSource(Source):
         return Frame(image, index, captured, f"{index:06d}")
 
     def _is_quiet(self, connection: Connection) -> bool:
-        """Whether a connection had its time for another frame."""
+        """Whether the next frame of a connection is overdue."""
         now = time.monotonic()
         if connection.newest is None:
             return now - connection.started > self._opening
@@ -163,26 +163,26 @@ class LiveSource(Source):
         return SourceError(f"{self.name} gave no frame for {waited:.1f} s; {self._remedy}")
 
     def _lose(self, connection: Connection, reason: SourceError) -> None:
-        """Give a connection up, and with it the source when it had its last attempt."""
+        """Give up a connection; raise if that was the last attempt."""
         connection.drop()
         self._connection, self._dropped = None, connection
         first = self.health().state == "live"
         self._gaps.lose(connection.newest or connection.started)
         if first:
-            log.warning("%s (connecting again)", reason)
+            log.warning("%s (reconnecting)", reason)
         else:
             self._attempts += 1
             log.debug("attempt %d: %s", self._attempts, reason)
         self._skipped_before = self.skipped
         self._expected = 0
         if self._retries is not None and self._attempts >= self._retries:
-            raise self._last_word(reason) from reason
+            raise self._final_error(reason) from reason
         now = time.monotonic()
-        # From its start: an attempt that took long was pause enough.
+        # Counted from the start of the attempt, so that a long one needs no further pause.
         begun = now if first else connection.started
         self._next_attempt = max(begun + pause(self._attempts), now + _SHORTEST_PAUSE)
 
-    def _last_word(self, reason: SourceError) -> SourceError:
+    def _final_error(self, reason: SourceError) -> SourceError:
         if not self._delivered:
             return SourceError(f"{reason}; tried {self._attempts + 1} times")
         tried = f" and did not return in {self._attempts} attempts" if self._attempts else ""
@@ -191,13 +191,13 @@ class LiveSource(Source):
         )
 
     def _reconnect(self) -> Connection | None:
-        """Begin a new connection when its time has come; None when the source is closing."""
+        """Wait for the pause and connect; None if the source closes or too many drivers hang."""
         if self._closing.wait(max(0.0, self._next_attempt - time.monotonic())):
             return None
         self._stuck = [connection for connection in self._stuck if connection.busy]
         if self._dropped is not None and self._dropped.busy:
             self._stuck.append(self._dropped)
-            log.warning("%s: its driver hangs and is left behind", self.name)
+            log.warning("%s: no longer waiting for its driver, which hangs", self.name)
         self._dropped = None
         if len(self._stuck) < _MOST_STUCK:
             self._connection = Connection(self.name, self._open_capture, self._remedy)
@@ -217,4 +217,4 @@ class LiveSource(Source):
         if connection is not None:
             connection.drop()
             if not connection.join(CLOSE_TIMEOUT):
-                log.warning("%s: its driver hangs and is left behind", self.name)
+                log.warning("%s: no longer waiting for its driver, which hangs", self.name)

@@ -1,4 +1,4 @@
-"""The drawn drive: endless, labelled, and there on every machine."""
+"""A drive drawn by the program: endless, labelled, and available on every machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SyntheticSource(Source):
     endless = True
 
     def __init__(self, name: str, size: tuple[int, int], seed: int) -> None:
-        # What draws takes longer to import than a camera's first frame may wait.
+        # Imported here, since it takes long and other sources do not need it.
         from calibration.scenes.synthetic import SyntheticDrive
 
         super().__init__(name)

@@ -1,4 +1,4 @@
-"""A video file: every frame, in order, and a word when the file holds fewer than it promises."""
+"""A video file: every frame in order, with a warning if there are fewer than the file states."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
 
 log = logging.getLogger(__name__)
 
-#: Containers with an index of their frames; the others are asked for their duration.
+#: Containers with an index of their frames; for others the number comes from the duration.
 _INDEXED = {".mp4", ".mov", ".m4v", ".3gp"}
 
-#: Reads after one that failed, before a file that owes frames is given up. Behind a damaged place
-#: OpenCV reports an end; asked again it goes on with the next frame that can be decoded.
+#: Reads that may fail in a row while frames are missing. At a damaged place OpenCV reports an end,
+#: but the next read goes on with the next frame that can be decoded.
 _ATTEMPTS = 30
 
 
 def matches(text: str) -> bool:
-    """Whatever is left: a path that is not a directory."""
+    """Any path; the other kinds of source were tried before."""
     return "://" not in text
 
 
 def open_video(text: str, _options: SourceOptions) -> Source:
-    """Open a video file by its path."""
     return VideoSource(Path(text).expanduser())
 
 
@@ -39,7 +38,7 @@ class VideoSource(Source):
     """Frames of a video file, decoded by OpenCV.
 
     Raises:
-        SourceError: the file is missing, is no video, or holds no frame.
+        SourceError: the file is missing, is not a video, or has no frame.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +66,7 @@ class VideoSource(Source):
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         # A container without a rate gives 0, NaN or its time base (up to 90000).
         self.fps = fps if 0 < fps < 1000 else None
-        # A file that was never finished gives a negative number or one without sense.
+        # A file that was never finished gives a negative or a huge number.
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.promised = int(count) if 0 < count < 1e12 else None
         track = self._shape.track
@@ -77,7 +76,7 @@ class VideoSource(Source):
             if largest[0] * largest[1] > track.sizes[0][0] * track.sizes[0][1]:
                 log.warning(
                     "%s holds %d video tracks: the first, of %dx%d, is read, another has %dx%d; "
-                    "put that into a file of its own (ffmpeg -map) to read it",
+                    "copy that into its own file (ffmpeg -map) to read it",
                     path,
                     len(track.sizes),
                     *track.sizes[0],
@@ -85,14 +84,14 @@ class VideoSource(Source):
                 )
         if not self._clock.timed and self.fps is not None:
             log.warning(
-                "%s holds no times: %g frames per second were assumed; put it into a container "
-                "such as .mkv at its own rate if that is wrong",
+                "%s holds no times: %g frames per second were assumed; if that is wrong, put it "
+                "into a container such as .mkv at the right rate",
                 path,
                 self.fps,
             )
 
     def _decode(self) -> tuple[Image, float] | None:
-        """Return the next frame as it is shown, and the milliseconds at which it is."""
+        """Return the next frame as it is to be shown, and its time in milliseconds."""
         for _ in range(_ATTEMPTS):
             arrived, image = self._capture.read()
             if arrived and image is not None:
@@ -113,14 +112,14 @@ class VideoSource(Source):
         self._next = self._decode()
         seconds = self._clock.seconds(ms, None if self._next is None else self._next[1])
         if self._next is None:
-            self._count_the_lost()
+            self._report_lost()
         return Frame(image, index, captured, f"{index:06d}", seconds=seconds)
 
-    def _count_the_lost(self) -> None:
+    def _report_lost(self) -> None:
         if self.promised is None or self._delivered >= self.promised:
             return
         if not _has_frame_index(self._path) and self._plays_to_the_end():
-            self.promised = None  # an estimate that turned out wrong
+            self.promised = None  # the estimate was wrong
             return
         self.problems.append(
             f"{self.name} delivered {self._delivered} of the {self.promised} frames that its "
@@ -128,11 +127,11 @@ class VideoSource(Source):
         )
 
     def _plays_to_the_end(self) -> bool:
-        """Whether the last frame stands where a container that states a duration says it ends."""
+        """Whether the last frame was at the end of the duration that the container states."""
         if self.promised is None or self.fps is None:
             return True
         duration = self.promised / self.fps
-        # Times here begin at the first frame, which need not be where the container's do.
+        # Our times begin at the first frame, the container's need not.
         reached = max(self._clock.last, self._place / self.fps)
         return reached >= duration * 0.98 - 0.5
 
@@ -141,13 +140,11 @@ class VideoSource(Source):
 
 
 class FrameTimes:
-    """Turns what a container says into seconds since the first frame, never going back.
-
-    Args:
-        timed: the container has times.
+    """Turns a container's times into seconds since the first frame that never go back.
 
     Attributes:
-        last: seconds of the latest frame that was asked for.
+        timed: whether the container has times.
+        last: seconds of the last frame.
     """
 
     def __init__(self, timed: bool) -> None:
@@ -156,10 +153,10 @@ class FrameTimes:
         self._first: float | None = None
 
     def seconds(self, ms: float, following: float | None) -> float | None:
-        """Return the place of a frame, given its moment and the next one's; None without times."""
+        """Return the seconds of a frame, given its and the next one's time; None without times."""
         if self._first is None:
             self._first = ms
-            # OpenCV gives the same moment for every frame where there is none.
+            # Without times, OpenCV gives the same one for every frame.
             self.timed = self.timed and (following is None or following > ms)
         if not self.timed:
             return None
@@ -168,10 +165,10 @@ class FrameTimes:
 
 
 def _has_frame_index(path: Path) -> bool:
-    """Whether the container counts its frames, so that one missing is one lost.
+    """Whether the container states its number of frames exactly.
 
-    MPEG-4 files do, unless they are fragmented (ISO/IEC 14496-12: a top-level ``moof`` box); for
-    the others OpenCV multiplies duration and rate, which is only near the truth.
+    MPEG-4 files do, unless they are fragmented (ISO/IEC 14496-12: a top-level ``moof`` box). For
+    others OpenCV multiplies duration and rate, which is an estimate.
     """
     if path.suffix.lower() not in _INDEXED:
         return False

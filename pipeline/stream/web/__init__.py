@@ -1,9 +1,9 @@
-"""The page: what a stream sees and does, in a browser, without a build step and without a cloud.
+"""The page: a stream's pictures and figures in a browser, without a build step or a cloud.
 
-One server for all cameras, in a thread of its own (``server``). Behind it stand the access control,
-which decides who may ask (``access_control``), the routes (``app``), and per camera what it last
-showed and who watches (``camera``, ``viewers``). Browsers get camera picture and class map apart
-and compose them themselves: modes, opacity and hidden classes cost the server nothing.
+One server for all cameras runs in its own thread (``server``). It has the access control, which
+decides which requests are answered (``access_control``), the routes (``app``), and per camera its
+last result and its viewers (``camera``, ``viewers``). Browsers get camera picture and class map
+separately and combine them, so that modes, opacity and hidden classes cost the server nothing.
 
 Starlette and uvicorn are imported when a page is opened, not before.
 """

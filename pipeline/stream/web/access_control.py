@@ -1,4 +1,4 @@
-"""What stands before every route: whose requests are answered, how many, and with which headers."""
+"""Checks every request before the routes: origin, token and rate; adds headers to answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Nothing from elsewhere is loaded, nobody frames the page, nothing of it is kept.
+#: The page loads nothing from other hosts, cannot be put into a frame, and is not cached.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -34,7 +34,7 @@ HEADERS = {
 }
 _HEADERS = [(name.lower().encode(), text.encode()) for name, text in HEADERS.items()]
 
-#: Wrong tokens per second from one address, over a longer time, and at once.
+#: Wrong tokens from one address: per second on average, and at once.
 _GUESSES, _GUESSES_AT_ONCE = 0.2, 10
 #: Addresses whose requests are remembered.
 _ADDRESSES = 1024
@@ -42,7 +42,7 @@ _LONGEST_QUERY, _MOST_FIELDS = 1024, 16
 
 
 class RateLimit:
-    """Requests per address: ``burst`` at once, ``rate`` per second over a longer time."""
+    """Requests per address: ``burst`` at once, ``rate`` per second on average."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -50,12 +50,12 @@ class RateLimit:
         self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def left(self, address: str) -> float:
-        """Requests that an address may still make just now."""
+        """Return how many requests an address may make now."""
         left, moment = self._known.get(address, (float(self._burst), 0.0))
         return min(self._burst, left + (time.monotonic() - moment) * self._rate)
 
     def spend(self, address: str) -> bool:
-        """Count a request; False when there are too many."""
+        """Count a request; False if there were too many."""
         left = self.left(address)
         if left < 1:
             return False
@@ -67,20 +67,19 @@ class RateLimit:
 
 
 class AccessControl:
-    """Refuses requests of visitors who may not see the page, and adds headers to every answer.
+    """Refuses requests of clients who may not see the page, and adds headers to every answer.
 
-    - On a private page the name in ``Host`` must mean this machine: a page of the web whose name
-      was pointed at 127.0.0.1 (DNS rebinding) says its own.
-    - Pages of other origins get nothing: by ``Origin`` for WebSockets, by ``Sec-Fetch-Site`` else.
+    - On a private page ``Host`` must name this machine. A web site whose name was pointed at
+      127.0.0.1 (DNS rebinding) sends its own name, and is refused.
+    - Requests from pages of other origins are refused, by ``Origin`` or ``Sec-Fetch-Site``.
     - The token comes as ``?token=``, as ``Authorization: Bearer``, or as the cookie that the page
-      itself gives for it. Who has it is let in before anything is counted: no crowd of strangers
-      at the same address can use up what its holder may ask. After many wrong tokens each further
-      one is answered late, and so is a right one.
+      sets. Requests with it are counted separately, so that others at the same address cannot use
+      up their rate. After many wrong tokens further ones are answered late, and so is a right one.
 
     Args:
-        app: what answers the rest.
-        private: only names of this machine are right.
-        token: that a visitor has to know; None for none.
+        app: answers the requests that are let in.
+        private: only this machine may connect.
+        token: password of the page; None for none.
         limits: of requests.
         connections: of the server.
     """
@@ -98,7 +97,6 @@ class AccessControl:
         self._guesses = RateLimit(_GUESSES, _GUESSES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request or refuse it."""
         if scope["type"] not in {"http", "websocket"}:
             return
         headers = _headers_of(scope)
@@ -114,7 +112,7 @@ class AccessControl:
         await self._turn_away(scope, offered, send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        """Say what is wrong with a request, whoever asks."""
+        """Return why a request is refused for any client; None if it is not."""
         query = scope.get("query_string", b"")
         if len(query) > _LONGEST_QUERY or query.count(b"&") >= _MOST_FIELDS:
             return 414, "the query is too long"
@@ -157,12 +155,12 @@ class AccessControl:
         await _refuse(scope, refusal, send)
 
     async def _hesitate(self, address: str) -> None:
-        """Wait where too many wrong tokens came from; the right one is not told by its pace."""
+        """Delay the answer after too many wrong tokens, to a right one as well."""
         if self._credentials is not None and self._guesses.left(address) < 1:
             await asyncio.sleep(self._pause)
 
     def _cookie_to_give(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """Header that lets a browser in later without the token in its address."""
+        """Header that sets the cookie, for a request of the page with the token in its address."""
         if self._credentials is None or scope["type"] != "http" or scope["path"] != "/":
             return []
         if token_in(scope.get("query_string", b""), {}) is None:
@@ -175,7 +173,7 @@ def _port(scope: Scope) -> int:
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:
-    """Return names in lower case and what they say; several cookies are one."""
+    """Return headers by lower-case name; several cookie headers are joined."""
     found: dict[str, str] = {}
     for raw, text in scope["headers"]:
         name, value = raw.decode("latin-1").lower(), text.decode("latin-1")
@@ -184,7 +182,7 @@ def _headers_of(scope: Scope) -> dict[str, str]:
 
 
 def _name_of(host: str) -> str:
-    """Name without port and brackets: ``[::1]:8080`` is ``::1``."""
+    """Return the host name without port and brackets: ``::1`` of ``[::1]:8080``."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -202,7 +200,7 @@ def _same_origin(scope: Scope, headers: dict[str, str]) -> bool:
 
 
 def _place_of(origin: str) -> str | None:
-    """Host and port of an origin, in lower case; None for what is none, such as ``null``."""
+    """Return host and port of an origin in lower case; None for others, such as ``null``."""
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:

@@ -1,11 +1,11 @@
-"""What the page answers: files, pictures, numbers. Imported when a page is opened."""
+"""The routes of the page: files, pictures and figures. Imported when a page is opened."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,31 +16,24 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from pipeline.stream.web.camera import Camera
+from pipeline.stream.web.camera import Camera, camera_of
 from pipeline.stream.web.connections import client_of
-from pipeline.stream.web.files import PageFile, page_files
 from pipeline.stream.web.live import Live
 from pipeline.stream.web.metrics import Metrics
 from pipeline.stream.web.viewers import Viewer, ViewerPlaces
 
 _BOUNDARY = "roadseg-frame"
-
-
-@dataclass(frozen=True)
-class Served:
-    """What the routes answer from.
-
-    Attributes:
-        cameras: all so far, in the order of their numbers.
-        places: of viewers, all cameras together.
-    """
-
-    cameras: Callable[[], Sequence[Camera]]
-    places: ViewerPlaces
+_FILES = Path(__file__).parent / "static"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 class _CameraNumber(Convertor[int]):
-    """Numbers that a camera may have; of longer ones Python refuses to make an ``int``."""
+    """A camera's number; four digits at most, since Python refuses very long ones."""
 
     regex = "[0-9]{1,4}"
 
@@ -54,13 +47,21 @@ class _CameraNumber(Convertor[int]):
 register_url_convertor("camera", _CameraNumber())
 
 
-def make_app(served: Served) -> Starlette:
-    """Return the application without its access control."""
-    pictures = _Pictures(served)
-    numbers = _Numbers(served)
-    routes: list[BaseRoute] = [_file_route(file) for file in page_files()]
+def make_app(cameras: Callable[[], Sequence[Camera]], places: ViewerPlaces) -> Starlette:
+    """Return the application without its access control.
+
+    Args:
+        cameras: returns all so far.
+        places: for viewers of all cameras together.
+    """
+    pictures = _Pictures(cameras, places)
+    numbers = _Numbers(cameras)
+    # The files are read once, so no path of a request ever reaches the file system.
+    routes: list[BaseRoute] = [
+        _file_route(file) for file in sorted(_FILES.iterdir()) if file.suffix in _TYPES
+    ]
     routes += [
-        WebSocketRoute("/live/{number:camera}", Live(served.cameras, served.places).serve),
+        WebSocketRoute("/live/{number:camera}", Live(cameras, places).serve),
         Route("/stream/{number:camera}.mjpg", pictures.stream),
         Route("/snapshot/{number:camera}.jpg", pictures.snapshot),
         Route("/api/stats", numbers.stats),
@@ -70,17 +71,20 @@ def make_app(served: Served) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: _refused})
 
 
-def _file_route(file: PageFile) -> Route:
-    async def answer(request: Request) -> Response:
-        if "token" in request.query_params:  # out of the address bar, the history and screenshots
-            return RedirectResponse(file.path, 303)
-        return Response(file.content, media_type=file.media_type)
+def _file_route(file: Path) -> Route:
+    path = "/" if file.name == "index.html" else f"/static/{file.name}"
+    content = file.read_bytes()
 
-    return Route(file.path, answer)
+    async def answer(request: Request) -> Response:
+        if "token" in request.query_params:  # removes it from address bar, history and screenshots
+            return RedirectResponse(path, 303)
+        return Response(content, media_type=_TYPES[file.suffix])
+
+    return Route(path, answer)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    """Say what is wrong in one line, without repeating what was asked for."""
+    """Answer with an error in one line, without repeating any part of the request."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     words = {404: "no such page", 405: "only GET is answered here"}
     text = words.get(status, getattr(error, "detail", "something went wrong"))
@@ -88,40 +92,39 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 class _Pictures:
-    """Drawn pictures, one or many."""
+    """Pictures with the classes drawn over them: the last one, or a stream."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
+    def __init__(self, cameras: Callable[[], Sequence[Camera]], places: ViewerPlaces) -> None:
+        self._cameras = cameras
+        self._places = places
 
     async def snapshot(self, request: Request) -> Response:
-        """Answer the last picture with its classes drawn over it."""
         jpeg = await asyncio.to_thread(self._camera(request).pictures.snapshot)
         if jpeg is None:
             raise HTTPException(503, "this camera has shown no picture yet")
         return Response(jpeg, media_type="image/jpeg")
 
     async def stream(self, request: Request) -> Response:
-        """Answer pictures without an end, for players that know nothing but MJPEG."""
+        """Answer an endless MJPEG stream, for players that cannot show the page."""
         camera = self._camera(request)
         media_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         if request.method == "HEAD":
             return Response(media_type=media_type)
-        # The buffers of the connection hold one more than we see.
+        # One, since the buffers of the connection hold another picture.
         viewer = Viewer(client_of(request.scope), window=1)
-        if not self._served.places.take(viewer):
-            limit = self._served.places.limit
+        if not self._places.take(viewer):
+            limit = self._places.limit
             raise HTTPException(503, f"{limit} viewers are watching, no more are let in")
         camera.pictures.drawn.join(viewer)
 
         def leave() -> None:
             camera.pictures.drawn.leave(viewer)
-            self._served.places.give_back(viewer)
+            self._places.give_back(viewer)
 
         return _Watched(_parts(camera, viewer), media_type, leave)
 
     def _camera(self, request: Request) -> Camera:
-        number = request.path_params["number"]
-        camera = next((one for one in self._served.cameras() if one.number == number), None)
+        camera = camera_of(self._cameras(), request.path_params["number"])
         if camera is None:
             raise HTTPException(404)
         return camera
@@ -138,7 +141,7 @@ async def _parts(camera: Camera, viewer: Viewer) -> AsyncIterator[bytes]:
 
 
 class _Watched(StreamingResponse):
-    """A stream that tells when it has ended, also one that never began."""
+    """A streaming response that calls ``leave`` when it ends, even before its first byte."""
 
     def __init__(
         self, parts: AsyncIterator[bytes], media_type: str, leave: Callable[[], None]
@@ -154,25 +157,23 @@ class _Watched(StreamingResponse):
 
 
 class _Numbers:
-    """What programs ask for."""
+    """Figures for programs."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
-        self._metrics = Metrics(served.cameras)
+    def __init__(self, cameras: Callable[[], Sequence[Camera]]) -> None:
+        self._cameras = cameras
+        self._metrics = Metrics(cameras)
 
     async def stats(self, _request: Request) -> Response:
-        """Answer all that is known of every camera."""
-        return JSONResponse({"cameras": [one.describe() for one in self._served.cameras()]})
+        return JSONResponse({"cameras": [one.describe() for one in self._cameras()]})
 
     async def metrics(self, request: Request) -> Response:
-        """Answer the same for Prometheus."""
         body, content_type = self._metrics.exposed(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
     async def health(self, _request: Request) -> Response:
-        """Answer 200 while every camera shows pictures; else 503, and which does not, and why."""
+        """Answer 200 while every camera shows pictures, else 503, with the state of each camera."""
         cameras: list[dict[str, Any]] = []
-        for camera in self._served.cameras():
+        for camera in self._cameras():
             condition = camera.condition()
             cameras.append(
                 {

@@ -1,9 +1,9 @@
-"""One camera on the page: its pictures, and how it is."""
+"""One camera on the page: its pictures, state and figures."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,17 +17,18 @@ from pipeline.stream.web.pictures import Pictures
 
 
 class Camera:
-    """Takes results in one thread, and is watched from the server's.
+    """Takes results in one thread, and is asked by the server's thread.
 
     Args:
-        number: 1, 2, 3 ... as it stands in addresses.
-        source: name as it may be shown.
+        number: 1, 2, 3 ... as in the page's addresses.
+        source: name, without passwords.
         classes: names and palette.
-        width: of pictures on the page in pixels, at most.
+        width: largest width in pixels of pictures on the page.
         post: calls a function on the server's event loop, soon, from any thread.
 
     Attributes:
-        pictures: what its viewers get.
+        pictures: for its viewers.
+        stream_status: returns what the stream is doing; None outside of a stream.
     """
 
     def __init__(
@@ -42,19 +43,14 @@ class Camera:
         self.source = source
         self.classes = classes
         self.pictures = Pictures(classes, width, post)
-        self._stream_status: Callable[[], StreamStatus] | None = None
+        self.stream_status: Callable[[], StreamStatus] | None = None
         self._began = self._moment = time.monotonic()
         self._closed_at: float | None = None
         self._shown = 0
         self._rate = RecentRate()
         self._age = RecentTimes()
 
-    def attach(self, status: Callable[[], StreamStatus]) -> None:
-        """Learn where to ask what the stream does."""
-        self._stream_status = status
-
     def show(self, result: Result) -> None:
-        """Take a result."""
         self._moment = now = time.monotonic()
         self._shown += 1
         self._rate.add(now)
@@ -62,23 +58,23 @@ class Camera:
         self._age.add(time.monotonic() - result.frame.captured)
 
     def close(self) -> None:
-        """Say that nothing more comes; the last picture stays."""
+        """End the camera; its last picture stays."""
         if self._closed_at is None:
             self._closed_at = time.monotonic()
             self.pictures.end()
 
     def condition(self) -> Condition:
-        """How it is, from any thread."""
+        """Return its state; from any thread."""
         now = time.monotonic()
         if self._closed_at is not None:
             return Condition("ended", now - self._closed_at, "the stream has ended")
-        health = None if self._stream_status is None else self._stream_status().health
+        health = None if self.stream_status is None else self.stream_status().health
         return condition_of(now, health, self._shown, self._moment, self._rate.per_second)
 
     def describe(self) -> dict[str, Any]:
-        """All that is known, as plain data for JSON; times in milliseconds where the name says."""
+        """Return all figures as plain data for JSON; times are in seconds unless named ``_ms``."""
         condition = self.condition()
-        status = self._counted() if self._stream_status is None else self._stream_status()
+        status = self._counted() if self.stream_status is None else self.stream_status()
         parts, drawn = self.pictures.parts, self.pictures.drawn
         return {
             "number": self.number,
@@ -92,7 +88,7 @@ class Camera:
             "shares": self.pictures.shares,
             "live": status.live,
             "running": round(status.running, 1),
-            # The rate of the last frames says nothing about now where none come.
+            # When no frames come, the rate of the last ones is out of date.
             "fps": status.fps if condition.state == "live" else None,
             "read": status.read,
             "shown": status.shown,
@@ -106,7 +102,7 @@ class Camera:
         }
 
     def _counted(self) -> StreamStatus:
-        """Stand in for a stream's status where there is none, with what was counted here."""
+        """Return a status of what was counted here, for use outside of a stream."""
         return StreamStatus(
             source=self.source,
             live=True,
@@ -121,3 +117,8 @@ class Camera:
             stages_ms={},
             sinks=(),
         )
+
+
+def camera_of(cameras: Sequence[Camera], number: int) -> Camera | None:
+    """Return the camera of a number; None if there is none."""
+    return next((camera for camera in cameras if camera.number == number), None)

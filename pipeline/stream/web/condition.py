@@ -1,4 +1,4 @@
-"""How a camera on the page is, in one word and in words for people."""
+"""The state of a camera on the page, as one word and as text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pipeline.stream.health import SourceHealth
 
 State = Literal["starting", "live", "stalled", "lost", "ended"]
 
-#: A camera without a picture for so many seconds, or so many of its frame intervals, has stalled.
+#: A camera without a picture for this many seconds, and this many frame intervals, has stalled.
 _STALLED_AFTER = 2.0
 _STALLED_INTERVALS = 5
 
 
 @dataclass(frozen=True)
 class Condition:
-    """How a camera is.
+    """The state of a camera.
 
     Attributes:
         state: ``live`` while pictures come.
-        since: seconds for which it has been so; while ``live``, age of the last picture.
-        reason: in words, for people.
+        since: seconds since the state began; while ``live``, age of the last picture.
+        reason: explanation for people.
     """
 
     state: State
@@ -32,14 +32,14 @@ class Condition:
 def condition_of(
     now: float, health: SourceHealth | None, shown: int, last: float, rate: float | None
 ) -> Condition:
-    """Judge a camera whose stream has not ended.
+    """Return the state of a camera whose stream has not ended.
 
     Args:
         now: seconds of ``time.monotonic()``.
-        health: of its source; None where nobody knows.
+        health: of its source; None if that is not known.
         shown: pictures so far.
-        last: when the last one came, or, before the first, when the page began to wait for it.
-        rate: of pictures, per second.
+        last: when the last picture came; before the first, when the camera was added.
+        rate: pictures per second.
     """
     if health is not None and health.state == "ended":
         return Condition("ended", now - health.since, "the source has ended")

@@ -1,4 +1,4 @@
-"""Who is connected: how many at once, how many of one address, and who has to leave for another."""
+"""Limits of connections, in all and per address, and which one is closed for a new one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Client = tuple[str, int]
 
 
 def network_of(host: str) -> str:
-    """Return what counts as one address: of IPv6 the first 64 bits, which one household has."""
+    """Return the address that counts for limits: of IPv6 the first 64 bits, one household's."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -27,7 +27,7 @@ def network_of(host: str) -> str:
 
 
 def client_of(scope: Mapping[str, Any]) -> Client:
-    """Return the other end of a request's connection."""
+    """Return the client of a request."""
     client = scope.get("client")
     return (client[0], client[1]) if client else ("", 0)
 
@@ -40,15 +40,11 @@ class _Connection:
 
 
 class Connections:
-    """The open connections of a server; all of it lives on its event loop.
+    """The open connections of a server; used only on its event loop.
 
-    Where there is no place for another one, the oldest that waits for nothing leaves: silence, half
-    requests and idle browsers never keep out somebody who asks. It is one of the address that has
-    most of them, so that a crowd from one place displaces itself. Whoever is being answered stays.
-
-    Args:
-        limit: of connections.
-        per_address: of connections from one address.
+    If there are too many, a new one replaces an idle one, so that silent clients, half requests and
+    idle browsers keep nobody out. It replaces the oldest of the address with most idle connections,
+    so that many clients at one address replace each other. One being answered is never closed.
     """
 
     def __init__(self, limit: int, per_address: int) -> None:
@@ -60,11 +56,9 @@ class Connections:
         return len(self._open)
 
     def open(self, client: Client, abort: Callable[[], None]) -> bool:
-        """Count a new connection; False when it must be closed at once.
+        """Count a new connection; False if it must be closed at once.
 
-        Args:
-            client: its other end.
-            abort: closes it, for the time when its place is needed.
+        ``abort`` closes it when another one replaces it.
         """
         network = network_of(client[0])
         own = sum(one.network == network for one in self._open.values())
@@ -76,17 +70,17 @@ class Connections:
         return True
 
     def close(self, client: Client) -> None:
-        """Forget a connection; one that is not known is none."""
+        """Forget a closed connection, if it was counted."""
         self._open.pop(client, None)
 
     def abort(self, client: Client) -> None:
-        """End a connection without further words."""
+        """Close a connection at once."""
         if (connection := self._open.pop(client, None)) is not None:
             connection.abort()
 
     @contextmanager
     def serving(self, client: Client) -> Iterator[None]:
-        """Keep a connection from being displaced while a request of somebody known is answered."""
+        """Keep a connection from being replaced while a request is answered."""
         connection = self._open.get(client)
         if connection is None:
             yield

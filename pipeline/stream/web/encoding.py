@@ -1,4 +1,4 @@
-"""Results as bytes for the network: parts that a browser composes, or one drawn picture."""
+"""Results as bytes: picture and class map for a browser to combine, or one drawn picture."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from pipeline.errors import SinkError
 from pipeline.frame import Image, Result
 
-#: Above this, files grow much faster than pictures improve; below, class edges begin to ring.
+#: Higher values give much larger files and hardly better pictures; lower ones show ringing.
 _QUALITY = 80
-#: The fastest level; class maps are so plain that the best one saves a third of ten kilobytes.
+#: The fastest level; on a class map the best one would save only a third of ten kilobytes.
 _DEFLATE = 1
 
 
 def parts_of(result: Result, width: int, age: float) -> bytes:
-    """Camera picture and class map in one message.
+    """Return camera picture and class map as one message.
 
     Layout: header length as 4 bytes, big-endian; header, JSON; JPEG of the camera's picture; class
     map, one byte per pixel, row by row, in zlib's format. Header: ``index`` of the frame,
@@ -28,7 +28,7 @@ def parts_of(result: Result, width: int, age: float) -> bytes:
 
     Args:
         result: with shares.
-        width: of the picture in pixels at most.
+        width: largest width of the picture in pixels.
         age: seconds from capture to now.
     """
     jpeg = jpeg_of(fitted(result.frame.image, width))
@@ -51,10 +51,10 @@ def parts_of(result: Result, width: int, age: float) -> bytes:
 
 
 def jpeg_of(image: Image) -> bytes:
-    """(H, W, 3) uint8 BGR as a JPEG file.
+    """Encode (H, W, 3) uint8 BGR as a JPEG file.
 
     Raises:
-        SinkError: a picture that JPEG cannot hold.
+        SinkError: the picture is too large for JPEG.
     """
     try:
         done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
@@ -72,11 +72,11 @@ def jpeg_of(image: Image) -> bytes:
 
 
 def fitted(image: Image, width: int) -> Image:
-    """Make a picture smaller that is wider than ``width``; its shape stays."""
+    """Shrink a picture to ``width`` if it is wider; the aspect ratio stays."""
     rows, columns = image.shape[:2]
     if columns <= width:
         return image
     size = (width, max(1, round(rows * width / columns)))
-    # By areas is right, and quick for whole factors only; up to a half, nobody sees a difference.
+    # INTER_AREA is correct, but fast for whole factors only; above half the size it looks the same.
     how = cv2.INTER_LINEAR if columns < 2 * width else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The connection of one browser: pictures and numbers to it, answers from it."""
+"""The WebSocket of a browser: pictures and figures go out, acknowledgements come back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.stream.web.camera import Camera
+from pipeline.stream.web.camera import Camera, camera_of
 from pipeline.stream.web.connections import client_of
 from pipeline.stream.web.viewers import Viewer, ViewerPlaces
 
-#: Seconds between two messages with numbers.
+#: Seconds between two messages with figures.
 _NUMBERS_EVERY = 0.5
-#: Answers per second; a browser gives one per picture.
+#: Acknowledgements per second; a browser sends one per picture.
 _MOST_ANSWERS = 300
 
-# Codes of our own, which the page turns into words.
+# Our own close codes; the page shows a text for each.
 _NO_CAMERA = 4404
 _FULL = 4503
 _TOO_FAST = 4429
@@ -31,12 +31,8 @@ class Live:
 
     To the browser: first text ``{"hello": {"classes": [{"name", "colour"}]}}``, then binary
     messages (``encoding.parts_of``) and, twice a second, text ``{"cameras": [...], "camera":
-    {...}, "yours": {"sent", "dropped"}}``. From the browser: one text of any short kind for each
-    picture that it has shown.
-
-    Args:
-        cameras: all so far.
-        places: of viewers.
+    {...}, "yours": {"sent", "dropped"}}``. From the browser: a short text, whatever it says, for
+    each picture that it has shown.
     """
 
     def __init__(self, cameras: Callable[[], Sequence[Camera]], places: ViewerPlaces) -> None:
@@ -46,8 +42,7 @@ class Live:
     async def serve(self, socket: WebSocket) -> None:
         """Serve one browser until either side ends it."""
         await socket.accept()
-        number = socket.path_params["number"]
-        camera = next((one for one in self._cameras() if one.number == number), None)
+        camera = camera_of(self._cameras(), socket.path_params["number"])
         if camera is None:
             await socket.close(_NO_CAMERA)
             return
@@ -71,7 +66,7 @@ class Live:
             await self._send(socket, camera, viewer)
             await socket.close(answers.result() if answers.done() else _GOING_AWAY)
         except (WebSocketDisconnect, RuntimeError):
-            pass  # it left while something was on its way
+            pass  # it left while something was being sent
         finally:
             camera.pictures.parts.leave(viewer)
             answers.cancel()
@@ -108,7 +103,7 @@ def _hello(camera: Camera) -> str:
 
 
 async def _read_answers(socket: WebSocket, viewer: Viewer) -> int:
-    """Take answers until the browser leaves; the code to close with."""
+    """Read acknowledgements until the browser leaves; return the close code."""
     began, count = time.monotonic(), 0
     try:
         while True:

@@ -1,34 +1,28 @@
-"""What a server says about its visitors, at most so often: none of them fills a disk with it."""
+"""Limits what the server logs about its clients, so that none of them can fill the disk."""
 
 from __future__ import annotations
 
 import logging
 import time
 
-#: Seconds between two lines of one kind.
-_PAUSE = 60.0
-#: Kinds that are remembered; more are other people's words, and one kind together.
+#: Kinds that are distinguished; all further ones, which come from clients, count as one.
 _KINDS = 64
 
 
 class LogLimit(logging.Filter):
-    """Passes one line of each kind a minute, and says how many there were meanwhile.
+    """Passes one line of each kind per ``pause`` seconds, with the number of those left out.
 
-    A kind is the text before its values are put in. What a client did wrong comes without a
-    traceback; a mistake of our own keeps it.
-
-    Args:
-        pause: seconds.
+    A kind is a message before its values are filled in. Errors caused by a client are logged
+    without a traceback.
     """
 
-    def __init__(self, pause: float = _PAUSE) -> None:
+    def __init__(self, pause: float = 60.0) -> None:
         super().__init__()
         self._pause = pause
         self._last: dict[str, float] = {}
         self._held_back: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is written."""
         kind = str(record.msg)
         if kind not in self._last and len(self._last) >= _KINDS:
             kind = ""

@@ -1,4 +1,4 @@
-"""Where the page is served, to whom, and how much of it at once."""
+"""Options of the page: address, token and limits."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import SinkError
 
-#: Whoever may try 50 times a second for a year guesses none of this length.
+#: Characters; even 50 tries a second for a year would not guess a random token of this length.
 _SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server does for all of its visitors together, and for each of them.
+    """What the server allows, in all and per address.
 
     Attributes:
-        viewers: browsers and streams that get pictures at once.
+        viewers: browsers and players that get pictures at once.
         viewers_per_address: of these, from one address.
-        requests: per second from one address, over a longer time.
+        requests: per second from one address, on average.
         burst: requests from one address at once.
-        connections: open at once, those of viewers included.
+        connections: open at once, including those of viewers.
         connections_per_address: of these, from one address.
-        request_seconds: from the connection, or the answer before, until a request is there whole.
-        stall_seconds: for which a visitor may leave unread what it was sent.
-        guess_seconds: that an answer takes to an address which offered too many wrong tokens.
-        width: pixels; wider pictures are made smaller for the page.
+        request_seconds: from the connection or the previous answer until a request is complete.
+        stall_seconds: for which a client may leave unread what it was sent.
+        guess_seconds: delay of answers to an address that sent too many wrong tokens.
+        width: pixels; wider pictures are shrunk for the page.
     """
 
     viewers: int = 16
@@ -45,15 +45,15 @@ class HttpOptions:
     """Where and to whom the page is served.
 
     Attributes:
-        host: address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 every network.
+        host: address to listen on; 127.0.0.1 for this machine only, 0.0.0.0 for every network.
         port: 0 for any free one.
-        token: what a visitor has to know. None: nothing on this machine, and one that is made up
-            (and stands in the page's URL) on every other address. A camera must not be on show for
-            a whole network because nobody thought of a password, and a made-up one is a good one.
+        token: password of the page. With None there is none on a loopback address; on any other a
+            random one is generated, and is part of the page's URL, so that a camera is never open
+            to a whole network because no password was chosen.
         limits: of requests and viewers.
 
     Raises:
-        SinkError: a port that does not exist, or a token that is guessed too easily.
+        SinkError: the port does not exist, or the token is too short or has other characters.
     """
 
     host: str = "127.0.0.1"
@@ -71,14 +71,14 @@ class HttpOptions:
         if len(self.token) < _SHORTEST_TOKEN:
             raise SinkError(
                 f"the page's token has {len(self.token)} characters; give at least "
-                f"{_SHORTEST_TOKEN}, or none at all and one is made up"
+                f"{_SHORTEST_TOKEN}, or none at all to have one generated"
             )
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
             raise SinkError("the page's token may hold ASCII letters, digits and signs, no space")
 
     @property
     def is_private(self) -> bool:
-        """Only this machine can reach the page."""
+        """Whether only this machine can reach the page."""
         return is_loopback(self.host)
 
 

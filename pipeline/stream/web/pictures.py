@@ -1,10 +1,11 @@
-"""What viewers of one camera get: its last result as bytes, made for those who watch just now."""
+"""The last result of a camera, encoded for its viewers while there are any."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,17 @@ from pipeline.stream.web.viewers import Audience
 
 
 class Pictures:
-    """The last result of a camera, for browsers in parts and for players drawn.
+    """Encodes results: picture and class map separately for browsers, drawn for players.
 
     Args:
         classes: names and palette.
-        width: of pictures in pixels, at most.
+        width: largest width in pixels of a picture.
         post: calls a function on the server's event loop, soon, from any thread.
 
     Attributes:
-        parts: viewers that compose pictures themselves.
+        parts: browsers, which get picture and class map.
         drawn: viewers of the drawn stream.
-        encoding: times of making parts.
+        encoding: times of encoding for browsers.
     """
 
     def __init__(
@@ -47,19 +48,17 @@ class Pictures:
         self._latest: tuple[Result, float | None] | None = None
 
     def show(self, result: Result, rate: float | None) -> None:
-        """Take a result with its shares; it becomes bytes only where somebody watches.
+        """Take the newest result, and encode it if somebody can take it.
 
-        Args:
-            result: of the newest frame.
-            rate: frames per second, for the line of status.
+        ``rate`` is in frames per second, for the status line.
         """
         self._latest = result, rate
-        for audience, made in ((self.parts, self.current_parts), (self.drawn, self.snapshot)):
-            if audience.is_hungry() and (picture := made()) is not None:
-                self._offer(audience, picture)
+        for audience, encode in ((self.parts, self.current_parts), (self.drawn, self.snapshot)):
+            if audience.is_ready() and (picture := encode()) is not None:
+                self._post(partial(audience.offer, picture))
 
     def end(self) -> None:
-        """Send home who watches the drawn stream; browsers keep the last picture."""
+        """End the drawn stream for its viewers; browsers keep the last picture."""
         self._post(self.drawn.end)
 
     def current_parts(self) -> bytes | None:
@@ -73,8 +72,8 @@ class Pictures:
         return message
 
     def snapshot(self) -> bytes | None:
-        """Draw the last result as a JPEG file, once for all who ask; None before the first."""
-        with self._drawing:  # snapshots may be asked for while the stream is drawn
+        """Return the last result, drawn, as a JPEG file; None before the first."""
+        with self._drawing:  # requests come while the stream is drawn
             if self._latest is None:
                 return None
             result, rate = self._latest
@@ -88,7 +87,7 @@ class Pictures:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the last result per class name, 0..1; empty before the first."""
+        """Shares of the last result by class name, 0..1; empty before the first."""
         if self._latest is None:
             return {}
         shares = self._shares_of(self._latest[0]).tolist()
@@ -99,6 +98,3 @@ class Pictures:
         if result.shares is not None:
             return result.shares
         return class_shares(result.classes, len(self._classes))
-
-    def _offer(self, audience: Audience, picture: bytes) -> None:
-        self._post(lambda: audience.offer(picture))

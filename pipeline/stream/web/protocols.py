@@ -1,7 +1,7 @@
-"""uvicorn's protocols with an end to waiting: for a request, for a reader, for a message's rest.
+"""uvicorn's protocols with time-outs and without fragmented messages.
 
-uvicorn waits for ever for the head of a first request and for a peer to read what it was sent, and
-collects the pieces of a message without counting them (docs/decisions/018-page-server.md).
+uvicorn waits for ever for the first request of a connection and for a client to read, and collects
+the fragments of a message without a limit (docs/decisions/018-page-server.md).
 """
 
 from __future__ import annotations
@@ -23,14 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class LimitedConfig(uvicorn.Config):
-    """Settings of uvicorn, and what its connections are counted by.
-
-    Args:
-        app: that is served.
-        connections: all of the server.
-        limits: of time.
-        settings: uvicorn's own.
-    """
+    """uvicorn's ``settings``, and the counted connections and time limits of this server."""
 
     def __init__(self, app: Any, connections: Connections, limits: Limits, **settings: Any) -> None:
         super().__init__(app, http=HttpProtocol, ws=WebSocketProtocol, **settings)
@@ -39,7 +32,7 @@ class LimitedConfig(uvicorn.Config):
 
 
 class _Timer:
-    """One moment at which something is done, unless it is put off."""
+    """Calls ``action`` after ``seconds``, unless it is stopped or started again."""
 
     def __init__(self, seconds: float, action: Callable[[], object]) -> None:
         self._seconds = seconds
@@ -57,10 +50,10 @@ class _Timer:
 
 
 class HttpProtocol(H11Protocol):
-    """HTTP/1.1 in which a request arrives whole and soon, and an answer is read, or it ends."""
+    """HTTP/1.1 that is closed if a request is not complete in time or an answer is not read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or close it where there are too many."""
+        """Count the connection, or close it if there are too many."""
         super().connection_made(transport)
         config = cast(LimitedConfig, self.config)
         self._request_due = _Timer(config.limits.request_seconds, transport.abort)
@@ -71,90 +64,80 @@ class HttpProtocol(H11Protocol):
         self._request_due.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give its place back."""
         super().connection_lost(exc)
         cast(LimitedConfig, self.config).connections.close(_client(self))
         self._request_due.stop()
         self._stalled.stop()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; those of half a request do not put off its end."""
+        """Parse bytes; an incomplete request does not stop its time-out."""
         try:
             super().data_received(data)
-        except Exception as error:  # of a library, about what the other side sent
+        except Exception as error:  # raised by a library for what the client sent
             _end_for(error, self.transport)
         if self.cycle is not None and not self.cycle.response_complete:
             self._request_due.stop()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Hand over; the place stays taken."""
+        """Hand over to the WebSocket; the connection stays counted."""
         self._request_due.stop()
         self._stalled.stop()
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
         self._request_due.start()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait for a reader."""
         super().pause_writing()
         self._stalled.start()
 
     def resume_writing(self) -> None:
-        """Go on: it has read."""
         super().resume_writing()
         self._stalled.stop()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket whose messages come in one piece, and whose pictures are read, or it ends."""
+    """A WebSocket that is closed if a message is fragmented or a picture is not read in time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over what began as HTTP."""
         super().connection_made(transport)
         limits = cast(LimitedConfig, self.config).limits
         self._stalled = _Timer(limits.stall_seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give its place back."""
         super().connection_lost(exc)
         cast(LimitedConfig, self.config).connections.close(_client(self))
         self._stalled.stop()
 
     def data_received(self, data: bytes) -> None:
-        """Take frames."""
         try:
             super().data_received(data)
-        except Exception as error:  # of a library, about what the other side sent
+        except Exception as error:  # raised by a library for what the client sent
             _end_for(error, self.transport)
 
     def pause_writing(self) -> None:
-        """Wait for a reader; until then none of its pings is answered, nor kept."""
+        """Stop reading until the client reads, so that its pings are neither answered nor kept."""
         super().pause_writing()
         self._stalled.start()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on: it has read."""
         super().resume_writing()
         self._stalled.stop()
         if not self.read_paused:
             self.transport.resume_reading()
 
     def handle_text(self, event: Frame) -> None:
-        """Take a message, or refuse its first piece."""
         if self._is_whole(event):
             super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        """Take a message, or refuse its first piece."""
         if self._is_whole(event):
             super().handle_bytes(event)
 
     def _is_whole(self, event: Frame) -> bool:
-        """Whether a message is in this frame; without first pieces no later ones are valid."""
+        """Whether a message is in one frame; otherwise close the connection."""
         if event.fin:
             return True
         if not self.close_sent:
@@ -163,7 +146,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return False
 
     def handle_cont(self, event: Frame) -> None:
-        """Drop what follows a first piece that was refused."""
+        """Ignore the fragments after a first one that was refused."""
 
 
 def _client(protocol: HttpProtocol | WebSocketProtocol) -> Client:
@@ -171,6 +154,8 @@ def _client(protocol: HttpProtocol | WebSocketProtocol) -> Client:
 
 
 def _end_for(error: Exception, transport: asyncio.Transport) -> None:
-    log.debug("a connection ends for what it sent", exc_info=error)
-    log.warning("a connection was closed for what it sent (%s)", type(error).__name__)
+    log.debug("a client sent invalid data", exc_info=error)
+    log.warning(
+        "a connection was closed, since its client sent invalid data (%s)", type(error).__name__
+    )
     transport.abort()

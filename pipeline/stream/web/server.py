@@ -1,4 +1,4 @@
-"""The server of the page, in a thread of its own."""
+"""The page, whose server runs in its own thread."""
 
 from __future__ import annotations
 
@@ -24,18 +24,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Bytes that the system may hold per connection; what waits there is old when it arrives.
+#: Bytes of a connection's send buffer: pictures that wait in a larger one would arrive late.
 _SEND_BUFFER = 256 * 1024
 
 
 class Page(AbstractContextManager["Page"]):
-    """One page for all cameras, one tab each.
-
-    Nothing is opened before the first camera: a program may make one and never need it.
-
-    Args:
-        options: where and to whom.
-    """
+    """One page for all cameras, with a tab for each; the server starts with the first camera."""
 
     def __init__(self, options: HttpOptions | None = None) -> None:
         self._options = options or HttpOptions()
@@ -49,7 +43,7 @@ class Page(AbstractContextManager["Page"]):
 
     @property
     def url(self) -> str:
-        """Address for a browser, with the token in it where one is needed."""
+        """Address for a browser, with the token if there is one."""
         host = _reachable(self._options.host)
         if ":" in host:
             host = f"[{host}]"
@@ -57,11 +51,11 @@ class Page(AbstractContextManager["Page"]):
         return f"http://{host}:{self._port}/{token}"
 
     def open(self) -> None:
-        """Listen; returns when a browser would be answered. Again: does nothing.
+        """Start the server, unless it runs; returns when it answers.
 
         Raises:
             RuntimeMissingError: the packages of the extra ``page`` are not installed.
-            SinkError: the port is taken, or the address is none of this machine.
+            SinkError: the port is taken, or this machine does not have the address.
         """
         with self._lock:
             if self._running is not None:
@@ -79,24 +73,12 @@ class Page(AbstractContextManager["Page"]):
         log.info("the page is at %s", self.url)
 
     def sink(self, options: SinkOptions | None = None) -> Sink:
-        """Add a camera: a tab, and the sink that feeds it. Opens the page if it is not yet.
+        """Add a camera with its tab, and return its sink; starts the server if needed.
 
         Raises:
             RuntimeMissingError, SinkError: as ``open``.
         """
-        return PageSink(self._add(options or SinkOptions()), self.url)
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Send everybody home and stop listening, within a second."""
-        with self._lock:
-            running, self._running = self._running, None
-        if running is not None:
-            running.stop()
-
-    def _add(self, options: SinkOptions) -> Camera:
+        options = options or SinkOptions()
         self.open()
         width = self._options.limits.width
         with self._lock:
@@ -104,7 +86,17 @@ class Page(AbstractContextManager["Page"]):
             source = options.source or f"camera {number}"
             camera = Camera(number, source, options.drawn or options.classes, width, self._post)
             self._cameras = (*self._cameras, camera)
-        return camera
+        return PageSink(camera, self.url)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections and stop listening, within a second."""
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None:
+            running.stop()
 
     def _post(self, call: Callable[[], None]) -> None:
         if (running := self._running) is not None:
@@ -112,7 +104,7 @@ class Page(AbstractContextManager["Page"]):
 
 
 def _listen(options: HttpOptions) -> socket.socket:
-    """Bind in the caller's thread, where an error finds its user."""
+    """Bind in the caller's thread, so that an error is raised there."""
     host, port = options.host, options.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -120,7 +112,7 @@ def _listen(options: HttpOptions) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
         try:
-            if os.name == "posix":  # a port that was ours a minute ago is free
+            if os.name == "posix":  # a port that was used a minute ago is free
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             listener.bind(address)
@@ -128,7 +120,7 @@ def _listen(options: HttpOptions) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         raise SinkError(_why(error, host, port)) from error
     return listener
 
@@ -150,10 +142,10 @@ def _why(error: OSError | UnicodeError, host: str, port: int) -> str:
 
 
 def _reachable(host: str) -> str:
-    """An address to put into a browser: listening on all of them, one of them."""
+    """Return an address for a browser; if the server listens on all addresses, one of them."""
     if host not in {"0.0.0.0", "::", ""}:
         return host
-    # Connecting a datagram socket sends nothing; it only picks the address that would be used.
+    # Connecting a datagram socket sends nothing; it only selects the local address.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

@@ -1,4 +1,4 @@
-"""The end of a stream that feeds a tab of the page."""
+"""The sink that shows results in a tab of the page."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from pipeline.stream.web.camera import Camera
 
 
 class PageSink(Sink):
-    """Shows results of one camera; costs next to nothing while nobody watches.
+    """Shows results of one camera; pictures are encoded only while somebody watches.
 
-    Closing it leaves the last picture on the page, as ended.
-
-    Args:
-        camera: its tab.
-        url: of the page.
+    After closing, the last picture stays on the page, marked as ended.
     """
 
     wants_shares = True
@@ -29,12 +25,10 @@ class PageSink(Sink):
         self._camera = camera
 
     def attach(self, status: Callable[[], StreamStatus]) -> None:
-        """Learn where to ask what the stream is doing, for the numbers on the page."""
         super().attach(status)
-        self._camera.attach(status)
+        self._camera.stream_status = status
 
     def close(self) -> None:
-        """Mark the camera as ended."""
         super().close()
         self._camera.close()
 

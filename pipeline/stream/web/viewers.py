@@ -1,6 +1,6 @@
-"""Who watches: one latest-value queue per viewer.
+"""Viewers of the page, each with a latest-value queue.
 
-All of it lives on the event loop of the server; only ``Audience.is_hungry`` is asked from outside.
+Everything here runs on the server's event loop, except ``Audience.is_ready``.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Callable, Sequence
 from pipeline.stream.queues import LatestValueQueue
 from pipeline.stream.web.connections import Client, network_of
 
-#: Pictures on the way to a viewer that it has not answered yet: one is shown while one travels.
-#: More would pile up in the buffers of a slow network and come late.
+#: Pictures sent to a viewer and not yet acknowledged: one is shown while the next one travels. More
+#: would wait in the buffers of a slow network and come late.
 _WINDOW = 2
-#: Seconds without an answer after which pictures are no longer made for a viewer's sake.
+#: Seconds without an acknowledgement after which no pictures are encoded for a viewer.
 _PATIENCE = 1.0
-#: Seconds without an answer after which a viewer leaves its place to another.
+#: Seconds without an acknowledgement after which a viewer may be replaced by another.
 _STALLED_AFTER = 2.0
 
 
 class Viewer:
-    """One browser or one stream.
+    """One browser, or one player of the drawn stream.
 
-    A picture is sent when the viewer has answered earlier ones; until then it waits, and the next
-    one takes its place.
+    A picture is sent when the viewer has acknowledged earlier ones; until then it waits, and is
+    replaced by the next.
 
     Args:
         client: other end of its connection.
-        window: pictures on the way at once.
+        window: pictures that may be sent and not yet acknowledged.
 
     Attributes:
-        network: what counts as its address.
+        network: address that counts for limits.
         sent: pictures so far.
     """
 
@@ -54,13 +54,13 @@ class Viewer:
 
     @property
     def ended(self) -> bool:
-        """Nothing more is to be sent."""
+        """Whether ``end`` was called."""
         return self._pictures.closed
 
     def offer(self, picture: bytes) -> None:
-        """Send a picture soon; one that still waits is dropped, and one it has is not sent again.
+        """Send a picture soon, instead of one that still waits.
 
-        Who comes just when a picture is shown is offered it twice: as the last, and as the next.
+        The same picture twice is sent once: a new viewer may get one as the last and as the next.
         """
         if picture is self._offered:
             return
@@ -69,13 +69,13 @@ class Viewer:
         self._changed.set()
 
     def answer(self) -> None:
-        """Say that a picture has arrived."""
+        """Take an acknowledgement of one picture."""
         self._on_the_way = max(0, self._on_the_way - 1)
         self._answered = time.monotonic()
         self._changed.set()
 
     def end(self) -> None:
-        """Let ``take`` return, now and from now on."""
+        """Make ``take`` return None, also in later calls."""
         self._pictures.cancel()
         self._changed.set()
 
@@ -98,24 +98,20 @@ class Viewer:
                 return None
         return None
 
-    def is_hungry(self, now: float) -> bool:
-        """Whether a picture is worth making: it can go out at once, or probably soon."""
+    def is_ready(self, now: float) -> bool:
+        """Whether a picture can be sent at once, or probably soon."""
         return self._on_the_way < self._window or now - self._answered < _PATIENCE
 
     def stalled_for(self, now: float) -> float:
-        """Seconds for which all pictures on the way have not been answered."""
+        """Seconds since the last acknowledgement, if nothing more can be sent before the next."""
         return 0.0 if self._on_the_way < self._window else now - self._answered
 
 
 class ViewerPlaces:
-    """How many may watch at once, all cameras together, and how many of them from one address.
+    """Limits how many may watch at once, in all and from one address.
 
-    Where all places are taken, a viewer that has stalled leaves for the one that comes.
-
-    Args:
-        limit: of viewers.
-        per_address: of viewers from one address.
-        abort: ends the connection of a viewer.
+    If all places are taken, a new viewer replaces one that has stalled. ``abort`` ends a viewer's
+    connection.
     """
 
     def __init__(self, limit: int, per_address: int, abort: Callable[[Client], None]) -> None:
@@ -125,7 +121,7 @@ class ViewerPlaces:
         self._taken: list[Viewer] = []
 
     def take(self, viewer: Viewer) -> bool:
-        """Take a place; False when there is none."""
+        """Take a place; False if there is none."""
         own = [one for one in self._taken if one.network == viewer.network]
         if len(own) >= self._per_address and not self._displace(own):
             return False
@@ -135,7 +131,6 @@ class ViewerPlaces:
         return True
 
     def give_back(self, viewer: Viewer) -> None:
-        """Leave a place to somebody else."""
         if viewer in self._taken:
             self._taken.remove(viewer)
 
@@ -146,12 +141,12 @@ class ViewerPlaces:
             return False
         self._taken.remove(longest)
         longest.end()
-        self._abort(longest.client)  # what waits for a reader does not see the end
+        self._abort(longest.client)  # a task that waits for the client to read would not end
         return True
 
 
 class Audience:
-    """The viewers of one camera that all get the same bytes."""
+    """The viewers of one camera that get the same bytes."""
 
     def __init__(self) -> None:
         self._viewers: tuple[Viewer, ...] = ()
@@ -162,36 +157,33 @@ class Audience:
         return len(self._viewers)
 
     def join(self, viewer: Viewer) -> None:
-        """Let a viewer get what is offered from now on."""
         self._viewers = (*self._viewers, viewer)
 
     def leave(self, viewer: Viewer) -> None:
-        """Forget a viewer, not its counts."""
+        """Remove a viewer, but keep its counts."""
         self._viewers = tuple(one for one in self._viewers if one is not viewer)
         self._gone_sent += viewer.sent
         self._gone_dropped += viewer.dropped
 
     def offer(self, picture: bytes) -> None:
-        """Give a picture to everybody."""
         for viewer in self._viewers:
             viewer.offer(picture)
 
     def end(self) -> None:
-        """Send everybody home."""
         for viewer in self._viewers:
             viewer.end()
 
-    def is_hungry(self) -> bool:
-        """Whether anybody could take a picture now; from any thread."""
+    def is_ready(self) -> bool:
+        """Whether a viewer can be sent a picture; from any thread."""
         now = time.monotonic()
-        return any(viewer.is_hungry(now) for viewer in self._viewers)
+        return any(viewer.is_ready(now) for viewer in self._viewers)
 
     @property
     def sent(self) -> int:
-        """Pictures sent to all viewers, those that left included."""
+        """Pictures sent to all viewers, including those that left."""
         return self._gone_sent + sum(viewer.sent for viewer in self._viewers)
 
     @property
     def dropped(self) -> int:
-        """Pictures that viewers were too slow for, those that left included."""
+        """Pictures that viewers were too slow for, including those that left."""
         return self._gone_dropped + sum(viewer.dropped for viewer in self._viewers)

@@ -108,7 +108,7 @@ def test_what_calls_itself_a_key_frame_and_is_none_tears_the_segment(tmp_path: P
 def test_a_video_whose_pixels_are_not_square_is_read_as_a_whole(tmp_path: Path) -> None:
     path = write_timed(tmp_path / "a.mp4", range(0, 2000, 40), aspect=Fraction(4, 3))
     plan = planned(path)
-    assert plan.whole == "its first frame is not the same by its packets"
+    assert plan.whole == "its first frame differs when it is decoded from its packets"
     assert [segment.count for segment in plan.segments] == [None]
 
 

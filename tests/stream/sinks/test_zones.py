@@ -276,7 +276,7 @@ def test_each_source_has_its_own_zones_and_lines(tmp_path: Path) -> None:
             assert len(sink.observe(one)) == (source == "rear")
             sink.write(one)
     assert sorted(one.name for one in tmp_path.glob("*.jsonl")) == ["out-1.jsonl", "out-2.jsonl"]
-    with pytest.raises(SinkError, match="zones of rear alone, the source is front"):
+    with pytest.raises(SinkError, match="only zones of rear, but the source is front"):
         open_sink(f"zones:{path}", SinkOptions(source="front"))
 
 
@@ -318,9 +318,12 @@ def test_the_page_is_told_of_the_zones(tmp_path: Path) -> None:
         (HALF.replace("above: 40%", "above: 1\n    below: 0"), "not both"),
         (HALF.replace("seconds: 2", "seconds: -1"), "seconds of lane is -1"),
         (HALF.replace("classes: [Car]", "classes: Car"), "a list such as"),
-        (HALF.replace("classes: [Car]", "classes: [Bus]"), "watches Bus, the network knows Sky"),
-        (f"{HALF}webhook: ftp://x/y", "webhook is no address"),
-        (f"{HALF}webhook: http://user:secret@host/", "webhook is no address"),
+        (
+            HALF.replace("classes: [Car]", "classes: [Bus]"),
+            "has the class Bus, the network has Sky",
+        ),
+        (f"{HALF}webhook: ftp://x/y", "webhook is not a valid address"),
+        (f"{HALF}webhook: http://user:secret@host/", "webhook is not a valid address"),
         (f'{HALF}headers: {{"A: b": c}}', "header"),
         (f'{HALF}headers: {{A: "b\\nc"}}', "header"),
         (f"{HALF}lines: out.mp4", "lines is 'out.mp4'"),
@@ -335,6 +338,14 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(
         open_sink(f"zones:{path}", SinkOptions(source="drive.mp4"))
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_an_unknown_class_leaves_no_file_behind(tmp_path: Path) -> None:
+    lines = tmp_path / "lines" / "zones.jsonl"
+    path = zone_file(tmp_path, f"{HALF.replace('[Car]', '[Bus]')}lines: {lines}\n")
+    with pytest.raises(SinkError, match="has the class Bus"):
+        open_sink(f"zones:{path}", SinkOptions(source="drive.mp4"))
+    assert not lines.parent.exists()
 
 
 def test_lines_never_write_over_what_is_read(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_url_cannot_break_out_of_the_pipeline() -> None:
 def test_a_file_on_a_web_server_is_no_camera() -> None:
     with plugged_in(CameraDouble()) as camera:
         camera.settings[cv2.CAP_PROP_FRAME_COUNT] = 221
-        with pytest.raises(SourceError, match=r"is a file of 221 frames and no camera; download"):
+        with pytest.raises(SourceError, match=r"is a file of 221 frames, not a camera; download"):
             open_source("http://server/drive.mp4")
 
 

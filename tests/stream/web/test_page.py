@@ -128,7 +128,7 @@ def test_when_all_browsers_stall_nothing_is_encoded_any_more(page: Page) -> None
         next_words(browser)
         for _ in range(3):
             camera.show()
-        while camera_is_hungry(camera):
+        while camera_is_ready(camera):
             time.sleep(0.05)
         before = get(page, "/api/stats").json()["cameras"][0]["viewer_drops"]
         for _ in range(10):
@@ -136,8 +136,8 @@ def test_when_all_browsers_stall_nothing_is_encoded_any_more(page: Page) -> None
         assert get(page, "/api/stats").json()["cameras"][0]["viewer_drops"] == before
 
 
-def camera_is_hungry(camera: CameraInHand) -> bool:
-    return bool(camera.sink._camera.pictures.parts.is_hungry())  # type: ignore[attr-defined]
+def camera_is_ready(camera: CameraInHand) -> bool:
+    return bool(camera.sink._camera.pictures.parts.is_ready())  # type: ignore[attr-defined]
 
 
 def test_mjpeg_plays_in_opencv_with_the_classes_drawn(page: Page) -> None:
