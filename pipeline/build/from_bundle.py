@@ -26,7 +26,7 @@ from pipeline.runtimes.compiler import (
     EngineForm,
     Job,
 )
-from pipeline.runtimes.high_precision import named_layers
+from pipeline.runtimes.high_precision import ASKED, named_layers
 from pipeline.runtimes.registry import COMPILERS, missing, open_compiler, open_session
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
@@ -171,7 +171,7 @@ def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Calibra
     """Return what is known of INT8, with what this build keeps out of it."""
     if manifest.calibration is None or not high_precision:
         return manifest.calibration
-    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
+    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, ASKED)}
     return Calibration(**{**manifest.calibration, "kept": kept})
 
 

@@ -19,7 +19,7 @@ from pipeline.quantization.report.manifest_section import with_int8_sections
 from pipeline.quantization.report.page import write_report
 from pipeline.quantization.search import Prepared, prepare
 from pipeline.runtimes.compiler import Job
-from pipeline.runtimes.high_precision import named_layers
+from pipeline.runtimes.high_precision import ASKED, named_layers
 from pipeline.runtimes.session import Frames
 
 #: Frames of the synthetic drive, and labelled frames, on which it is tried what FP16 cannot hold.
@@ -101,7 +101,7 @@ def _kept_out_of_int8(plan: Plan, exported: ExportedGraph) -> dict[str, str]:
     placement = exported.placement()
     names = [convolution.name for convolution in placement.convolutions]
     asked = named_layers(plan.options.high_precision, names)
-    return {**plan.compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, "asked for")}
+    return {**plan.compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, ASKED)}
 
 
 def _road_frames(plan: Plan) -> list[Frames]:

@@ -24,6 +24,8 @@ from pipeline.progress import Progress
 EVALUATED_FRAMES = 8
 #: Levels of the largest magnitude, of signed and of unsigned bytes.
 _LEVELS, _UNSIGNED_LEVELS = 127, 255
+#: Why the layers in a table's ``high_precision`` stay in floating point.
+_BY_THE_GATE = "listed in the calibration table: the accuracy gate keeps it in floating point"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Target:
     ) -> QDQGraph:
         """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
         chosen = table.high_precision if high_precision is None else tuple(high_precision)
-        kept = {**dict.fromkeys(chosen, "asked for"), **self.kept}
+        kept = {**dict.fromkeys(chosen, _BY_THE_GATE), **self.kept}
         return QDQGraph(self.exported, table.threshold_of, kept, unsigned, self.fp32)
 
 

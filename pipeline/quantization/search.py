@@ -23,7 +23,7 @@ from pipeline.quantization.accuracy_gate import Attempt, search
 from pipeline.quantization.calibrate import EVALUATED_FRAMES, Target
 from pipeline.quantization.options import Int8Options
 from pipeline.quantization.sensitivity import Sensitivity, rank_layers
-from pipeline.quantization.tables import open_table
+from pipeline.quantization.tables import classifiers_without_range, open_table
 from pipeline.runtimes.compile import assemble
 from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.openvino.instructions import cores
@@ -91,6 +91,7 @@ def prepare(
             "images/ and labels/"
         )
     table, frames = open_table(target, options.calibration, progress)
+    target = replace(target, kept={**classifiers_without_range(table, target), **target.kept})
     judged = _EvaluationFrames(target, data, frames)
     warnings = frames.warnings if frames is not None else ()
     attempts: list[Attempt] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from calibration.errors import CalibrationError
@@ -42,24 +41,23 @@ def open_table(
         )
     table = load_table(path)
     table.check(target.spec.name, target.identity())
-    return _without_what_it_lacks(table, target), None
+    return table, None
 
 
-def _without_what_it_lacks(table: CalibrationTable, target: Target) -> CalibrationTable:
-    """Leave classifiers in floating point that the table, an older one, has no ranges for."""
+def classifiers_without_range(table: CalibrationTable, target: Target) -> dict[str, str]:
+    """Return the classifiers that an older table has no range for -> why they are not INT8."""
     placement = target.exported.placement()
-    names = placement.tensors
     lacking = [
         name
         for name in placement.classifiers
-        if names[placement.nodes[name].all_input_nodes[0]] not in table.sites
+        if placement.tensors[placement.nodes[name].all_input_nodes[0]] not in table.sites
+        and name not in target.kept
     ]
-    if not lacking:
-        return table
-    log.warning(
-        "the calibration table of %s has no ranges for its classifier (%s), which stays in "
-        "floating point; calibrate again with --calibration DIR|VIDEO to have it in INT8 as well",
-        table.model,
-        ", ".join(lacking),
-    )
-    return replace(table, high_precision=(*table.high_precision, *lacking))
+    if lacking:
+        log.warning(
+            "the calibration table of %s has no ranges for its classifier (%s), which stays in "
+            "floating point; calibrate again with --calibration DIR|VIDEO to have it in INT8",
+            table.model,
+            ", ".join(lacking),
+        )
+    return dict.fromkeys(lacking, "classifier: the calibration table has no range for its input")

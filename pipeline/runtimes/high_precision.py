@@ -7,6 +7,9 @@ from difflib import get_close_matches
 
 from pipeline.errors import BuildError
 
+#: Why a convolution that the user named stays in floating point.
+ASKED = "asked for with --high-precision"
+
 
 def named_layers(asked: Collection[str], known: Collection[str]) -> tuple[str, ...]:
     """Return the convolutions that ``asked`` names, each by its whole name or the block's.

@@ -27,9 +27,9 @@ from pipeline.errors import AccuracyError, RuntimeMissingError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.quantization.calibrate import Target, agreement_of, calibrate, class_maps
-from pipeline.quantization.options import Budget
+from pipeline.quantization.options import Budget, Int8Options
+from pipeline.quantization.search import Prepared, prepare
 from pipeline.quantization.sensitivity import rank_layers
-from pipeline.quantization.tables import open_table
 from pipeline.runtimes.registry import open_session
 
 pytestmark = pytest.mark.slow  # nearly every test builds an engine
@@ -76,6 +76,11 @@ def calibrated(engine: Engine, options: BuildOptions) -> BuildOptions:
     return replace(options, calibration=engine.folder / f"{engine.manifest.name}.calibration.json")
 
 
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return make_target()
+
+
 def make_target() -> Target:
     spec = model_spec("segnet_lite")
     spec = replace(spec, input=replace(spec.input, width=SIZE[0], height=SIZE[1]))
@@ -93,7 +98,7 @@ def test_convolutions_run_in_int8_where_the_rules_say_so(engine: Engine) -> None
 
 
 def test_an_older_table_leaves_the_classifier_in_floating_point(
-    calibrated: BuildOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    calibrated: BuildOptions, target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Tables from before classifiers were in INT8 have no range for them, and hold."""
     assert calibrated.calibration is not None
@@ -101,11 +106,32 @@ def test_an_older_table_leaves_the_classifier_in_floating_point(
     del document["sites"]["classifier"]
     older = tmp_path / "older.json"
     older.write_text(json.dumps(document), encoding="utf-8")
-    table, _ = open_table(make_target(), older, quiet)
-    assert table.high_precision == ("classifier",)
+    why = "classifier: the calibration table has no range for its input"
+    prepared = prepare(target, Int8Options(calibration=older), True, tmp_path, quiet)
+    assert reasons(prepared)["classifier"] == why
+    assert prepared.table.high_precision == ()
     assert "no ranges for its classifier (classifier)" in caplog.text
-    table, _ = open_table(make_target(), calibrated.calibration, quiet)
-    assert table.high_precision == ()
+    caplog.clear()
+    kept = replace(target, kept={"classifier": "because"})
+    prepared = prepare(kept, Int8Options(calibration=older), True, tmp_path, quiet)
+    assert reasons(prepared)["classifier"] == "because"
+    assert "no ranges" not in caplog.text
+
+
+def test_layers_say_why_they_stay_in_floating_point(
+    calibrated: BuildOptions, target: Target, tmp_path: Path
+) -> None:
+    assert calibrated.calibration is not None
+    document = json.loads(calibrated.calibration.read_text(encoding="utf-8"))
+    chosen = tmp_path / "chosen.json"
+    chosen.write_text(json.dumps(document | {"high_precision": ["decoder.0.0.conv"]}))
+    prepared = prepare(target, Int8Options(calibration=chosen), True, tmp_path, quiet)
+    assert "accuracy gate" in reasons(prepared)["decoder.0.0.conv"]
+    assert reasons(prepared)["classifier"] == ""
+
+
+def reasons(prepared: Prepared) -> dict[str, str]:
+    return {one.name: one.reason for one in prepared.graph.placement.convolutions}
 
 
 def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engine) -> None:
