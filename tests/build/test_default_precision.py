@@ -38,7 +38,7 @@ def test_every_registered_network_is_built_in_int8_and_its_figures_are_told(name
     assert choice.precision == "int8"
     assert choice.why.startswith("INT8: mIoU ")
     assert ", FP32 " in choice.why
-    assert choice.why.endswith("--precision fp32 for the other")
+    assert choice.why.endswith("build with --precision fp32 for FP32")
     assert registered_table(name).is_file()
 
 

@@ -300,7 +300,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     assert "check --onnx" in refusal(path)
     path.write_bytes(b"not a network at all")
-    assert "no whole ONNX file" in refusal(path)
+    assert "not a complete ONNX file" in refusal(path)
 
 
 @pytest.mark.parametrize(

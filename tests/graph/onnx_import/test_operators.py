@@ -358,7 +358,7 @@ def test_positions_that_depend_on_the_picture_are_refused() -> None:
     ]
     graph = helper.make_graph(nodes, "g", [], [], [numpy_helper.from_array(ints(1), "k")])
     recorder = Recorder()
-    with pytest.raises(BuildError, match="depends on what is on the picture"):
+    with pytest.raises(BuildError, match="depends on the picture's content"):
         Importer(graph, 17, recorder, {"x": recorder.picture(SHAPE)}).tensor("y")
 
 
