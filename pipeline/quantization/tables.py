@@ -1,4 +1,4 @@
-"""Where the ranges come from: a table, pictures, a video, or the table of registered weights."""
+"""Where ranges come from: a table, pictures, a video, or the table of the registered weights."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = logging.getLogger(__name__)
 def open_table(
     target: Target, given: Path | None, progress: Progress
 ) -> tuple[CalibrationTable, CalibrationFrames | None]:
-    """Return ranges that belong to ``target``, and the frames if they were measured just now.
+    """Return the calibration table for ``target``, and the frames if it was made just now.
 
     Args:
         target: what is to be quantised.
         given: a table, a folder of pictures or a video; None for the registered table.
-        progress: told what is being done.
+        progress: called during long steps.
 
     Raises:
-        CalibrationError: nothing to calibrate with, or a table of something else.
+        CalibrationError: nothing to calibrate with, or a table of another target.
         DataError: pictures that cannot be used.
     """
     if given is not None and given.suffix.lower() != ".json":

@@ -218,7 +218,7 @@ def test_planned_layers_and_an_engine_that_was_not_run_are_called_so(tmp_path: P
     page = read(write_report(tmp_path, described, prepared(Attempt(table(), compared(speed=None)))))
     head = page.sections["head"]
     assert "1 of 3 convolutions are planned to run in INT8, 2 in FP16" in head
-    assert "tensorrt-rtx engine itself has not been run, and its speed is not known" in head
+    assert "tensorrt-rtx engine itself was not run, so its speed is not known" in head
     assert "Budget held on openvino" in head
     assert "speed against FP32 was not measured;" in head
     assert "Planned: counted in the network" in page.sections["precision"]
