@@ -1,4 +1,4 @@
-"""A job as an ONNX file, in the types that its compiler wants; torch is imported only for that."""
+"""A job as an ONNX file, in the types for its compiler; torch is imported only for this."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def export_job(job: Job, dtype: str, path: Path) -> None:
     """Write the graph of ``job`` as ONNX.
 
     Args:
-        job: its graph is none of a file.
-        dtype: ``fp32`` or ``fp16``: what is not quantised computes in it.
+        job: its graph is not a file.
+        dtype: ``fp32`` or ``fp16``, the type of unquantised operations.
         path: file to write.
 
     Raises:
