@@ -26,8 +26,8 @@ from pipeline.runtimes.tensorrt import load, probe
 from pipeline.runtimes.tensorrt import session as tensorrt_session
 from pipeline.runtimes.tensorrt.load import TensorRTLoad, build_load
 from pipeline.runtimes.tensorrt.network import planned_convolutions
+from pipeline.runtimes.tensorrt.platform import Platform
 from pipeline.runtimes.tensorrt.probe import TensorRTProbe
-from pipeline.runtimes.tensorrt.session import Platform
 
 SHAPE = Shape(channels=8, height=6, width=10)
 

@@ -13,7 +13,8 @@ from tensorrt_double import TensorRTDouble
 
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError, RuntimeMissingError
-from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession
+from pipeline.runtimes.tensorrt.platform import Platform
+from pipeline.runtimes.tensorrt.session import TensorRTSession
 
 
 def _call_count(engine: Engine, host_kernel: HostKernel) -> int:

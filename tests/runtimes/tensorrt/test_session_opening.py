@@ -19,7 +19,8 @@ from tensorrt_double import TensorRTDouble, _Context
 from pipeline.engine.manifest import Engine, describe_file
 from pipeline.errors import EngineError, RuntimeMissingError
 from pipeline.runtimes.registry import missing, open_session
-from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession, open_platform
+from pipeline.runtimes.tensorrt.platform import Platform, open_platform
+from pipeline.runtimes.tensorrt.session import TensorRTSession
 from pipeline.stream.overlay import Overlay
 
 

@@ -110,7 +110,7 @@ def test_an_engine_for_later_versions_is_asked_for_and_the_missing_library_named
 
 
 def test_a_setting_that_tensorrt_would_forget_is_refused(small: Small) -> None:
-    with pytest.raises(BuildError, match="--target in its place"):
+    with pytest.raises(BuildError, match="--target instead"):
         small.build(builder=BuilderSettings(hardware_compatible=True))
 
 
