@@ -70,10 +70,7 @@ def onnx_convolutions(path: Path) -> LayerPrecisions:
 def write_bundle(engine: Engine, onnx: Path, folder: Path) -> Path:
     """Write ``NAME.bundle.zip`` to ``folder``, without what was measured on this machine.
 
-    Args:
-        engine: built from the ONNX file, or a draft of one.
-        onnx: the file that the compiler reads.
-        folder: of the bundle.
+    ``engine`` was built from the file ``onnx``, or is the draft of such an engine.
     """
     manifest = engine.manifest
     accuracy = Accuracy(**(manifest.accuracy or {}))

@@ -113,10 +113,8 @@ def needs_torch(error: ModuleNotFoundError) -> RuntimeMissingError:
 
 def why_not_current(manifest: Manifest) -> str | None:
     """Say what would differ in a new build with the registered weights; None where nothing does."""
-    for name, found, expected in _compared(manifest):
-        if found != expected:
-            return f"{name} is no longer the same"
-    return None
+    differing = (name for name, found, expected in _compared(manifest) if found != expected)
+    return next((f"{name} is no longer the same" for name in differing), None)
 
 
 def _compared(manifest: Manifest) -> Iterator[tuple[str, Any, Any]]:

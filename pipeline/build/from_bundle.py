@@ -53,15 +53,6 @@ class RebuildOptions:
     builder: BuilderSettings = DEFAULT_SETTINGS
     high_precision: tuple[str, ...] = ()
 
-    def form(self, manifest: Manifest, compiler: Compiler) -> EngineForm:
-        """Return the engine's form; what the user leaves open is the bundle's."""
-        return EngineForm(
-            targets=compiler.check_targets(self.targets, manifest.precision),
-            batch=manifest.frames.batch_range,
-            sizes=self.sizes or manifest.frames.sizes or USUAL_SIZES,
-            builder=self.builder,
-        )
-
 
 def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
     """Build the engine of the bundle at ``path``, measure it if it runs here, and publish it.
@@ -77,7 +68,12 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
         check_name(name, path)
-        form = options.form(manifest, compiler)
+        form = EngineForm(
+            targets=compiler.check_targets(options.targets, manifest.precision),
+            batch=manifest.frames.batch_range,
+            sizes=options.sizes or manifest.frames.sizes or USUAL_SIZES,
+            builder=options.builder,
+        )
         int8 = [name for name, kind in manifest.layers.convolutions.items() if kind == "int8"]
         floats = named_layers(options.high_precision, int8)
         if floats and not compiler.strongly_typed:

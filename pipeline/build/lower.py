@@ -68,10 +68,7 @@ class Lowered:
 def lower(plan: Plan, folder: Path, progress: Progress) -> Lowered:
     """Export the network and, where it is INT8, quantise it.
 
-    Args:
-        plan: of the build.
-        folder: scratch folder for the engines of the accuracy gate.
-        progress: called during long steps.
+    The accuracy gate builds its engines in ``folder``.
 
     Raises:
         CalibrationError: there are no ranges.

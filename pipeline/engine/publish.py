@@ -55,12 +55,7 @@ def publish(engine: Engine, output: Path) -> Engine:
 
 
 def restore(scratch: Path, output: Path) -> None:
-    """Put back the engine that :func:`publish` had begun to replace when it was killed.
-
-    Args:
-        scratch: folder of the new engine.
-        output: folder of the old one.
-    """
+    """Put the engine back into ``output`` that a killed :func:`publish` had begun to replace."""
     for replaced in scratch.glob(f"**/{_REPLACED}/*"):  # --precision auto has folders in its own
         last = f"{replaced.name}.json"
         if not (output / last).exists():  # else the new engine is complete

@@ -31,7 +31,7 @@ class Origin:
 
 
 def check_replaceable(
-    folder: Path, name: str, suffixes: tuple[str, ...], force: bool, origin: Origin | None = None
+    folder: Path, name: str, suffixes: tuple[str, ...], force: bool, origin: Origin
 ) -> None:
     """Check that files to be replaced are an older build of the same engine, unless ``force``.
 
@@ -40,7 +40,7 @@ def check_replaceable(
         name: stem of its files.
         suffixes: of its files beside the manifest.
         force: replace whatever is there.
-        origin: of the new engine; None to replace any engine of ours.
+        origin: of the new engine.
 
     Raises:
         OutputError: files without a manifest of ours, or an engine of other weights or classes.
@@ -64,8 +64,8 @@ def check_replaceable(
     )
 
 
-def _check_origin(manifest: Path, old: Origin, new: Origin | None) -> None:
-    if new is None or new.same_as(old):
+def _check_origin(manifest: Path, old: Origin, new: Origin) -> None:
+    if new.same_as(old):
         return
     differs = (
         f"{len(old.classes)} classes ({', '.join(old.classes[:3])}, ...)"

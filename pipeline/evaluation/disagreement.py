@@ -112,10 +112,7 @@ class WorstFrames:
 def largest_changes(counts: NDArray[np.int64], classes: ClassSet, most: int) -> tuple[Change, ...]:
     """List the pairs of different classes, most frequent first, ``most`` at most.
 
-    Args:
-        counts: (classes, classes) pixels, by class in a and class in b.
-        classes: what the indices mean.
-        most: number of pairs.
+    ``counts`` are pixels, (classes, classes), by class in a and class in b.
     """
     changed = counts.copy()
     np.fill_diagonal(changed, 0)

@@ -71,12 +71,8 @@ def prepare(
 ) -> Prepared:
     """Find ranges for ``target``, and with them layers in high precision, that hold the budget.
 
-    Args:
-        target: what is to be quantised.
-        options: of the user.
-        unsigned: of the compiler that builds the graph, see ``Compiler.unsigned``.
-        folder: scratch folder for the engines of the accuracy gate.
-        progress: called during long steps.
+    ``unsigned`` is ``Compiler.unsigned`` of the compiler that builds the graph; the accuracy gate
+    builds its engines in ``folder``.
 
     Raises:
         CalibrationError: there are no ranges.

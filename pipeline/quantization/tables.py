@@ -20,10 +20,7 @@ def open_table(
 ) -> tuple[CalibrationTable, CalibrationFrames | None]:
     """Return the calibration table for ``target``, and the frames if it was made just now.
 
-    Args:
-        target: what is to be quantised.
-        given: a table, a folder of pictures or a video; None for the registered table.
-        progress: called during long steps.
+    ``given`` is a table, a folder of pictures or a video; None for the registered table.
 
     Raises:
         CalibrationError: nothing to calibrate with, or a table of another target.

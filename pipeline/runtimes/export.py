@@ -8,12 +8,7 @@ from pipeline.runtimes.compiler import Job
 
 
 def export_job(job: Job, dtype: str, path: Path) -> None:
-    """Write the graph of ``job`` as ONNX.
-
-    Args:
-        job: its graph is not a file.
-        dtype: ``fp32`` or ``fp16``, the type of unquantised operations.
-        path: file to write.
+    """Write the graph of ``job`` as ONNX, unquantised operations in ``dtype``, such as ``fp16``.
 
     Raises:
         BuildError: the network holds something that cannot be exported.

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.install import install_package
 from pipeline.engine.manifest import Engine, load_engine
@@ -40,15 +40,18 @@ def open_compiler(runtime: str) -> Compiler:
         raise RuntimeMissingError(
             f"unknown runtime {runtime!r}; engines are built for {', '.join(COMPILERS)}"
         )
-    location, package = COMPILERS[runtime]
+    compiler: Compiler = _imported(*COMPILERS[runtime], f"--runtime {runtime} needs")()
+    return compiler
+
+
+def _imported(location: str, package: str, needing: str) -> Any:
     try:
-        compiler: Compiler = resolve_name(location)()
+        return resolve_name(location)
     except ImportError as error:
         raise RuntimeMissingError(
-            f"--runtime {runtime} needs the package {package}, which cannot be imported here "
-            f"({error}); run: {install_package(package)}"
+            f"{needing} the package {package}, which cannot be imported here ({error}); run: "
+            f"{install_package(package)}"
         ) from error
-    return compiler
 
 
 def require_builder(runtime: str) -> None:
@@ -120,14 +123,7 @@ def session_class(runtime: str) -> Callable[..., Session]:
             f"{runtime} engines cannot be run by this version, which runs "
             f"{', '.join(SESSIONS)}; build with --runtime {next(iter(SESSIONS))}"
         )
-    location, package = SESSIONS[runtime]
-    try:
-        kind: Callable[..., Session] = resolve_name(location)
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"{runtime} engines need the package {package}, which cannot be imported here "
-            f"({error}); run: {install_package(package)}"
-        ) from error
+    kind: Callable[..., Session] = _imported(*SESSIONS[runtime], f"{runtime} engines need")
     return kind
 
 

@@ -92,7 +92,7 @@ def test_overflow_names_the_convolutions_and_how_far_they_reach() -> None:
     graph = exported(Loud())
     kept = to_fp16(graph, FRAMES).named
     assert "FP16 ends at 65504" in kept["first"]
-    assert "takes what reaches" in kept["second"]
+    assert "its input reaches" in kept["second"]
     assert "third" not in kept
 
 

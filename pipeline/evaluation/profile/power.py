@@ -32,13 +32,11 @@ class PowerMeter(AbstractContextManager["PowerMeter"]):
     """Samples power during the ``with`` block, where ``tegrastats`` is installed.
 
     Args:
-        interval_ms: between two samples.
         command: program that prints the lines.
     """
 
-    def __init__(self, interval_ms: int = 100, command: str = "tegrastats") -> None:
+    def __init__(self, command: str = "tegrastats") -> None:
         self._command = shutil.which(command)
-        self._interval = interval_ms
         self._samples: list[float] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -46,7 +44,7 @@ class PowerMeter(AbstractContextManager["PowerMeter"]):
     def __enter__(self) -> PowerMeter:
         if self._command is not None:
             self._process = subprocess.Popen(
-                [self._command, "--interval", str(self._interval)],
+                [self._command, "--interval", "100"],  # milliseconds
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,

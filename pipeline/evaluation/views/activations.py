@@ -81,7 +81,7 @@ def view_activations(target: Target) -> tuple[Image, list[Activation]]:
     hooks = _record(network, activations)
     try:
         with torch.inference_mode():
-            logits = network(target.prepared(target.picture))
+            logits = network(target.graph.preprocess(torch.from_numpy(target.picture)[None]))
     finally:
         for hook in hooks:
             hook.remove()

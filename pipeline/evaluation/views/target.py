@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from calibration.scenes.dataset import read_picture
 from calibration.scenes.synthetic import SyntheticDrive
@@ -46,10 +45,6 @@ class Target:
         size = f"{self.spec.input.width}x{self.spec.input.height}"
         weights = self.weights or f"random (seed {SEED}), so this shows only the architecture"
         return f"{self.spec.name} at {size}; weights: {weights}; picture: {self.source}"
-
-    def prepared(self, picture: Image) -> Tensor:
-        """Return a (H, W, 3) uint8 BGR picture as the network's input (1, 3, h, w)."""
-        return self.graph.preprocess(torch.from_numpy(picture)[None])
 
 
 def open_target(model: str, weights: str | None, picture: Path | None) -> Target:

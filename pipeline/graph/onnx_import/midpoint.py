@@ -64,12 +64,7 @@ class Middle:
 
 
 class Midpoints:
-    """Finds thresholds, and records integers and booleans on the way as floats.
-
-    Args:
-        graph: of the file.
-        importer: of the same graph.
-    """
+    """Finds thresholds in a graph, and records integers and booleans on the way as floats."""
 
     def __init__(self, graph: GraphProto, importer: Importer) -> None:
         self._makers = makers_of(graph)

@@ -65,15 +65,11 @@ class Recorder(GraphAppendingTracer):
         return self.proxy(node)
 
     def layer(self, name: str, layer: nn.Module, x: Any) -> Any:
-        """Record a layer with weights.
+        """Record a layer with weights, called with ``x``.
 
-        Args:
-            name: path of the layer, such as ``encoder.0.conv``; made unique.
-            layer: takes ``x`` alone.
-            x: its input.
+        ``name`` is its path, such as ``encoder.0.conv``; a number is added where it is taken.
         """
-        path = self._place(name, layer)
-        return self.create_proxy("call_module", path, (x,), {})
+        return self.create_proxy("call_module", self._place(name, layer), (x,), {})
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Record a function as one node, without looking inside."""

@@ -28,11 +28,6 @@ _TOO_MUCH = 3
 def try_out(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -> None:
     """Import a file as :func:`open_foreign` does, within limits, and discard the result.
 
-    Args:
-        options: the file, what it means, and the limits.
-        size: (width, height) to work at; None for the file's.
-        batch: most pictures in one run.
-
     Raises:
         RoadsegError: as :func:`open_foreign`.
         BuildError: it takes more memory or time than it may.

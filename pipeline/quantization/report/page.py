@@ -82,16 +82,9 @@ class ShownFrame:
 def write_report(
     folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget = _USUAL
 ) -> Path:
-    """Write ``NAME.report.html`` and the pictures ``NAME.report/difference-1.png`` ...
+    """Write ``NAME.report.html`` and ``NAME.report/difference-1.png`` ...; return the HTML file.
 
-    Args:
-        folder: of the build.
-        manifest: final, with accuracy and calibration.
-        prepared: what the engine was built from.
-        budget: of the accuracy gate.
-
-    Returns:
-        The HTML file.
+    The manifest is the final one, with accuracy and calibration.
 
     Raises:
         OutputError: the pictures cannot be written.

@@ -156,26 +156,15 @@ def _tiles(comparison: Comparison | None) -> tuple[Tile, ...]:
     found = []
     if comparison.scores is not None:
         before, after = comparison.scores
-        change = points(after.miou - before.miou)
-        found.append(
-            Tile(
-                "mIoU, INT8",
-                f"{100 * after.miou:.2f}",
-                f"FP32 {100 * before.miou:.2f}, {change} points",
-            )
-        )
-    found.append(
-        Tile("Pixels as in FP32", percent(comparison.pixel_agreement), _frames(comparison.frames))
-    )
+        note = f"FP32 {100 * before.miou:.2f}, {points(after.miou - before.miou)} points"
+        found.append(Tile("mIoU, INT8", f"{100 * after.miou:.2f}", note))
+    frames = f"{comparison.frames} frame{'' if comparison.frames == 1 else 's'}"
+    found.append(Tile("Pixels as in FP32", percent(comparison.pixel_agreement), frames))
     if comparison.speed is not None:
         before_ms, after_ms = (latency.p50 for latency in comparison.speed.latency)
-        found.append(
-            Tile(
-                "Speed-up",
-                f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}",
-                f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn",
-            )
-        )
+        speedup = f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}"
+        note = f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn"
+        found.append(Tile("Speed-up", speedup, note))
     return tuple(found)
 
 
@@ -190,7 +179,3 @@ def _layer_tile(layers: LayerPrecisions) -> Tile:
         f"{counts['int8']} of {len(layers.convolutions)}",
         f"{rest}; {how}" if rest else how,
     )
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame{'' if count == 1 else 's'}"

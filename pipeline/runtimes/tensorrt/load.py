@@ -49,7 +49,8 @@ class TensorRTLoad(Load):
                 for shape, engine in zip(shapes, engines, strict=True):
                     self._contexts.append(self._open(shape, engine, stack))
             except EngineError:
-                self._end_work()
+                with suppress(EngineError):  # buffers must outlive the work on them
+                    self._stream.synchronize()
                 raise
         self._held = stack
 
@@ -64,11 +65,6 @@ class TensorRTLoad(Load):
         if self._contexts:
             give_back(self._gpu, [self._stream], self._held)
             self._forget()
-
-    def _end_work(self) -> None:
-        """Wait for work under way: buffers must outlive it, even after a failure."""
-        with suppress(EngineError):
-            self._stream.synchronize()
 
     def _open(self, shape: Shape, engine: bytes, stack: ExitStack) -> Any:
         loaded = self._checked(self._runtime.deserialize_cuda_engine(engine), "load")

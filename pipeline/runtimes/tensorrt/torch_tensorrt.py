@@ -30,14 +30,8 @@ from pipeline.runtimes.tensorrt.torch_tensorrt_target import known_version, offl
 def fill(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:
     """Fill a strongly typed network with the job's whole graph.
 
-    Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``.
-        job: its graph is not a file.
-        logger: of the builder.
-        progress: called between the steps.
-
     Raises:
-        BuildError: torch-tensorrt does not take an operator; the message names it and its module.
+        BuildError: the graph is an ONNX file, or torch-tensorrt does not take an operator.
         RuntimeMissingError: torch-tensorrt is not installed, or of an unknown version.
     """
     known_version(trt)

@@ -77,10 +77,6 @@ def registered(trt: ModuleType, torch_tensorrt: ModuleType) -> Iterator[None]:
     """Add our converters to torch-tensorrt's, and keep INT8 weights out of its constant folding.
 
     Folded weights would be floats, and the convolution not INT8.
-
-    Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``.
-        torch_tensorrt: from ``torch_tensorrt_target.offline_target``.
     """
     registry = torch_tensorrt.dynamo.conversion._ConverterRegistry
     exclusions = torch_tensorrt.dynamo.lowering.constant_fold_exclusions

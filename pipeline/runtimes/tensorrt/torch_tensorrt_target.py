@@ -35,9 +35,6 @@ KNOWN_VERSIONS = ("2.14.0",)
 def known_version(trt: ModuleType) -> str:
     """Return the version of the torch-tensorrt that fills networks of ``trt``.
 
-    Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``.
-
     Raises:
         RuntimeMissingError: it is not installed, or its version was not tried.
     """

@@ -103,12 +103,7 @@ def check_config(text: str) -> bool:
 
 
 class Connection:
-    """A connection to a served model; any number of runs may be under way.
-
-    Args:
-        address: of the model.
-        limits: of time.
-    """
+    """A connection to a served model; any number of runs may be under way."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         self.address = address

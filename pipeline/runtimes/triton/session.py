@@ -36,11 +36,7 @@ _PAUSE = 0.2
 
 
 def open_triton(text: str, limits: Limits | None = None) -> tuple[Manifest, TritonSession]:
-    """Connect to a model that ``export-triton`` wrote.
-
-    Args:
-        text: ``triton://HOST:8001/NAME``.
-        limits: of time.
+    """Connect to ``triton://HOST:8001/NAME``, a model that ``export-triton`` wrote.
 
     Raises:
         EngineError: the server does not answer, or has no such model that we exported.
@@ -61,13 +57,8 @@ class TritonSession(Session):
     """Runs a model on a server.
 
     While a server is away the session waits, and then repeats the runs that were lost; meanwhile a
-    live source drops its frames, and continues with the newest one.
-
-    Args:
-        connection: to the model.
-        manifest: of the served engine.
-        most: frames of one run.
-        limits: of time.
+    live source drops its frames, and continues with the newest one. ``most`` is the most frames of
+    one run.
     """
 
     def __init__(

@@ -39,13 +39,9 @@ def transpose(x: Any, order: list[int]) -> Any:
 
 
 def pad(x: Any, pads: list[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
-    """Add rows and columns, or remove them where a number is negative.
+    """Pad, or crop where a number is negative.
 
-    Args:
-        x: what is padded.
-        pads: (before, after) per dimension of ``x``.
-        mode: as ``F.pad`` has it.
-        value: for the mode ``constant``.
+    ``pads`` is (before, after) per dimension of ``x``; ``mode`` and ``value`` are ``F.pad``'s.
     """
     if not any(side for pair in pads for side in pair):
         return x

@@ -45,13 +45,12 @@ def _system_names() -> list[str]:
 
 
 def _packaged() -> list[str]:
-    found = [
-        library
+    return [
+        str(library)
         for folder in map(Path, sys.path)
         if folder.is_absolute() and folder.name in {"site-packages", "dist-packages"}
         for library in sorted(folder.glob("nvidia/*/lib/libnvrtc.so.*"))
     ]
-    return [str(library) for library in found]
 
 
 def version() -> tuple[int, int]:
@@ -75,11 +74,7 @@ def architectures() -> tuple[str, ...]:
 
 
 def compile_cubin(source: str, architecture: str) -> bytes:
-    """Compile CUDA source for one GPU architecture.
-
-    Args:
-        source: CUDA C++ without includes.
-        architecture: such as ``sm89``.
+    """Compile CUDA C++ without includes for one GPU architecture, such as ``sm89``.
 
     Raises:
         RuntimeMissingError: there is no NVRTC, or it does not know the architecture or the source.

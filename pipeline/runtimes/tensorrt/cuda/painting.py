@@ -76,10 +76,7 @@ class _Tables:
 class Painter:
     """Paints on one stream; made, used and released while the GPU is active.
 
-    Args:
-        gpu: with the pictures.
-        map_size: height and width of class maps.
-        stream: for all paintings.
+    ``map_size`` is height and width of the class maps.
 
     Raises:
         RuntimeMissingError: the kernel cannot be compiled here.
