@@ -140,7 +140,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         (
             "files",
             [{"name": "net.xml", "bytes": -1, "sha256": "f" * 64}],
-            "the size or the SHA-256",
+            "no valid size or SHA-256",
         ),
         ("extra", 1, "no field is called 'extra'"),
     ],
