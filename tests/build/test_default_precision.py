@@ -27,7 +27,7 @@ REGISTERED = [name for name in MODELS if registered_weights(name) is not None]
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that gains from INT8, whatever this one is."""
+    """A machine on which INT8 is faster."""
     monkeypatch.setattr(default_precision, "why_int8_does_not_pay", lambda runtime: None)
 
 
@@ -111,7 +111,7 @@ def test_int8_that_loses_too_much_on_labelled_pictures_gives_way_to_floating_poi
     assert build_engine(options, Hooks(said.append, quietly)) is small_engine
     assert asked == ["int8", None]
     assert "floating point" in said[-1]
-    with pytest.raises(AccuracyError):  # who asks for INT8 gets it or nothing
+    with pytest.raises(AccuracyError):  # with --precision int8 there is no other precision
         build_engine(replace(options, precision="int8"), Hooks(said.append, quietly))
 
 

@@ -1,4 +1,4 @@
-"""An engine that is replaced while it runs: swapped between frames, or refused with one line."""
+"""An engine that is replaced on disk while it runs: reloaded between frames, or refused."""
 
 from __future__ import annotations
 
