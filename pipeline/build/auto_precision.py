@@ -79,11 +79,11 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
             f"{options.runtime} engines ({reason}); name a precision, or build for {able}"
         )
     compiler = open_compiler(options.runtime)
+    asked = [precision for precision in ORDER if precision in compiler.computed()]
     with writable(options.output), build_folder(options.output) as scratch:
         tried = [
             _built(replace(options, precision=name, output=scratch / name), progress)
-            for name in ORDER
-            if name in compiler.computed()
+            for name in asked
         ]
         tried = _measured(tried, options, progress)
         chosen, why = choose(tried, options.budget)

@@ -14,7 +14,7 @@ from pipeline.evaluation.compare import Comparison
 from pipeline.quantization.scales import TensorScale
 from pipeline.quantization.sensitivity import Sensitivity
 
-#: Why a convolution is not INT8 that only the engine has, not its network.
+#: Reason for convolutions that are in the engine but not in its network.
 _NO_RULE = "not among the convolutions that the placement decided on"
 
 
