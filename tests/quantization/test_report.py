@@ -225,6 +225,13 @@ def test_planned_layers_and_an_engine_that_was_not_run_are_called_so(tmp_path: P
     assert "sm86" in page.sections["provenance"]
 
 
+def test_precisions_from_the_builders_list_are_called_executed(tmp_path: Path) -> None:
+    layers = LayerPrecisions("builder", {"stem": "fp16", "mid": "int8", "last": "fp16"})
+    page = read(write_report(tmp_path, manifest(layers=layers), prepared()))
+    assert "Executed: read from the builder" in page.sections["precision"]
+    assert "Planned" not in page.sections["precision"]
+
+
 def test_sensitive_blocks_are_ranked_and_those_kept_are_marked(tmp_path: Path) -> None:
     ranked = (Sensitivity("last", ("last",), 0.012), Sensitivity("mid", ("mid", "m2"), -0.001))
     chosen = table(high_precision=("last",))
