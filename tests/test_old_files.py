@@ -105,6 +105,6 @@ def test_a_bundle_keeps_a_layer_in_floats_where_that_is_asked(before: Path, tmp_
     assert built.layers.convolutions[int8[0]] == "fp32"  # as the file is between them
     assert {built.layers.convolutions[name] for name in int8[1:]} == {"int8"}
     assert built.calibration is not None
-    assert built.calibration["kept"][int8[0]] == "asked for"
+    assert built.calibration["kept"][int8[0]] == "asked for with --high-precision"
     assert built.settings["high_precision"] == [int8[0]]
     assert built.targets == ("sm80+",)

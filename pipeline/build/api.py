@@ -1,7 +1,7 @@
-"""The face of the project for Python programs; ``roadseg`` shows it, and imports it when asked.
+"""The project's Python interface: what ``import roadseg`` gives to programs.
 
-Programs see classes and functions of this file, strings and paths; how a session, a source or a
-build is made stays behind it.
+It uses only its own classes, strings and paths, so that sessions, sources and builds can change
+without programs that use it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Network(AbstractContextManager["Network"]):
         return f"<{self._name} {self.precision.upper()} {width}x{height}, {self.path}>"
 
     def close(self) -> None:
-        """Release what is held; calling it again does nothing."""
+        """Release the engine; calling it again does nothing."""
         self._session.close()
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +104,7 @@ class Result:
         class_map: (h, w) uint8 class indices, at the network's own size.
         class_set: names and palette of the indices.
         index: of the frame in its source, from 0.
-        name: of the frame in its source; that of the picture where it is one.
+        name: of the frame in its source, such as a picture's file name.
     """
 
     frame: Image
@@ -165,13 +165,13 @@ class Result:
 def load(
     network: PathOrText, precision: str | None = None, progress: Progress | None = None
 ) -> Network:
-    """Load the engine of a network, or an engine.
+    """Load an engine, given by its path or by the name of its network.
 
     Args:
-        network: name of a registered network, whose engine is built or, where it is current, used
-            again; or the path of an engine.
+        network: path of an engine; or name of a registered network, whose engine is built unless
+            there is a current one.
         precision: of a network's engine; None for the fastest one whose accuracy is known.
-        progress: told what a build does, and the share that is done.
+        progress: called during a build with the step and the share that is done.
 
     Raises:
         RoadsegError: no such network or engine, or it cannot be built or run here.
@@ -188,12 +188,12 @@ def stream(
 ) -> Iterator[Result]:
     """Segment a source frame by frame.
 
-    Of a camera each result is of the newest frame; of a file no frame is left out.
+    With a camera, each result is of the newest frame; of a file no frame is left out.
 
     Args:
         network: that was loaded.
         source: as on the command line: video, picture, folder, camera number, URL, ``synthetic``.
-        frames: end after as many; None for the whole source.
+        frames: number of frames to stop after; None for the whole source.
         realtime: play a file at its own rate, as if it were a camera.
 
     Raises:
@@ -215,10 +215,10 @@ def stream(
 
 
 class BuildArguments(TypedDict, total=False):
-    """Keyword arguments of :func:`build`, all optional; they mean what they do in ``build --help``.
+    """Keyword arguments of :func:`build`, all optional, with the meaning of ``build --help``.
 
-    ``classes`` is the class file of an ONNX file and belongs to it alone; ``max_miou_drop`` is a
-    share, 0..1; ``size`` is (width, height).
+    ``classes`` is the class file of an ONNX file, and only for one; ``max_miou_drop`` is a share,
+    0..1; ``size`` is (width, height).
     """
 
     classes: PathOrText
@@ -243,7 +243,7 @@ def build(network: PathOrText, **options: Unpack[BuildArguments]) -> Path:
         options: see :class:`BuildArguments`.
 
     Raises:
-        RoadsegError: anything a user can cause; nothing is left half-written then.
+        RoadsegError: anything a user can cause; no file is left half-written then.
         TypeError: an option that does not exist.
     """
     given: dict[str, Any] = dict(options)
@@ -261,7 +261,9 @@ def build(network: PathOrText, **options: Unpack[BuildArguments]) -> Path:
         given["foreign"] = _foreign(Path(network), given.pop("classes", None))
         model = ""
     elif "classes" in given:
-        raise BuildError(f"classes were given for {model}, whose weights know theirs; drop them")
+        raise BuildError(
+            f"classes were given for {model}, which has those of its weights; drop them"
+        )
     asked = BuildOptions(model, **given)
     require_builder(asked.runtime)
     return build_engine(asked, _hooks(progress)).path

@@ -1,4 +1,4 @@
-"""``--precision auto``: build what this machine can run, measure, keep the fastest good one."""
+"""``--precision auto``: build every precision, measure them, keep the fastest accurate one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pipeline.progress import Progress
 from pipeline.quantization.options import Budget
 from pipeline.runtimes.registry import SESSIONS, missing, open_compiler, open_session
 
-#: Frames of the synthetic drive to agree on where no pictures are given.
+#: Frames of the synthetic drive to compare on where no pictures are given.
 DRAWN_FRAMES = range(0, 480, 60)
-#: Of a calibration folder, evenly spread.
+#: Most pictures of a calibration folder to compare on, evenly spread.
 MOST_PICTURES = 32
-#: Runs of each engine, in turn.
+#: Timed runs of each engine.
 ROUNDS = 25
-#: Precisions in the order in which they are preferred where they are equally fast.
+#: Precisions in order of preference where they are equally fast.
 ORDER = ("fp32", "fp16", "bf16", "int8")
 
 
@@ -36,10 +36,10 @@ class Trial:
     """One precision that was tried.
 
     Attributes:
-        precision: asked of the compiler.
+        precision: that the compiler was asked for.
         engine: None where it could not be built.
-        reason: why it could not, or why it was not chosen.
-        latency_ms: median in the interleaved run.
+        reason: why it could not be built; empty where it was.
+        latency_ms: median of runs in turn with the other engines.
         comparison: with FP32.
     """
 
@@ -62,13 +62,13 @@ class Trial:
 
 
 def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
-    """Build every precision, compare all with FP32 and with each other, publish the fastest.
+    """Build every precision, compare each with FP32, and publish the fastest accurate engine.
 
-    Accuracy counts first: what is not within the budget of INT8 is out. Latency is the median of
-    runs of all engines in turn, so that they meet the same machine.
+    Engines that lose more than the INT8 budget are left out. The engines run in turn, so that other
+    load on the machine slows all of them alike.
 
     Raises:
-        RuntimeMissingError: engines of this runtime cannot be run here, so nothing can be measured.
+        RuntimeMissingError: engines of this runtime cannot be run and measured here.
         RoadsegError: FP32 cannot be built.
     """
     reason = missing(options.runtime)
@@ -80,10 +80,7 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
         )
     compiler = open_compiler(options.runtime)
     asked = [precision for precision in ORDER if precision in compiler.computed()]
-    with (
-        writable(options.output),
-        build_folder(options.output) as scratch,
-    ):
+    with writable(options.output), build_folder(options.output) as scratch:
         tried = [
             _built(replace(options, precision=name, output=scratch / name), progress)
             for name in asked
@@ -100,10 +97,7 @@ def build_fastest(options: BuildOptions, progress: Progress) -> Engine:
 
 
 def choose(tried: Sequence[Trial], budget: Budget) -> tuple[Trial, str]:
-    """Return the fastest trial that holds ``budget``, and why it was taken, in one line.
-
-    FP32, the first, always holds it.
-    """
+    """Return the fastest trial within ``budget``, as FP32 always is, and one line that says why."""
     runs = [one for one in tried if one.latency_ms is not None]
     good = [one for one in runs if one.comparison is None or budget.holds(one.comparison)]
     best = min(good, key=lambda one: one.latency_ms or 0.0)
@@ -142,42 +136,38 @@ def _built(options: BuildOptions, progress: Progress) -> Trial:
 
 
 def _measured(tried: Sequence[Trial], options: BuildOptions, progress: Progress) -> list[Trial]:
-    """Run all engines that were built: latency in turn, then accuracy against the first."""
+    """Run all engines that were built: latency in turn, then accuracy against the first, FP32."""
+    engine = tried[0].engine
+    assert engine is not None
+    built = [one for one in tried if one.engine is not None]
+    measured = {one.precision: one for one in tried}
     with ExitStack() as stack:
         sessions = [
             stack.enter_context(open_session(one.engine, measuring=True))
             for one in tried
             if one.engine is not None
         ]
-        engine = tried[0].engine
-        assert engine is not None
-        spec = engine.manifest.input
         progress("measuring in turn", 0.0)
-        latencies = take_turns(sessions, drawn_frame(spec.width, spec.height, 0), ROUNDS)
-        measured, position = [], 0
-        for one in tried:
-            if one.engine is None:
-                measured.append(one)
-                continue
-            progress(f"accuracy of {one.precision}", position / len(sessions))
+        latencies = take_turns(sessions, drawn_frame(engine.manifest.input, 0), ROUNDS)
+        for place, (one, session) in enumerate(zip(built, sessions, strict=True)):
+            progress(f"accuracy of {one.precision}", place / len(built))
             comparison = None
-            if position:
-                classes = engine.manifest.classes
-                pictures = _pictures(options, engine)
-                truth, session = sessions[0], sessions[position]
-                comparison = compare_sessions(truth, session, pictures, classes, measure=False)
-            latency = latencies[position].p50
-            measured.append(replace(one, latency_ms=latency, comparison=comparison))
-            position += 1
-    return measured
+            if place:
+                pictures, classes = _pictures(options, engine), engine.manifest.classes
+                comparison = compare_sessions(
+                    sessions[0], session, pictures, classes, measure=False
+                )
+            latency = latencies[place].p50
+            measured[one.precision] = replace(one, latency_ms=latency, comparison=comparison)
+    return list(measured.values())
 
 
 def _pictures(options: BuildOptions, engine: Engine) -> Iterable[Picture]:
-    """Labelled frames if there are any, else those of the calibration, else drawn ones."""
+    """Pictures of ``--data`` if given, else those of the calibration folder, else drawn ones."""
     manifest = engine.manifest
     if options.data is not None:
         return open_pictures(options.data, manifest.classes).pictures
     if options.calibration is not None and options.calibration.is_dir():
         return open_pictures(options.calibration, manifest.classes, MOST_PICTURES).pictures
-    size = (manifest.input.width, manifest.input.height)
-    return (Frame(drawn_frame(*size, index)[0], index, 0.0, str(index)) for index in DRAWN_FRAMES)
+    drawn = ((index, drawn_frame(manifest.input, index)[0]) for index in DRAWN_FRAMES)
+    return (Frame(image, index, 0.0, str(index)) for index, image in drawn)

@@ -2,7 +2,8 @@
 
 An engine is tied to a TensorRT version, a GPU and an operating system. A bundle is not: it is one
 zip file, ``NAME.bundle.zip``, with the ONNX file that the compiler reads (Q/DQ pairs in it where it
-is INT8), the manifest as far as it is known before an engine is built, and the calibration table.
+is INT8), the parts of the manifest that are known before an engine is built, and the calibration
+table.
 ``roadseg build NAME.bundle.zip`` makes the engine.
 """
 
@@ -32,28 +33,22 @@ from pipeline.engine.manifest import (
 from pipeline.engine.records import Accuracy
 from pipeline.engine.replace import Origin
 from pipeline.errors import EngineError, OutputError, translated
-from pipeline.runtimes.compiler import Compiled
 
 SUFFIX = ".bundle.zip"
 #: Names in a bundle, whatever the network.
 _ONNX, _MANIFEST, _TABLE = "graph.onnx", "manifest.json", "calibration.json"
-#: Most bytes of a calibration table; of the ONNX file there are those that the manifest says.
+#: Most bytes of a calibration table; the ONNX file's size is in the manifest.
 _LARGEST_TABLE = 64 << 20
 _BLOCK = 1 << 20
 
 
 def bundle_of(engine: Engine) -> Path:
-    """Where the bundle of an engine lies, or would lie."""
+    """Return the path of an engine's bundle, which need not exist."""
     return engine.folder / f"{engine.manifest.name}{SUFFIX}"
 
 
-def describe_bundle(onnx: Path) -> Compiled:
-    """Return what is known of an engine before it is built: what the ONNX file says."""
-    return Compiled((onnx,), onnx_convolutions(onnx), runtime_version="")
-
-
 def onnx_convolutions(path: Path) -> LayerPrecisions:
-    """List the convolutions of an ONNX file with the type that each is to compute in."""
+    """List the convolutions of an ONNX file with the precision that each is meant for."""
     import onnx
 
     model = onnx.load(path, load_external_data=False)
@@ -73,12 +68,9 @@ def onnx_convolutions(path: Path) -> LayerPrecisions:
 
 
 def write_bundle(engine: Engine, onnx: Path, folder: Path) -> Path:
-    """Write ``NAME.bundle.zip`` to ``folder``; what was measured on this machine is left out.
+    """Write ``NAME.bundle.zip`` to ``folder``, without what was measured on this machine.
 
-    Args:
-        engine: built from the ONNX file, or its draft.
-        onnx: as the compiler reads it.
-        folder: of the bundle.
+    ``engine`` was built from the file ``onnx``, or is the draft of such an engine.
     """
     manifest = engine.manifest
     accuracy = Accuracy(**(manifest.accuracy or {}))
@@ -108,7 +100,7 @@ def check_bundle(folder: Path, name: str, force: bool, origin: Origin) -> None:
     """Refuse to replace a bundle of other weights or classes, unless ``force``.
 
     Raises:
-        OutputError: one is there.
+        OutputError: there is such a bundle.
     """
     path = folder / f"{name}{SUFFIX}"
     if force or not path.exists():
@@ -133,7 +125,7 @@ def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
         Its manifest, the ONNX file, and the calibration table where there is one.
 
     Raises:
-        EngineError: missing, damaged, or no bundle.
+        EngineError: missing, damaged, or not a bundle.
     """
     if not path.exists():
         raise EngineError(
@@ -150,7 +142,7 @@ def open_bundle(path: Path) -> Iterator[tuple[Manifest, Path, Path | None]]:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Take the known members out; sizes in the archive are not trusted, and ours are kept to."""
+    """Unpack the known members, each up to a limit: sizes in the archive are not trusted."""
     # zipfile, its decompressors and struct each have errors of their own.
     remedy = "it is damaged or cut, copy it again"
     problem = f"bundle {path} cannot be unpacked"
@@ -173,7 +165,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def _take(archive: zipfile.ZipFile, name: str, folder: Path, most: int) -> None:
-    """Unpack one member of ``most`` bytes at most."""
+    """Unpack one member, refused where it has more than ``most`` bytes."""
     left = most
     with archive.open(name) as packed, (folder / name).open("wb") as target:
         while block := packed.read(_BLOCK):

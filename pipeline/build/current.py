@@ -1,8 +1,7 @@
-"""A network's engine, built or reused: reused where it is what a build would make again.
+"""The engine of a network: an existing one where a build would make the same again, else a new one.
 
-What is compared stands in the manifest: network, weights, preprocessing, classes, frames,
-calibration, and the versions of this project, of the runtime and of PyTorch. Nothing here needs
-torch unless something has to be built.
+Network, weights, preprocessing, classes, frames, calibration, and the versions of this project, of
+the runtime and of PyTorch are compared with the manifest. Torch is imported only for a build.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ ENGINES = Path("engines")
 def engine_of(model: str, precision: str | None, hooks: Hooks) -> Engine:
     """Return the engine of a registered network with its registered weights.
 
-    An engine in ``engines/`` or in the user's cache is taken when it is current. What has to be
-    built is put into the cache, since an engine of this name elsewhere may have other weights.
+    An engine in ``engines/`` or in the user's cache is used when it is current. A new one goes into
+    the cache, since an engine of this name in ``engines/`` may have other weights.
 
     Raises:
         ModelError: there is no such network.
@@ -48,7 +47,7 @@ def engine_of(model: str, precision: str | None, hooks: Hooks) -> Engine:
     model_spec(model)
     cache = cache_folder()
     output = ENGINES if cache is None else cache / "engines"
-    # What is in the cache is nobody's own: an engine of older weights there gives way.
+    # Engines in the cache may be replaced without asking.
     options = BuildOptions(model, precision=precision, output=output, force=cache is not None)
     chosen = (
         options if precision else replace(options, precision=choose_precision(options).precision)
@@ -73,10 +72,10 @@ def engine_of(model: str, precision: str | None, hooks: Hooks) -> Engine:
 
 
 def build_engine(options: BuildOptions, hooks: Hooks) -> Engine:
-    """Build; without a precision in ``options`` the fastest one whose accuracy is known.
+    """Build; without a precision in ``options`` in the fastest one whose accuracy is known.
 
-    Where the labelled pictures of ``options.data`` show that INT8, chosen here, loses too much,
-    floating point is built instead.
+    Where INT8 was chosen here and loses too much on the labelled pictures of ``options.data``, the
+    engine is built in floating point.
 
     Raises:
         RuntimeMissingError: PyTorch is not installed.
@@ -105,7 +104,7 @@ def build_engine(options: BuildOptions, hooks: Hooks) -> Engine:
 
 
 def needs_torch(error: ModuleNotFoundError) -> RuntimeMissingError:
-    """What to tell a user who wants to build where only engines can be run."""
+    """Return the error for a build in an environment that can only run engines."""
     return RuntimeMissingError(
         f"building an engine needs PyTorch and its tools, {error.name} is not installed here; run: "
         f"{install_extra('build')}, or run an engine that was built elsewhere"
@@ -113,15 +112,13 @@ def needs_torch(error: ModuleNotFoundError) -> RuntimeMissingError:
 
 
 def why_not_current(manifest: Manifest) -> str | None:
-    """Say what a build with registered weights would make differently now; None for nothing."""
-    for name, found, expected in _compared(manifest):
-        if found != expected:
-            return f"{name} is no longer the same"
-    return None
+    """Say what would differ in a new build with the registered weights; None where nothing does."""
+    differing = (name for name, found, expected in _compared(manifest) if found != expected)
+    return next((f"{name} is no longer the same" for name in differing), None)
 
 
 def _compared(manifest: Manifest) -> Iterator[tuple[str, Any, Any]]:
-    """What is compared: name, as in the manifest, as it would be now."""
+    """Yield what is compared: its name, the manifest's value, the value of a new build."""
     spec = model_spec(manifest.model)
     weights = registered_weights(spec.name)
     yield "network", dict(manifest.variant), dict(spec.variant)

@@ -1,8 +1,8 @@
-"""The precision of a build that names none: the fastest one whose accuracy is known.
+"""The precision of a build without ``--precision``: the fastest one whose accuracy is known.
 
-INT8 where weights and their calibration table are registered, or frames to calibrate with are
-given, and the runtime is known to gain from it on this machine; else the runtime's own default.
-Nothing here needs torch: ``run NETWORK`` asks, too.
+INT8 where the weights and their calibration table are registered, or frames to calibrate with are
+given, and INT8 is known to be faster on this machine; else the runtime's default. It needs no
+torch, since ``run NETWORK`` calls it, too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from models.weights import registered_table, registered_weights
 from pipeline.build.options import BuildOptions
 from pipeline.runtimes.registry import why_int8_does_not_pay
 
+_OTHER = "build with --precision fp32 for FP32"
+
 
 @dataclass(frozen=True)
 class Choice:
     """What a build without ``--precision`` takes.
 
     Attributes:
-        precision: None for the runtime's own.
-        why: one line with the figures that are known.
+        precision: None for the runtime's default.
+        why: one line, with the known figures.
     """
 
     precision: str | None
@@ -32,10 +34,10 @@ class Choice:
 
 
 def choose_precision(options: BuildOptions) -> Choice:
-    """Choose for a build of ``options``, whose own precision is not looked at."""
+    """Choose the precision for a build of ``options``; a precision in them is ignored."""
     reason = why_int8_does_not_pay(options.runtime)
     if reason is None and options.calibration is not None:
-        return Choice("int8", f"INT8, calibrated on {options.calibration}; {_other('fp32')}")
+        return Choice("int8", f"INT8, calibrated on {options.calibration}; {_OTHER}")
     if reason is None:
         reason = _why_not_known(options)
     if reason is not None:
@@ -44,11 +46,11 @@ def choose_precision(options: BuildOptions) -> Choice:
         measured = load_table(registered_table(options.model)).measured
     except CalibrationError as error:  # damaged; --precision int8 says so at length
         return Choice(None, f"not INT8: {error}")
-    return Choice("int8", f"{_figures(measured)}; {_other('fp32')}")
+    return Choice("int8", f"{_figures(measured)}; {_OTHER}")
 
 
 def _why_not_known(options: BuildOptions) -> str | None:
-    """Why nobody knows what INT8 would lose; None where the registered table says it."""
+    """Say why the loss of INT8 is not known; None where the registered table has it."""
     if options.foreign is not None:
         return "--calibration names no road scenes for it"
     spec = MODELS.get(options.model)
@@ -73,7 +75,3 @@ def _figures(measured: Measured) -> str:
     if "speedup" in judged:
         text += f", {judged['speedup']:.1f} times as fast on {judged['processor']}"
     return text
-
-
-def _other(precision: str) -> str:
-    return f"--precision {precision} for the other"

@@ -1,4 +1,4 @@
-"""From a bundle to the engine of this machine; needs the runtime, not torch."""
+"""An engine for this machine from a bundle; this needs the runtime, but not torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.engine.publish import build_folder, publish, writable
 from pipeline.engine.records import Calibration
 from pipeline.engine.replace import Origin, check_replaceable
 from pipeline.errors import BuildError, EngineError
-from pipeline.evaluation.latency import measure_latency
+from pipeline.evaluation.latency import latency_of, time_runs
 from pipeline.evaluation.pictures import drawn_frame
 from pipeline.graph.frame_sizes import USUAL_SIZES, Sizes
 from pipeline.progress import Progress
@@ -26,7 +26,7 @@ from pipeline.runtimes.compiler import (
     EngineForm,
     Job,
 )
-from pipeline.runtimes.high_precision import named_layers
+from pipeline.runtimes.high_precision import ASKED, named_layers
 from pipeline.runtimes.registry import COMPILERS, missing, open_compiler, open_session
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
@@ -36,13 +36,13 @@ class RebuildOptions:
     """How to build a bundle's engine.
 
     Attributes:
-        runtime: name in the compiler table; None for the one that the bundle was made for.
+        runtime: name in the compiler table; None for the bundle's.
         targets: GPU architectures; empty for the runtime's default.
         sizes: width and height of the smallest, usual and largest frame; None for the bundle's.
         output: folder for the engine.
         force: replace files that are not ours.
         builder: what TensorRT's builder may do.
-        high_precision: INT8 convolutions that are computed in floating point all the same.
+        high_precision: convolutions, INT8 in the bundle, to compute in floating point.
     """
 
     runtime: str | None = None
@@ -53,23 +53,14 @@ class RebuildOptions:
     builder: BuilderSettings = DEFAULT_SETTINGS
     high_precision: tuple[str, ...] = ()
 
-    def form(self, manifest: Manifest, compiler: Compiler) -> EngineForm:
-        """Fill in what the bundle says."""
-        return EngineForm(
-            targets=compiler.check_targets(self.targets, manifest.precision),
-            batch=manifest.frames.batch_range,
-            sizes=self.sizes or manifest.frames.sizes or USUAL_SIZES,
-            builder=self.builder,
-        )
-
 
 def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
-    """Build the engine of the bundle at ``path``, measure it where it runs, and publish it.
+    """Build the engine of the bundle at ``path``, measure it if it runs here, and publish it.
 
-    The bundle is kept beside the engine, so that ``run --rebuild`` finds it.
+    The bundle is copied beside the engine for ``run --rebuild``.
 
     Raises:
-        EngineError: no bundle, or a damaged one.
+        EngineError: not a bundle, or a damaged one.
         RoadsegError: the runtime is missing, or it refuses the network.
     """
     with open_bundle(path) as (manifest, onnx, table):
@@ -77,8 +68,13 @@ def rebuild(path: Path, options: RebuildOptions, progress: Progress) -> Engine:
         compiler = open_compiler(runtime)
         name = manifest.name.replace(f"-{manifest.runtime}-", f"-{runtime}-")
         check_name(name, path)
-        form = options.form(manifest, compiler)
-        int8 = _int8(manifest)
+        form = EngineForm(
+            targets=compiler.check_targets(options.targets, manifest.precision),
+            batch=manifest.frames.batch_range,
+            sizes=options.sizes or manifest.frames.sizes or USUAL_SIZES,
+            builder=options.builder,
+        )
+        int8 = [name for name, kind in manifest.layers.convolutions.items() if kind == "int8"]
         floats = named_layers(options.high_precision, int8)
         if floats and not compiler.strongly_typed:
             raise BuildError(
@@ -104,7 +100,7 @@ def rebuild_engine(path: Path, progress: Progress) -> Engine:
     """Build the engine at ``path`` again, from the bundle beside it, and replace it.
 
     Args:
-        path: the engine's file or its manifest; it need not be readable any more.
+        path: the engine's file or its manifest, which may be damaged or missing.
         progress: called during long steps.
 
     Raises:
@@ -121,13 +117,13 @@ def rebuild_engine(path: Path, progress: Progress) -> Engine:
     options = RebuildOptions(runtime, output=path.parent, force=True)
     try:
         old = read_manifest(path.with_suffix(".json"))
-    except EngineError:  # damaged or gone: what was asked for is not known any more
+    except EngineError:  # damaged or missing, so its settings are not known
         return rebuild(bundle, options, progress)
     return rebuild(bundle, _as_asked(options, old), progress)
 
 
 def _as_asked(options: RebuildOptions, old: Manifest) -> RebuildOptions:
-    """Ask for what the engine was built with: it was chosen for this machine, memory and all."""
+    """Take the old engine's settings, such as its workspace: they were chosen for this machine."""
     asked = {
         field.name: old.settings[field.name]
         for field in fields(BuilderSettings)
@@ -144,13 +140,13 @@ def _as_asked(options: RebuildOptions, old: Manifest) -> RebuildOptions:
 
 
 def _targets(old: Manifest) -> tuple[str, ...]:
-    """Return the old targets where they hold for the GPU of this machine, else that GPU's."""
+    """Return the old targets where this machine's GPU is among them, else those that suit it."""
     if old.runtime != "tensorrt-rtx":
-        return ()  # the other runtimes build for what is here
+        return ()  # the other runtimes build for this machine
     here = _architecture()
     if here is None or architecture_fits(old, here):
         return old.targets
-    return (here,) if here == "sm75" else ()  # the default is all from Ampere on
+    return (here,) if here == "sm75" else ()  # the default target is Ampere and later
 
 
 def _architecture() -> str | None:
@@ -163,15 +159,11 @@ def _architecture() -> str | None:
     return open_gpu().info.architecture
 
 
-def _int8(manifest: Manifest) -> tuple[str, ...]:
-    return tuple(name for name, kind in manifest.layers.convolutions.items() if kind == "int8")
-
-
 def _calibration(manifest: Manifest, high_precision: tuple[str, ...]) -> Calibration | None:
-    """Return what is known of INT8, with what this build keeps out of it."""
+    """Return the bundle's section on calibration, plus what this build keeps out of INT8."""
     if manifest.calibration is None or not high_precision:
         return manifest.calibration
-    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, "asked for")}
+    kept = {**manifest.calibration.get("kept", {}), **dict.fromkeys(high_precision, ASKED)}
     return Calibration(**{**manifest.calibration, "kept": kept})
 
 
@@ -199,6 +191,5 @@ def _built(job: Job, compiler: Compiler, manifest: Manifest, progress: Progress)
         return replace(engine, manifest=replace(built, warnings=(*built.warnings, warning)))
     with open_session(engine, measuring=True) as session:
         progress("measuring latency", 0.9)
-        frame = drawn_frame(built.input.width, built.input.height, 0)
-        latency = measure_latency(session, frame, seconds=2.0, runs=30)
-    return replace(engine, manifest=replace(built, latency_ms=latency.to_json()))
+        times = time_runs(session, drawn_frame(built.input, 0), seconds=2.0, runs=30)
+    return replace(engine, manifest=replace(built, latency_ms=latency_of(times).to_json()))

@@ -1,4 +1,4 @@
-"""What a build reports to; in a file of its own, since commands that rarely build import it."""
+"""What a build reports to; in its own file, so that commands can import it without the build."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pipeline.progress import Progress
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a build tells to whoever waits for it.
+    """What a build calls while it runs.
 
     Attributes:
-        say: told single lines.
-        progress: opens what shows how far the build is.
-        before: called when it is clear that something has to be built.
+        say: given single lines for the user.
+        progress: opens a progress bar or the like.
+        before: called before a build begins; not where an engine is reused.
     """
 
     say: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""The second step of a build: the network's graph in the types that its compiler is given."""
+"""The second step of a build: the network's graph, quantised or rounded for its compiler."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.build.resolve import Plan
-from pipeline.engine.manifest import Engine, Manifest
+from pipeline.engine.manifest import Engine
 from pipeline.engine.records import Accuracy, Parity
-from pipeline.evaluation.pictures import drawn_frame, open_pictures
+from pipeline.evaluation.pictures import drawn_frames, open_pictures
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import FP16Graph, to_fp16
@@ -19,11 +19,10 @@ from pipeline.quantization.report.manifest_section import with_int8_sections
 from pipeline.quantization.report.page import write_report
 from pipeline.quantization.search import Prepared, prepare
 from pipeline.runtimes.compiler import Job
-from pipeline.runtimes.high_precision import named_layers
+from pipeline.runtimes.high_precision import ASKED, named_layers
 from pipeline.runtimes.session import Frames
 
-#: Frames of the synthetic drive, and labelled frames, on which it is tried what FP16 cannot hold.
-_DRAWN_FRAMES = (0, 150, 300)
+#: Pictures of ``--data`` on which the graph is searched for values that FP16 cannot hold.
 _TRIED_FRAMES = 4
 
 
@@ -32,9 +31,9 @@ class Lowered:
     """A graph that is ready to be compiled.
 
     Attributes:
-        reference: the graph in FP32, which engines are held against.
-        half: what stays in FP32 where the rest is FP16; None where the compiler decides.
-        prepared: how INT8 was found; None for other precisions.
+        reference: the graph in FP32, which engines are compared with.
+        half: the FP16 graph, which keeps some operations in FP32; None where the compiler decides.
+        prepared: the quantised graph and how it was found; None for other precisions.
     """
 
     reference: DeploymentGraph
@@ -42,7 +41,6 @@ class Lowered:
     prepared: Prepared | None = None
 
     def job(self, plan: Plan, folder: Path) -> Job:
-        """Return what to compile."""
         graph: DeploymentGraph | FP16Graph | QDQGraph = self.half or self.reference
         int8: tuple[str, ...] = ()
         if self.prepared is not None:
@@ -51,7 +49,7 @@ class Lowered:
         return Job(graph, plan.name, plan.precision, plan.options, folder, int8)
 
     def described(self, engine: Engine, plan: Plan) -> Engine:
-        """Write down how its precision was found; the report of INT8 is put beside the engine."""
+        """Record in the manifest how the precision was found; write INT8's report beside it."""
         manifest = engine.manifest
         warnings = (*plan.network.warnings, *manifest.warnings)
         kept = {} if self.half is None else self.half.named
@@ -60,22 +58,22 @@ class Lowered:
             manifest = with_int8_sections(replace(engine, manifest=manifest), self.prepared)
             write_report(engine.folder, manifest, self.prepared, plan.options.budget)
         elif self.half is not None:
-            manifest = _with_agreement(manifest, self.half)
+            assert self.half.agreement is not None
+            found = Parity(pixel_agreement=self.half.agreement, computed_by="PyTorch, on the CPU")
+            accuracy: Accuracy = {**(manifest.accuracy or {}), "fp16_graph": found}
+            manifest = replace(manifest, accuracy=accuracy)
         return replace(engine, manifest=manifest)
 
 
 def lower(plan: Plan, folder: Path, progress: Progress) -> Lowered:
     """Export the network and, where it is INT8, quantise it.
 
-    Args:
-        plan: of the build.
-        folder: scratch folder for engines that are only judged.
-        progress: told what is being done.
+    The accuracy gate builds its engines in ``folder``.
 
     Raises:
-        CalibrationError: no ranges to be had.
+        CalibrationError: there are no ranges.
         AccuracyError: INT8 loses more than it may.
-        BuildError: the network cannot be exported, or it has no such layers as were named.
+        BuildError: the network cannot be exported, or lacks a layer that the user named.
     """
     reference = DeploymentGraph(plan.network.network, plan.spec.input)
     compiler, int8 = plan.compiler, plan.precision == "int8"
@@ -86,7 +84,7 @@ def lower(plan: Plan, folder: Path, progress: Progress) -> Lowered:
     kept = _kept_out_of_int8(plan, exported) if int8 else {}
     half = None
     if typed:
-        progress("looking for what FP16 cannot hold", 0.0)
+        progress("searching for values beyond FP16", 0.0)
         half = to_fp16(exported, _road_frames(plan), judged=not int8)
     if not int8:
         return Lowered(reference, half)
@@ -101,20 +99,12 @@ def _kept_out_of_int8(plan: Plan, exported: ExportedGraph) -> dict[str, str]:
     placement = exported.placement()
     names = [convolution.name for convolution in placement.convolutions]
     asked = named_layers(plan.options.high_precision, names)
-    return {**plan.compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, "asked for")}
+    return {**plan.compiler.kept_out_of_int8(placement), **dict.fromkeys(asked, ASKED)}
 
 
 def _road_frames(plan: Plan) -> list[Frames]:
-    """Return frames of the data where there are any, else drawn ones; (1, H, W, 3) each."""
+    """Return pictures of ``--data``, else drawn ones; (1, H, W, 3) each."""
     if plan.options.data is None:
-        size = (plan.spec.input.width, plan.spec.input.height)
-        return [drawn_frame(*size, index) for index in _DRAWN_FRAMES]
+        return drawn_frames(plan.spec.input)
     found = open_pictures(plan.options.data, plan.spec.classes, _TRIED_FRAMES)
     return [one.image[None] for one in found.pictures]
-
-
-def _with_agreement(manifest: Manifest, half: FP16Graph) -> Manifest:
-    assert half.agreement is not None
-    found = Parity(pixel_agreement=half.agreement, computed_by="PyTorch, on the CPU")
-    accuracy: Accuracy = {**(manifest.accuracy or {}), "fp16_graph": found}
-    return replace(manifest, accuracy=accuracy)

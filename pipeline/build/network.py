@@ -1,4 +1,4 @@
-"""The network that a build starts from: of the registry, or a foreign one out of an ONNX file."""
+"""The network that a build starts from: a registered one, or a foreign one from an ONNX file."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Candidate:
         spec: as it is to be built.
         weights: that were loaded.
         network: (N, 3, h, w) normalised floats -> (N, classes, h, w) logits.
-        suffix: part of the engine's name that tells what is not as registered.
-        warnings: what was taken for granted.
+        suffix: part of the engine's name that says what differs from the registered network.
+        warnings: what was assumed.
     """
 
     spec: NetworkSpec
@@ -37,7 +37,7 @@ def choose(options: BuildOptions) -> Candidate:
     """Make the network that ``options`` name and load its weights.
 
     Raises:
-        RoadsegError: unknown, or it cannot be had in that form.
+        RoadsegError: an unknown network, or a size, stride or weights that it cannot have.
     """
     if options.foreign is not None:
         # Imports onnx, which few builds need here.

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildOptions(EngineForm, Int8Options):
-    """What to build, beside the engine's form and how INT8 is found.
+    """What to build, in addition to the engine's form and the options of INT8.
 
     Attributes:
         model: registry name; empty for a ``foreign`` network.
         runtime: name in the compiler table.
         precision: one of the runtime's; None for its default.
         size: (width, height) of the network; None for that of the weights.
-        output_stride: of networks that leave a choice; None for the registered one.
+        output_stride: of networks that have several; None for the registered one.
         weights: file, registered name, ``none``, or None for the best registered ones.
-        foreign: an ONNX file with a network that is not of the registry, and what it means.
+        foreign: an ONNX file with a network of another project, and what the user says about it.
         output: folder for the engine.
-        name: of the engine's files, in place of the network's; None for that.
+        name: of the engine's files; None for the network's.
         force: replace files that are not ours, or engines of other weights or classes.
-        bundle: leave a portable bundle beside the engine; where the runtime is not installed, the
-            bundle alone.
+        bundle: write a portable bundle beside the engine, or only the bundle where the runtime is
+            not installed.
     """
 
     model: str

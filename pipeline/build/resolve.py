@@ -1,4 +1,4 @@
-"""The first step of a build: what is asked for, with nothing left open, or refused."""
+"""The first step of a build: the user's options checked, and completed with defaults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Plan:
     """What is built.
 
     Attributes:
-        options: of the user, targets and front end named.
+        options: of the user, with targets and front end filled in.
         precision: one of the compiler's.
         network: with its weights.
         compiler: of the runtime.
@@ -35,19 +35,17 @@ class Plan:
 
     @property
     def spec(self) -> NetworkSpec:
-        """Of the network, as it is built."""
         return self.network.spec
 
     @property
     def weights(self) -> LoadedWeights:
-        """Of the network."""
         return self.network.weights
 
     def check_outputs(self) -> None:
-        """Refuse what would be replaced and must not be, before any work is done.
+        """Check that existing files may be replaced, before any work is done.
 
         Raises:
-            OutputError: such files.
+            OutputError: they may not.
         """
         options, origin = self.options, Origin(self.weights, self.spec.classes.names)
         suffixes = self.compiler.suffixes
@@ -57,10 +55,10 @@ class Plan:
 
 
 def resolve(options: BuildOptions) -> Plan:
-    """Choose network, compiler and precision, and look at what else was given.
+    """Choose network, compiler and precision, and check the other options.
 
     Raises:
-        RoadsegError: anything of it that cannot be had.
+        RoadsegError: an option that this build cannot have.
     """
     network = choose(options)
     compiler = open_compiler(options.runtime)
@@ -71,7 +69,7 @@ def resolve(options: BuildOptions) -> Plan:
             f"{', '.join(compiler.precisions)}; choose one of these"
         )
     if options.data is not None:
-        open_pictures(options.data, network.spec.classes)  # refused now, not after the work
+        open_pictures(options.data, network.spec.classes)  # refuses bad data before the work
     asked = replace(
         options,
         targets=compiler.check_targets(options.targets, precision),
@@ -81,7 +79,7 @@ def resolve(options: BuildOptions) -> Plan:
 
 
 def engine_name(network: Candidate, options: BuildOptions, precision: str) -> str:
-    """Return the stem of an engine's files; what is not as registered is named."""
+    """Return the stem of an engine's files; it names what differs from the registered network."""
     suffix = network.suffix
     if options.batch != (1, 1, 1):
         suffix += f"-batch{options.batch[0]}to{options.batch[2]}"

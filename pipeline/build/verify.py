@@ -1,4 +1,4 @@
-"""What a built engine is worth on this machine: agreement with PyTorch, latency, mIoU."""
+"""A built engine measured on this machine: agreement with PyTorch, latency, mIoU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pipeline.engine.manifest import Engine, Manifest
 from pipeline.engine.records import Accuracy, Parity
 from pipeline.errors import BuildError
 from pipeline.evaluation.accuracy import evaluate
-from pipeline.evaluation.latency import measure_latency
-from pipeline.evaluation.pictures import drawn_frame, has_labels, open_pictures
+from pipeline.evaluation.latency import latency_of, time_runs
+from pipeline.evaluation.pictures import drawn_frame, drawn_frames, has_labels, open_pictures
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.tolerances import TOLERANCES
 from pipeline.progress import Progress
@@ -22,8 +22,6 @@ from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.registry import missing, open_session
 from pipeline.runtimes.session import Session
 
-#: Frames of the synthetic drive on which an engine is compared with PyTorch.
-PARITY_FRAMES = (0, 150, 300)
 #: Pictures without labels on which an engine is compared with PyTorch.
 AGREEMENT_FRAMES = 32
 
@@ -33,7 +31,7 @@ _NOT_RUN = "built without running it ({}): latency and accuracy of the engine we
 def verify(
     engine: Engine, graph: DeploymentGraph, options: BuildOptions, progress: Progress
 ) -> Manifest:
-    """Run the engine where this machine can: agreement with PyTorch, latency, mIoU if asked."""
+    """Measure the engine if it runs here: agreement with PyTorch, latency, mIoU on ``--data``."""
     manifest = engine.manifest
     reason = missing(manifest.runtime)
     if reason is not None:
@@ -42,12 +40,11 @@ def verify(
         progress("comparing with PyTorch", 0.0)
         accuracy = Accuracy(parity=_parity(session, graph, manifest))
         progress("measuring latency", 0.5)
-        frame = drawn_frame(manifest.input.width, manifest.input.height, 0)
-        latency = measure_latency(session, frame, seconds=2.0, runs=30)
+        times = time_runs(session, drawn_frame(manifest.input, 0), seconds=2.0, runs=30)
         if options.data is not None and manifest.precision != "int8":
             accuracy |= _on_data(session, graph, manifest, options.data, progress)
         progress("measured", 1.0)
-    return replace(manifest, accuracy=accuracy, latency_ms=latency.to_json())
+    return replace(manifest, accuracy=accuracy, latency_ms=latency_of(times).to_json())
 
 
 def _on_data(
@@ -71,10 +68,10 @@ def _on_data(
 
 def _parity(session: Session, graph: DeploymentGraph, manifest: Manifest) -> Parity:
     reference = EagerSession(graph)
-    shares = []
-    for index in PARITY_FRAMES:
-        frame = drawn_frame(manifest.input.width, manifest.input.height, index)
-        shares.append(float(np.mean(session.run(frame) == reference.run(frame))))
+    shares = [
+        float(np.mean(session.run(frame) == reference.run(frame)))
+        for frame in drawn_frames(manifest.input)
+    ]
     agreement = min(shares)
     broken = TOLERANCES["fp32"].agreement
     if manifest.precision == "fp32" and agreement < broken:

@@ -1,8 +1,8 @@
-"""Whether an engine can run here: what it was built with and for, against what is here.
+"""Whether an engine can run on this machine: what it was built with and for against what is here.
 
 TensorRT ties an engine to its version, to the GPU's architecture and to the operating system
-(NVIDIA TensorRT documentation, "Engine Compatibility"). Loading a foreign one fails late and in
-TensorRT's words, or not at all; the manifest says it before.
+(NVIDIA TensorRT documentation, "Engine Compatibility"). Loading any other engine fails late, with
+TensorRT's message, or not at all; so the manifest is checked before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ AMPERE_AND_LATER = "sm80+"
 
 @dataclass(frozen=True)
 class GpuInfo:
-    """What engines are tied to.
+    """A GPU, as far as engines are tied to it.
 
     Attributes:
         name: as the driver gives it.
@@ -58,18 +58,18 @@ def check_compatible(engine: Engine, here: Machine) -> None:
     """Compare an engine with this machine.
 
     Raises:
-        IncompatibleEngineError: all that does not fit, each with both values, and what to do.
+        IncompatibleEngineError: lists everything that does not fit, with both values.
     """
     found = list(mismatches(engine.manifest, here))
     if found:
         raise IncompatibleEngineError(
-            f"engine {engine.path} does not run here: {'; '.join(found)}; run with --rebuild where "
-            "its bundle lies beside it, or build it again for this machine"
+            f"engine {engine.path} does not run here: {'; '.join(found)}; run with --rebuild if "
+            "its bundle is beside it, or build it again for this machine"
         )
 
 
 def mismatches(manifest: Manifest, here: Machine) -> Iterator[str]:
-    """Yield everything that keeps an engine from running here."""
+    """Yield the reasons why an engine cannot run here."""
     if manifest.runtime != here.runtime:
         yield f"it was built for {manifest.runtime}, here is {here.runtime}"
     elif not _version_fits(manifest, here.version):
@@ -112,5 +112,5 @@ def architecture_fits(manifest: Manifest, architecture: str) -> bool:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """Compare versions as numbers: as text, 10.3 would come before 5.1."""
+    """Return the numbers of a version, which compare right: as text, 10.3 is before 5.1."""
     return tuple(int(part) for part in re.findall(r"\d+", text))

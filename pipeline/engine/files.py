@@ -1,4 +1,4 @@
-"""The files of an engine: their names, sizes and hashes, held against what lies on the disk."""
+"""The files of an engine: their names, sizes and hashes, and the check of those on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EngineFile:
     """Attributes: file ``name`` beside the manifest, its size in ``bytes``, its ``sha256``.
 
     Raises:
-        ValueError: a size or a hash that is none.
+        ValueError: a size or a hash that is not one.
     """
 
     name: str
@@ -28,7 +28,7 @@ class EngineFile:
 
     def __post_init__(self) -> None:
         if self.bytes < 0 or not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"the size or the SHA-256 of {self.name!r} is none")
+            raise ValueError(f"{self.name!r} has no valid size or SHA-256")
 
 
 def describe_file(path: Path) -> EngineFile:
@@ -37,10 +37,10 @@ def describe_file(path: Path) -> EngineFile:
 
 
 def check_name(name: str, path: Path) -> None:
-    """Refuse a name out of the file ``path`` that would lead to another folder.
+    """Check that a name from the file ``path`` does not lead to another folder.
 
     Raises:
-        EngineError: such a name.
+        EngineError: it does.
     """
     if not is_plain_name(name):
         raise EngineError(
@@ -50,10 +50,10 @@ def check_name(name: str, path: Path) -> None:
 
 
 def verify_file(path: Path, file: EngineFile) -> None:
-    """Hold the file at ``path`` against what a manifest says.
+    """Compare the file at ``path`` with a manifest's entry.
 
     Raises:
-        EngineError: missing, or another one.
+        EngineError: it is missing, or another file.
     """
     if not path.is_file():
         raise EngineError(
@@ -63,10 +63,10 @@ def verify_file(path: Path, file: EngineFile) -> None:
 
 
 def compare(path: Path, file: EngineFile, size: int, hashed: Callable[[], str]) -> None:
-    """Hold a size in bytes and a SHA-256, which is computed last, against what a manifest says.
+    """Compare a size in bytes, then a SHA-256 (``hashed`` computes it), with a manifest's entry.
 
     Raises:
-        EngineError: the first that differs.
+        EngineError: one of them differs.
     """
     if size != file.bytes:
         raise EngineError(

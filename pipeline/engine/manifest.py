@@ -2,7 +2,7 @@
 
 ``NAME.engine`` (TensorRT) or ``NAME.xml`` + ``NAME.bin`` (OpenVINO) stay loadable by the runtime's
 own tools; ``NAME.json`` says what they are. The manifest is written last, so an engine without one
-was never finished, and loading compares what the manifest says with what lies there.
+was never finished; loading compares the files with the manifest.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from pipeline.engine.files import describe_file as describe_file
 from pipeline.engine.records import Accuracy, Calibration, FrameRange
 from pipeline.errors import EngineError
 
-#: Raised when a key changes its meaning; engines of another format are refused.
+#: Increased when a key changes its meaning; engines of another format are refused.
 FORMAT_VERSION = 1
 
 #: The kind of a manifest beside an engine.
 ENGINE = "roadseg-engine"
-#: Bytes of a manifest; one with thousands of layers has half a megabyte.
+#: Most bytes of a manifest; one with thousands of layers has half a megabyte.
 MOST_BYTES = 16 << 20
-#: A manifest in a portable bundle: its files are no engine yet (see ``pipeline.build.bundle``).
+#: The kind of a manifest in a portable bundle (``pipeline.build.bundle``), whose file is ONNX.
 BUNDLE = "roadseg-bundle"
 
 
@@ -43,11 +43,11 @@ class LayerPrecisions:
     """Precision of every convolution, as read back from what was built.
 
     Attributes:
-        source: ``engine`` when the finished engine was asked (what is executed), ``builder`` when
-            the builder listed what it made (as good), ``network`` when only the network before
-            serialisation could be asked (what is planned).
+        source: where they were read: from the finished ``engine``; from the list of layers that the
+            ``builder`` made, which is as reliable; or from the ``network`` before serialisation,
+            which says only what was planned.
         convolutions: layer name -> ``int8``, ``fp16``, ``bf16`` or ``fp32``.
-        kernels: that one run launches, where the builder listed them.
+        kernels: number that one run launches, where the builder lists them.
     """
 
     source: str
@@ -56,11 +56,11 @@ class LayerPrecisions:
 
     @property
     def known(self) -> bool:
-        """Whether they are what is executed, not only what was planned."""
+        """Whether these precisions are executed, not only planned."""
         return self.source in {"engine", "builder"}
 
     def counts(self) -> dict[str, int]:
-        """Convolutions per precision; the three that users ask for are always present."""
+        """Number of convolutions per precision; INT8, FP16 and FP32 are always present."""
         counts = {"int8": 0, "fp16": 0, "fp32": 0}
         for precision in self.convolutions.values():
             counts[precision] = counts.get(precision, 0) + 1
@@ -77,19 +77,19 @@ class Manifest:
         weights: their name and hash.
         classes: names, palette and void value.
         input: preprocessing inside the engine; its size is the class map's.
-        frames: what may be fed.
+        frames: frames that it takes.
         precision: the precision asked for.
         layers: precision of each convolution, read back after the build.
-        runtime, runtime_version: who built it and runs it.
-        built_on: ``os``, ``machine``, and where a GPU took part ``gpu`` and ``driver``.
+        runtime, runtime_version: that built it.
+        built_on: ``os``, ``machine``, and for engines built on a GPU ``gpu`` and ``driver``.
         targets: GPU architectures such as ``sm86``, or ``sm80+`` for that one and all later ones;
             empty on a CPU.
         files: of the engine, in loading order.
-        calibration: of INT8, None without.
+        calibration: of INT8; None in other precisions.
         accuracy: measured at build.
-        latency_ms: measured at build on the machine that built, None where it cannot run.
-        high_precision: what was kept in FP32 in an FP16 graph, and why.
-        settings: whatever else invalidates the engine when it changes.
+        latency_ms: measured at build on the building machine; None where it cannot run the engine.
+        high_precision: operations that stay in FP32 in an FP16 graph -> why.
+        settings: everything else that makes the engine outdated when it changes.
         warnings: what a user should know before relying on it.
     """
 
@@ -136,10 +136,10 @@ class Engine:
         return self.folder / self.manifest.files[0].name
 
     def read(self, place: int = 0) -> bytes:
-        """Return the bytes of one of its files, which are those that the manifest names.
+        """Return the bytes of one of its files, verified against the manifest.
 
-        A runtime that is given these and no path computes with what was verified, whatever is
-        copied over the file meanwhile or later.
+        A runtime that is given these bytes, not the path, runs what was verified even if the file
+        is replaced meanwhile.
 
         Raises:
             EngineError: the file was replaced, cut or removed since the engine was verified.
@@ -185,7 +185,7 @@ def load_engine(path: Path) -> Engine:
 
 
 def read_verified(manifest_path: Path, kind: str) -> Engine:
-    """Read a manifest of ``kind``, and verify the files that it names.
+    """Read a manifest of ``kind``, and verify its files.
 
     Raises:
         EngineError: damaged, or of another kind or format; the field or the file is named.
@@ -197,7 +197,7 @@ def read_verified(manifest_path: Path, kind: str) -> Engine:
 
 
 def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
-    """Read and check a manifest of ``kind``; the files that it names may be gone.
+    """Read and check a manifest of ``kind``, but not its files.
 
     Raises:
         EngineError: damaged, or of another kind or format; the field is named.
@@ -213,7 +213,7 @@ def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
         manifest = parse_manifest(document)
     except ValueError as error:
         raise EngineError(
-            f"manifest {path} misses or misstates a field ({error}); it is damaged, build the "
+            f"manifest {path} has a missing or wrong field ({error}); it is damaged, build the "
             "engine again"
         ) from error
     for name in (manifest.name, *(file.name for file in manifest.files)):
@@ -222,10 +222,10 @@ def read_manifest(path: Path, kind: str = ENGINE) -> Manifest:
 
 
 def parse_manifest(document: Mapping[str, Any]) -> Manifest:
-    """Make a manifest of what stands in its file.
+    """Convert the JSON document of a manifest.
 
     Raises:
-        ValueError: a field is missing, unknown, or holds what no engine can have; it is named.
+        ValueError: a field is missing, unknown or has an impossible value; it is named.
     """
     manifest = convert_all(document, Manifest, ignored=("kind", "format_version"))
     check_classes(manifest.classes)
@@ -233,14 +233,14 @@ def parse_manifest(document: Mapping[str, Any]) -> Manifest:
     if not (1 <= given.width <= LARGEST_SIZE and 1 <= given.height <= LARGEST_SIZE):
         raise ValueError(f"input is {given.width}x{given.height}, sides are 1 to {LARGEST_SIZE}")
     if not all(map(math.isfinite, (*given.mean, *given.std))) or min(given.std) <= 0:
-        raise ValueError(f"mean {given.mean} and std {given.std} scale nothing")
+        raise ValueError(f"mean {given.mean} and std {given.std} are not finite, or std is not > 0")
     if not manifest.files:
         raise ValueError("files is empty")
     return manifest
 
 
 def _short(value: object) -> str:
-    """Write a value out of a file for an error, where it may be anything."""
+    """Write a value of any type and length for an error message."""
     text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -1,4 +1,4 @@
-"""The last step of a build: an engine and all that belongs to it, moved to where users find it."""
+"""The last step of a build: the engine and its other files are moved to the output folder."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.scratch import scratch_folder
 from pipeline.engine.manifest import Engine, write_manifest
 from pipeline.errors import OutputError
 
-#: Folder, beside the files of a new engine, for those of the old one while they change places.
+#: Folder beside a new engine's files, for those of the old engine while it is replaced.
 _REPLACED = "replaced"
 
 
 def publish(engine: Engine, output: Path) -> Engine:
-    """Move an engine, and what its build left beside it, to ``output``.
+    """Move an engine, and everything called ``NAME.*`` in its folder, to ``output``.
 
-    Everything called ``NAME.*`` in the engine's folder belongs to it. The manifest of an engine
-    that is replaced goes first and the new one comes last, so that no moment shows files of both
-    under one manifest. When a step fails, the old engine is put back.
+    The manifest of an engine that is replaced is moved away first and the new one is written last,
+    so that no manifest is ever beside another engine's files. When a step fails, the old engine is
+    put back.
 
     Args:
-        engine: in a folder of its own, on the file system of ``output``.
-        output: where users look for it.
+        engine: in a folder of its own, on the same file system as ``output``.
+        output: folder for the engine.
     """
     manifest = engine.manifest
     last = f"{manifest.name}.json"
@@ -55,15 +55,10 @@ def publish(engine: Engine, output: Path) -> Engine:
 
 
 def restore(scratch: Path, output: Path) -> None:
-    """Put back the engine that :func:`publish` had begun to replace when it was killed.
-
-    Args:
-        scratch: folder of the new engine.
-        output: where both belong.
-    """
+    """Put the engine back into ``output`` that a killed :func:`publish` had begun to replace."""
     for replaced in scratch.glob(f"**/{_REPLACED}/*"):  # --precision auto has folders in its own
         last = f"{replaced.name}.json"
-        if not (output / last).exists():  # else the new one was finished
+        if not (output / last).exists():  # else the new engine is complete
             names = [path.name for path in replaced.iterdir() if path.name != last]
             for name in (*names, last):
                 _move(replaced / name, output / name)
@@ -79,14 +74,14 @@ def _move(path: Path, target: Path) -> None:
 
 @contextmanager
 def build_folder(output: Path) -> Iterator[Path]:
-    """Make a folder to build in, in ``output``; what killed builds left there goes before."""
+    """Make a folder to build in, in ``output``, after clearing what killed builds left there."""
     with scratch_folder(".build-", output, save=lambda left: restore(left, output)) as folder:
         yield folder
 
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Make the output folder, and turn every failure to write there into one line."""
+    """Make the output folder, and turn OSErrors of the block into one line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

@@ -1,7 +1,7 @@
-"""The sections of a manifest, as records: what ``models.typed`` checks a file's values against.
+"""The sections of a manifest as records, which ``models.typed`` checks a file's values against.
 
-Sections whose keys depend on what was measured are typed dictionaries: a figure that nobody took is
-not there, in the file as in the program.
+Sections whose keys depend on what was measured are typed dictionaries: a figure that was not
+measured has no key.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _Side = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRange:
-    """What may be fed to an engine.
+    """The frames that an engine takes.
 
     Attributes:
         dtype, layout, order: of the pixels.
         batch: most frames in one run.
         batch_range: fewest, usual and most frames in one run.
         smallest, largest: side of a frame in pixels.
-        sizes: (width, height) of the smallest, the usual and the largest frame; None where an old
-            manifest does not tell.
+        sizes: (width, height) of the smallest, the usual and the largest frame; None in manifests
+            of old engines.
 
     Raises:
-        ValueError: a range that no engine can have.
+        ValueError: an impossible range.
     """
 
     dtype: str = "uint8"
@@ -69,9 +69,10 @@ class Parity(TypedDict, total=False):
 class Accuracy(TypedDict, total=False):
     """Measured at build; shares from 0 to 1.
 
-    ``parity``: with PyTorch. ``fp16_graph``: of the FP16 graph with FP32. ``miou``, ``iou`` by
-    class, ``pixel_agreement`` with FP32, ``frames`` that these were measured on; of INT8 the same
-    of FP32 beside them, ``judged_on``, the ``attempts``, ``sensitivity`` by layer, ``speedup``.
+    ``parity``: of the engine with PyTorch. ``fp16_graph``: of the FP16 graph with FP32. ``miou``,
+    ``iou`` by class, ``pixel_agreement`` with FP32, and ``frames``, the number that these were
+    measured on. For INT8 also FP32's ``miou`` and ``iou``, the runtime that it was ``judged_on``,
+    the accuracy gate's ``attempts``, ``sensitivity`` by layer, ``speedup``.
     """
 
     parity: Parity
@@ -89,7 +90,7 @@ class Accuracy(TypedDict, total=False):
 
 
 class Calibration(Fingerprint, total=False):
-    """How INT8 was calibrated: what its table says, and the layers ``kept`` in floating point."""
+    """How INT8 was calibrated, from its table; the layers ``kept`` in floating point -> why."""
 
     table: str
     method: str | None

@@ -1,4 +1,4 @@
-"""Which files a new engine may take the place of."""
+"""Which files a new engine may replace."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipeline.errors import EngineError, OutputError
 
 @dataclass(frozen=True)
 class Origin:
-    """What makes an engine a newer build of another: the same weights and classes.
+    """The weights and classes of an engine; a newer build of it has the same.
 
     Attributes:
-        weights: whose name is for people.
+        weights: compared by their hash; the name is for messages.
         classes: names, in order.
     """
 
@@ -24,28 +24,26 @@ class Origin:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Origin:
-        """Take it from a manifest."""
         return cls(manifest.weights, manifest.classes.names)
 
     def same_as(self, other: Origin) -> bool:
-        """Whether weights and classes are the same, whatever the weights are called."""
         return (self.weights.sha256, self.classes) == (other.weights.sha256, other.classes)
 
 
 def check_replaceable(
-    folder: Path, name: str, suffixes: tuple[str, ...], force: bool, origin: Origin | None = None
+    folder: Path, name: str, suffixes: tuple[str, ...], force: bool, origin: Origin
 ) -> None:
-    """Refuse to replace files that are no older build of the same engine, unless ``force``.
+    """Check that files to be replaced are an older build of the same engine, unless ``force``.
 
     Args:
         folder: of the engine.
         name: stem of its files.
         suffixes: of its files beside the manifest.
-        force: the user wants it.
-        origin: of the new engine; None to replace any engine of ours.
+        force: replace whatever is there.
+        origin: of the new engine.
 
     Raises:
-        OutputError: files that no manifest of ours claims, or another network's engine.
+        OutputError: files without a manifest of ours, or an engine of other weights or classes.
     """
     present = [folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
     present = [path for path in present if path.exists()]
@@ -61,13 +59,13 @@ def check_replaceable(
             _check_origin(manifest, Origin.of(old), origin)
             return
     raise OutputError(
-        f"{present[0]} is there already and no manifest of this project claims it; "
+        f"{present[0]} exists already and belongs to no manifest of this project; "
         "pass --force to replace it or --output to write elsewhere"
     )
 
 
-def _check_origin(manifest: Path, old: Origin, new: Origin | None) -> None:
-    if new is None or new.same_as(old):
+def _check_origin(manifest: Path, old: Origin, new: Origin) -> None:
+    if new.same_as(old):
         return
     differs = (
         f"{len(old.classes)} classes ({', '.join(old.classes[:3])}, ...)"
@@ -75,7 +73,7 @@ def _check_origin(manifest: Path, old: Origin, new: Origin | None) -> None:
         else f"the weights {old.weights.name} ({str(old.weights.sha256)[:8]})"
     )
     raise OutputError(
-        f"{manifest} is of an engine with {differs}, the new one has {len(new.classes)} classes "
-        f"and the weights {new.weights.name} ({str(new.weights.sha256)[:8]}); give it another name "
-        "with --name or another folder with --output, or replace the old one with --force"
+        f"{manifest} belongs to an engine with {differs}, the new one has {len(new.classes)} "
+        f"classes and the weights {new.weights.name} ({str(new.weights.sha256)[:8]}); give it "
+        "another --name or another --output, or replace the old one with --force"
     )

@@ -1,7 +1,7 @@
-"""Two sessions over the same frames in turn, so that both find the machine in the same state.
+"""Timing of two sessions in turn on the same frames, so that load on the machine slows both alike.
 
-A machine may change its speed by half within seconds. Times of two engines mean something side by
-side only when they were taken in one run: a b, b a, a b, ..., each as often first as second.
+A machine's speed may change by half within seconds. So times of two engines can only be compared
+when they alternate in one run: a b, b a, a b, ..., each as often first as second.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Frames, Session
 from pipeline.stream.timing import percentiles
 
-#: Runs of each session before the first frame is timed, and before one of another size is: a
-#: runtime prepares itself for a size when it meets it.
+#: Untimed runs of each session before the first frame, and before a frame of another size: runtimes
+#: prepare for a size at its first run.
 _WARMUP_FIRST, _WARMUP_SIZE = 3, 1
-#: The latest pairs that are remembered, so that memory stays the same however many frames come.
+#: Latest pairs of times that are kept, so that memory is bounded.
 _PAIRS = 4096
 
 
@@ -30,8 +30,8 @@ class Speed:
 
     Attributes:
         latency: of a and of b.
-        pair_quartiles: first quartile, median and third quartile of time of a over time of b, pair
-            by pair; near to each other on a quiet machine.
+        pair_quartiles: first quartile, median and third quartile of (time of a / time of b) over
+            all pairs; close to each other on a quiet machine.
     """
 
     latency: tuple[Latency, Latency]
@@ -59,12 +59,9 @@ class Speed:
 
 
 def take_turns(sessions: Sequence[Session], batch: Frames, rounds: int) -> list[Latency]:
-    """Time several sessions on one frame, round by round, each round beginning with another one.
+    """Time several sessions on one frame, (1, H, W, 3) uint8, in turn.
 
-    Args:
-        sessions: opened sessions.
-        batch: (1, H, W, 3) uint8.
-        rounds: runs of each that are timed, after a warm-up.
+    Each session has ``rounds`` timed runs after a warm-up; each round starts with the next session.
     """
     times: list[list[float]] = [[] for _ in sessions]
     for session in sessions:
@@ -80,12 +77,12 @@ def take_turns(sessions: Sequence[Session], batch: Frames, rounds: int) -> list[
 
 
 class Interleaved:
-    """Runs two sessions frame by frame, and times them where it is asked to.
+    """Runs two sessions frame by frame, and times them on request.
 
     Args:
-        a, b: opened sessions; closing them is the caller's.
+        a, b: opened sessions, which the caller closes.
         measure: time the runs, after a warm-up.
-        clock: seconds that only grow.
+        clock: monotonic, in seconds.
     """
 
     def __init__(
@@ -115,13 +112,9 @@ class Interleaved:
         if self._measure and image.shape != self._shape:
             self._warm_up(batch)
             self._shape = image.shape
-        a, b = self._sessions
-        if self._b_first:
-            of_b, b_ms = self._timed(b, batch)
-            of_a, a_ms = self._timed(a, batch)
-        else:
-            of_a, a_ms = self._timed(a, batch)
-            of_b, b_ms = self._timed(b, batch)
+        order = (1, 0) if self._b_first else (0, 1)
+        runs = {index: self._timed(self._sessions[index], batch) for index in order}
+        (of_a, a_ms), (of_b, b_ms) = runs[0], runs[1]
         self._b_first = not self._b_first
         if self._measure:
             self._pairs.append((a_ms, b_ms))

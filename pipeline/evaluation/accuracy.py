@@ -29,18 +29,18 @@ def evaluate(session: Session, samples: Iterable[Sample], classes: ClassSet) -> 
 def evaluate_in_detail(
     session: Session, samples: Iterable[Sample], classes: ClassSet
 ) -> tuple[Scores, Detail]:
-    """Score as :func:`evaluate` does, and what mIoU hides: outlines, small things, flicker.
+    """Score as :func:`evaluate` does, and also outlines, small objects and flicker.
 
     Args:
         session: an opened engine.
-        samples: frames of a video in their order, where its steadiness is to mean something.
+        samples: flicker is measured from each frame to the next, so for it a video in order.
         classes: what the label values mean.
     """
     return score_in_detail(_predictions(session, samples), classes)
 
 
 def score(predictions: Iterable[Prediction], classes: ClassSet) -> Scores:
-    """Score class maps at their labels' size, whoever made them."""
+    """Score class maps, which have their labels' size."""
     matrix = ConfusionMatrix(classes)
     for sample, predicted in predictions:
         matrix.add(sample.label, predicted)

@@ -1,6 +1,6 @@
 """Two sessions on the same frames: where they agree, how accurate and how fast each is.
 
-``a`` is the one to be measured against (FP32, say) and ``b`` the one in question (INT8).
+``a`` is the reference (FP32, say) and ``b`` is compared with it (INT8).
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from pipeline.evaluation.disagreement import Change, Disagreement, WorstFrames, 
 from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Session
 
-#: Changes of class that a comparison names.
+#: Most frequent changes of class that a comparison lists.
 _CHANGES = 5
-#: A void value that no class map holds.
-_NO_CLASS = 255
 
 
 class Picture(Protocol):
@@ -34,7 +32,7 @@ class Picture(Protocol):
     Attributes:
         name: unique among the frames.
         image: (H, W, 3) uint8 BGR.
-        label: (H, W) uint8 class indices or void; None where nobody knows the truth.
+        label: (H, W) uint8 class indices or void; None without ground truth.
     """
 
     @property
@@ -55,20 +53,20 @@ class FrameAgreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two sessions made of the same frames; shares and IoU from 0 to 1.
+    """Two sessions compared on the same frames; shares and IoU from 0 to 1.
 
-    Agreement counts every pixel, mIoU those that have a label, both at the frames' own size.
+    Agreement counts every pixel, mIoU the labelled ones, both at the frames' own size.
 
     Attributes:
         frames: number compared.
-        pixel_agreement: share of all pixels to which both give the same class.
-        agreement: per class name, share of a's pixels of that class that b gives it too; None for
-            a class that a never gives.
+        pixel_agreement: share of all pixels that have the same class in both.
+        agreement: class name -> share of the pixels with this class in a that have it in b, too;
+            None for a class that is not in a.
         worst_frame: the frame with the smallest agreement, the first of several.
         changes: the most frequent pairs of different classes.
         scores: of a and of b on the labelled frames; None where no frame had a label.
         speed: None where it was not measured.
-        kept: frames with the largest disagreement, largest first, as many as were asked for.
+        kept: frames with the largest disagreement, largest first.
     """
 
     frames: int
@@ -82,12 +80,12 @@ class Comparison:
 
     @property
     def miou_drop(self) -> float | None:
-        """By how much the mIoU of b is below that of a; None without labels."""
+        """The mIoU of a minus that of b; None without labels."""
         return None if self.scores is None else self.scores[0].miou - self.scores[1].miou
 
     @property
     def iou_difference(self) -> dict[str, float | None]:
-        """IoU of b minus IoU of a per class; None where one has none. Empty without labels."""
+        """IoU of b minus IoU of a per class; None where either has none. Empty without labels."""
         if self.scores is None:
             return {}
         a, b = (scores.iou for scores in self.scores)
@@ -98,7 +96,7 @@ class Comparison:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; ``miou``, ``iou`` and ``fps`` hold a's and b's, or are None."""
+        """Return plain values; ``miou``, ``iou`` and ``fps`` are those of a and b, or None."""
         scores = self.scores
         timed = {"fps": None} if self.speed is None else self.speed.to_json()
         return {
@@ -116,16 +114,16 @@ class Comparison:
 
 
 class ComparisonCounter:
-    """Counts pairs of class maps, whoever made them; memory stays the same however many come.
+    """Compares pairs of class maps, in bounded memory.
 
     Args:
         classes: what the class maps and labels mean.
-        keep: frames with the largest disagreement to keep whole.
+        keep: number of frames with the largest disagreement to keep.
     """
 
     def __init__(self, classes: ClassSet, keep: int = 0) -> None:
-        # No class map leaves a pixel out, so a channel named void is a class like any other here.
-        self._agreement = ConfusionMatrix(replace(classes, void=_NO_CLASS))
+        # A channel named void is a class like any other in agreement: no class map holds 255.
+        self._agreement = ConfusionMatrix(replace(classes, void=255))
         self._truth = ConfusionMatrix(classes), ConfusionMatrix(classes)
         self._worst: FrameAgreement | None = None
         self._kept = WorstFrames(keep)
@@ -140,9 +138,9 @@ class ComparisonCounter:
 
         Raises:
             EngineError: a class map holds an index that the class set does not have.
-            DataError: a label does so.
+            DataError: a label does.
         """
-        # Only its size matters, where there is no label.
+        # Without a label, only the size of this is used.
         size_of = picture.image[..., 0] if picture.label is None else picture.label
         a, b = (
             fit_to_label(self._checked(one, name), size_of) for one, name in ((a, "a"), (b, "b"))
@@ -186,8 +184,8 @@ class ComparisonCounter:
         known = len(self._agreement.classes)
         if int(classes.max()) >= known:
             raise EngineError(
-                f"{name} gave class index {int(classes.max())}, expected 0 to {known - 1}; it does "
-                "not belong to this class set, build its engine again"
+                f"{name} gave class index {int(classes.max())}, expected 0 to {known - 1}; its "
+                "engine has other classes, build it again"
             )
         return classes
 
@@ -206,10 +204,10 @@ def compare_sessions(
     Args:
         a: an opened session.
         b: another of the same class set; its class maps may have another size.
-        pictures: gone through once and not kept; where some have labels, mIoU is of these.
+        pictures: iterated once and not kept; mIoU is of those with labels.
         classes: what class maps and labels mean.
-        measure: time both; without, each runs once per frame and there is no warm-up.
-        keep: frames with the largest disagreement to keep, for pictures of them.
+        measure: time both, with a warm-up; otherwise each runs once per frame.
+        keep: number of frames with the largest disagreement to keep, for pictures of them.
 
     Raises:
         DataError: no frames, or labels that do not fit or are all void.
@@ -222,27 +220,21 @@ def compare_sessions(
 
 
 def check_same_classes(a: ClassSet, b: ClassSet, names: tuple[str, str]) -> None:
-    """Refuse engines whose class indices mean different things; colours may differ.
-
-    Args:
-        a: class set of the first engine.
-        b: class set of the second.
-        names: of the engines, for the message.
+    """Check that two engines mean the same by each class index; colours may differ.
 
     Raises:
-        EngineError: with the first difference.
+        EngineError: names the engines, by ``names``, and the first difference.
     """
-    difference = None
-    pairs = zip_longest(a.names, b.names, fillvalue="no class")
-    for index, (first, second) in enumerate(pairs):
-        if first != second:
-            difference = f"class {index} is {first} in the first and {second} in the second"
-            break
-    else:
-        if a.void != b.void:
-            difference = f"void is {a.void} in the labels of the first, {b.void} of the second"
-    if difference is not None:
+    pairs = enumerate(zip_longest(a.names, b.names, fillvalue="no class"))
+    differences = [
+        f"class {index} is {first} in the first and {second} in the second"
+        for index, (first, second) in pairs
+        if first != second
+    ]
+    if a.void != b.void:
+        differences.append(f"void is {a.void} in the labels of the first, {b.void} of the second")
+    if differences:
         raise EngineError(
-            f"{names[0]} and {names[1]} have different classes ({difference}); compare engines "
+            f"{names[0]} and {names[1]} have different classes ({differences[0]}); compare engines "
             "that were built for one class set"
         )

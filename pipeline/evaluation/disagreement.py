@@ -1,4 +1,4 @@
-"""Frames to which two engines give different class maps: the worst kept, and drawn for a reader."""
+"""Frames with different class maps from two engines: the worst ones are kept and drawn."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.evaluation.views.canvas import (
     Note,
     captioned,
     check_png,
+    in_columns,
     legend,
     titled,
     write_png,
@@ -26,19 +27,18 @@ from pipeline.evaluation.views.canvas import (
 from pipeline.frame import ClassMap, Image
 from pipeline.stream.overlay import Palette
 
-#: Colour of pixels that differ: in no palette of road scenes, and on grey nothing else has one.
+#: Colour of pixels that differ: not in any palette of road scenes, and drawn on grey.
 HIGHLIGHT: Colour = (255, 0, 255)
-#: Pictures that a comparison leaves behind at most.
+#: Most pictures that a comparison writes.
 PICTURES = 5
 _TILE = 480
-_GAP = 8
 _OPACITY = 0.6
 _DIMMED = 0.45
-#: Diameter in pixels, and opacity, of the faint spot in which a single pixel stands.
+#: Diameter in pixels, and opacity, of the faint spot around each pixel that differs.
 _HALO, _HALO_OPACITY = 9, 0.35
-#: Share of pixels that differ, up to which spots are drawn; above it they would only exaggerate.
+#: Largest share of differing pixels with which spots are drawn; with more they would exaggerate.
 _SPARSE = 0.01
-#: Changes of class that a picture's caption names.
+#: Most frequent changes of class that a caption lists.
 _CHANGES = 3
 
 
@@ -58,7 +58,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A frame and what two engines see in it.
+    """A frame and the class maps that two engines give it.
 
     Attributes:
         name: of the frame.
@@ -79,7 +79,7 @@ class Views:
     """A disagreement as four pictures of one size, (h, w, 3) uint8 BGR.
 
     Attributes:
-        frame: what both engines saw.
+        frame: the engines' input.
         differing: the frame in dark grey, with the pixels that differ in ``HIGHLIGHT``.
         a, b: class colours over the frame.
     """
@@ -91,7 +91,7 @@ class Views:
 
 
 class WorstFrames:
-    """Keeps the few frames with the largest disagreement; whole agreement is never kept."""
+    """Keeps the ``keep`` frames with the largest disagreement, but none that agrees wholly."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -99,23 +99,20 @@ class WorstFrames:
 
     @property
     def frames(self) -> tuple[Disagreement, ...]:
-        """Largest disagreement first, of equal ones the earlier first."""
+        """Largest disagreement first; of equal ones the earlier first."""
         return tuple(self._frames)
 
     def add(self, frame: Disagreement) -> None:
-        """Take a frame, and let go of the one with the least disagreement."""
+        """Add a frame, and drop the one with the least disagreement."""
         if frame.agreement < 1:
             insort(self._frames, frame, key=lambda one: one.agreement)
             del self._frames[self._keep :]
 
 
 def largest_changes(counts: NDArray[np.int64], classes: ClassSet, most: int) -> tuple[Change, ...]:
-    """Name the most frequent pairs of different classes, most frequent first.
+    """List the pairs of different classes, most frequent first, ``most`` at most.
 
-    Args:
-        counts: (classes, classes) pixels, by class in a and class in b.
-        classes: what the indices mean.
-        most: pairs at most.
+    ``counts`` are pixels, (classes, classes), by class in a and class in b.
     """
     changed = counts.copy()
     np.fill_diagonal(changed, 0)
@@ -130,7 +127,7 @@ def largest_changes(counts: NDArray[np.int64], classes: ClassSet, most: int) -> 
 
 
 def changes_in(frame: Disagreement, classes: ClassSet) -> tuple[Change, ...]:
-    """Name the few most frequent pairs of different classes of one frame."""
+    """List the most frequent pairs of different classes in one frame."""
     pairs = frame.a.astype(np.int64) * len(classes) + frame.b
     counts = np.bincount(pairs.ravel(), minlength=len(classes) ** 2)
     return largest_changes(counts.reshape(len(classes), -1), classes, _CHANGES)
@@ -139,13 +136,7 @@ def changes_in(frame: Disagreement, classes: ClassSet) -> tuple[Change, ...]:
 def draw_disagreement(frame: Disagreement, classes: ClassSet, names: tuple[str, str]) -> Image:
     """Draw frame, class maps of a and b, and the pixels that differ, with titles and a legend.
 
-    Args:
-        frame: what to draw.
-        classes: names and colours.
-        names: of a and b, in ASCII.
-
-    Returns:
-        (H, W, 3) uint8 BGR, about 1000 pixels wide.
+    ``names`` are those of a and b, in ASCII. Returns (H, W, 3) uint8 BGR, about 1000 pixels wide.
     """
     views, palette = draw_views(frame, classes), Palette(classes)
     differing = f"{100 * (1 - frame.agreement):.2f} % of pixels differ"
@@ -155,14 +146,14 @@ def draw_disagreement(frame: Disagreement, classes: ClassSet, names: tuple[str, 
         _tile(views.a, f"a: {names[0]}"),
         _tile(views.b, f"b: {names[1]}"),
     ]
-    sheet = _sheet(tiles)
+    sheet = in_columns(tiles, 2)
     shown = np.union1d(frame.a, frame.b).tolist()
     swatches = [Note(classes.names[index], palette[index]) for index in shown]
     return np.vstack([captioned(sheet, _notes(frame, classes)), legend(swatches, sheet.shape[1])])
 
 
 def draw_views(frame: Disagreement, classes: ClassSet) -> Views:
-    """Draw frame, class maps of a and b, and the pixels that differ, without any writing."""
+    """Draw frame, class maps of a and b, and the pixels that differ, without text."""
     palette = Palette(classes)
     small = _scaled(frame.image, frame.a.shape, cv2.INTER_AREA)
     a, b = (
@@ -180,10 +171,10 @@ def draw_views(frame: Disagreement, classes: ClassSet) -> Views:
 
 
 def claim_folder(folder: Path) -> None:
-    """Make the folder of pictures and refuse to replace what is not ours, before any work is done.
+    """Make the folder of pictures, before any work is done, and check that it can be written.
 
     Raises:
-        OutputError: not a folder, not writable, or a picture's name is taken by another file.
+        OutputError: it cannot, or a picture would replace a file that is not ours.
     """
     probe = folder / ".roadseg.partial"
     try:
@@ -202,13 +193,7 @@ def claim_folder(folder: Path) -> None:
 def write_disagreements(
     folder: Path, frames: Sequence[Disagreement], classes: ClassSet, names: tuple[str, str]
 ) -> list[Path]:
-    """Draw up to ``PICTURES`` frames as ``difference-1.png`` ...; older ones of ours are removed.
-
-    Args:
-        folder: claimed with ``claim_folder``.
-        frames: largest disagreement first.
-        classes: names and colours.
-        names: of a and b.
+    """Draw up to ``PICTURES`` frames as ``difference-1.png`` ...; older ones are removed.
 
     Returns:
         The files, in the order of ``frames``.
@@ -216,13 +201,12 @@ def write_disagreements(
     Raises:
         OutputError: the folder cannot be written.
     """
-    written = []
-    for path, frame in zip(_paths(folder), frames, strict=False):
+    paths, shown = _paths(folder), frames[:PICTURES]
+    for path, frame in zip(paths, shown, strict=False):
         write_png(path, draw_disagreement(frame, classes, names))
-        written.append(path)
-    for path in _paths(folder)[len(written) :]:
+    for path in paths[len(shown) :]:
         path.unlink(missing_ok=True)
-    return written
+    return paths[: len(shown)]
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -236,7 +220,7 @@ def _notes(frame: Disagreement, classes: ClassSet) -> list[Note]:
         for one in changes_in(frame, classes)
     )
     differing = round(pixels * (1 - frame.agreement))
-    spots = " (with a faint spot around each, to be seen)" if _is_sparse(frame) else ""
+    spots = " (each in a faint spot, so that it is seen)" if _is_sparse(frame) else ""
     return [
         Note(
             f"a and b give different classes here: {differing:,} of {pixels:,} pixels{spots}",
@@ -251,7 +235,7 @@ def _is_sparse(frame: Disagreement) -> bool:
 
 
 def _scaled(image: Image, shape: tuple[int, ...], shrink: int) -> Image:
-    """Scale to a tile, keeping the proportions of (height, width, ...) ``shape``."""
+    """Scale to a tile with the proportions of ``shape``, (height, width, ...)."""
     height, width = shape[:2]
     scale = _TILE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -260,7 +244,7 @@ def _scaled(image: Image, shape: tuple[int, ...], shrink: int) -> Image:
 
 
 def _highlighted(small: Image, frame: Disagreement) -> Image:
-    """Dim the picture to grey and colour what differs; a single pixel survives shrinking."""
+    """Dim the picture to grey and colour what differs; single pixels stay visible when shrunk."""
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     drawn = cv2.cvtColor((grey * _DIMMED).astype(np.uint8), cv2.COLOR_GRAY2BGR)
     height, width = small.shape[:2]
@@ -276,19 +260,9 @@ def _highlighted(small: Image, frame: Disagreement) -> Image:
 
 
 def _tile(image: Image, title: str) -> Image:
-    """Centre on a tile of the full width, so that tall pictures have room for their titles."""
+    """Centre on a tile of full width, so that tall pictures have room for their titles."""
     height, width = image.shape[:2]
     ground = np.full((height, _TILE, 3), PAPER, np.uint8)
     left = (_TILE - width) // 2
     ground[:, left : left + width] = image
     return titled(ground, title.encode("ascii", "replace").decode())
-
-
-def _sheet(tiles: Sequence[Image]) -> Image:
-    """Put four tiles into two rows of two."""
-    height, width = tiles[0].shape[:2]
-    sheet = np.full((2 * (height + _GAP) + _GAP, 2 * (width + _GAP) + _GAP, 3), PAPER, np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = _GAP + i // 2 * (height + _GAP), _GAP + i % 2 * (width + _GAP)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet

@@ -11,6 +11,8 @@ import numpy as np
 from pipeline.runtimes.session import Frames, Session
 from pipeline.stream.timing import percentiles
 
+_WARM_UP = 3
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -46,16 +48,7 @@ def latency_of(times: Iterable[float]) -> Latency:
     return Latency(p50, p95, p99, len(taken), jitter)
 
 
-def measure_latency(
-    session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
-) -> Latency:
-    """Summarise :func:`time_runs`."""
-    return latency_of(time_runs(session, frame, seconds, runs, warmup))
-
-
-def time_runs(
-    session: Session, frame: Frames, seconds: float = 5.0, runs: int = 200, warmup: int = 3
-) -> list[float]:
+def time_runs(session: Session, frame: Frames, seconds: float, runs: int) -> list[float]:
     """Run one frame again and again, until ``runs`` or ``seconds`` are reached (5 runs at least).
 
     Args:
@@ -63,12 +56,11 @@ def time_runs(
         frame: (N, H, W, 3) uint8, one run each.
         seconds: time after which no further run starts.
         runs: most runs to measure.
-        warmup: runs before measuring.
 
     Returns:
         Milliseconds of each run.
     """
-    for _ in range(warmup):
+    for _ in range(_WARM_UP):
         session.run(frame)
     times: list[float] = []
     end = time.perf_counter() + seconds

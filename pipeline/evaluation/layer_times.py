@@ -1,4 +1,4 @@
-"""Times of an engine's layers: as a table, and as a flame chart."""
+"""Times of an engine's layers, as a table and as a flame chart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.runtimes.probe import LayerTime
 
 
 def table(layers: Sequence[LayerTime], most: int = 25) -> list[str]:
-    """Return lines for a person: kinds by time, then the ``most`` slowest layers."""
+    """Return lines of text: kinds of layers by time, then the ``most`` slowest layers."""
     total = sum(layer.ms for layer in layers) or 1.0
     kinds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for layer in layers:
@@ -37,7 +37,7 @@ def table(layers: Sequence[LayerTime], most: int = 25) -> list[str]:
 
 @dataclass
 class _Node:
-    """A module and all below it: ``children`` by name, in the order in which they first ran."""
+    """A module and its parts: ``children`` by name, in the order in which they first ran."""
 
     ms: float = 0.0
     notes: str = ""
@@ -46,13 +46,12 @@ class _Node:
 
 _ROW, _WIDTH, _MARGIN = 22, 1200, 8
 _AXIS, _TITLE = 40, 30
-#: Beyond the last box, for the name that leans over it.
+#: Space to the right of the last box, for its slanted name.
 _RIGHT = 70
-#: Room for names above the highest boxes: they lean, so that neighbours stay apart.
+#: Height for the layers' names, and the angle at which they are written.
 _NAMES, _LEAN = 150, 60
 _LONGEST_NAME = 26
-#: Narrower boxes get no text, narrower layers no name, and those below a pixel are left out with
-#: all above them.
+#: Smallest width of boxes with text, and of layers with a name.
 _TEXT_WIDTH, _NAME_WIDTH = 34, 13
 _COLOURS = ("#e4572e", "#f3a712", "#a8c686", "#669bbc", "#8d6a9f", "#d98880", "#76b5a5")
 _STYLE = (
@@ -63,7 +62,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class _Box:
-    """A module in its place: ``path`` is its name, ``level`` 0 the lowest row, pixels from left."""
+    """A module in the chart: ``path`` is its name, ``level`` 0 the lowest row; in pixels."""
 
     node: _Node
     path: tuple[str, ...]
@@ -76,11 +75,10 @@ class _Box:
 
 
 def flame_chart(layers: Sequence[LayerTime], title: str) -> str:
-    """Draw times as an SVG picture: one box per module, its parts standing on it.
+    """Draw times as an SVG picture: one box per module, with its parts above it.
 
-    Layers stand in the module that their name says (``encoder.0.1.conv`` in ``encoder``), those
-    without dots in their kind of operation; their names lean over them where there is room. The
-    axis below is time in milliseconds. Pointing at a box shows its time.
+    Layers belong to the module in their name (``encoder.0.1.conv`` to ``encoder``), those without a
+    dot to their kind of operation. The axis is time in milliseconds; a tooltip has a box's time.
     """
     root = _tree(layers)
     bottom = _TITLE + _NAMES + _depth(root) * _ROW
@@ -134,7 +132,7 @@ def _axis(total: float, bottom: int) -> Iterator[str]:
 
 
 def _placed(node: _Node, path: tuple[str, ...], left: float, scale: float) -> Iterator[_Box]:
-    """Place a module and all that stands on it; ``scale`` in pixels per millisecond."""
+    """Place a module and its parts, but none below a pixel; ``scale`` is pixels per millisecond."""
     width = node.ms * scale
     if width < 1:
         return
@@ -163,7 +161,7 @@ def _is_layer(box: _Box) -> bool:
 
 
 def _named(box: _Box, bottom: int) -> str:
-    """Write a layer's whole name above the chart, or its end, with a line down to its box."""
+    """Write a layer's name, or its end, above the chart, with a line down to its box."""
     name = ".".join(box.path)
     short = name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
     middle, top = box.left + box.width / 2, _TITLE + _NAMES - 4

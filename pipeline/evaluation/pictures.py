@@ -13,6 +13,7 @@ import numpy as np
 from calibration.scenes.dataset import list_pictures, open_labelled_folder
 from calibration.scenes.synthetic import SyntheticDrive
 from models.classes import ClassSet
+from models.spec import InputSpec
 from pipeline.evaluation.compare import Picture
 from pipeline.runtimes.session import Frames
 from pipeline.stream.sources.pictures import PictureSource
@@ -37,12 +38,11 @@ class Pictures:
     source: PictureSource | None = None
 
     def problems(self) -> tuple[str, ...]:
-        """One line per picture that could not be read so far; labelled ones stop the run."""
+        """One line per unlabelled picture that could not be read so far."""
         return () if self.source is None else tuple(self.source.problems)
 
 
 def has_labels(folder: Path) -> bool:
-    """Whether a folder is a labelled one."""
     return (folder / "labels").is_dir()
 
 
@@ -65,13 +65,18 @@ def open_pictures(folder: Path, classes: ClassSet, count: int | None = None) -> 
 
 
 def spread(items: Sequence[T], count: int | None) -> tuple[T, ...]:
-    """Choose evenly: neighbours in a folder are often neighbours in a video, and much alike."""
+    """Choose evenly: neighbours in a folder are often from one video, and much alike."""
     if count is None or count >= len(items):
         return tuple(items)
     return tuple(items[i * len(items) // count] for i in range(count))
 
 
-def drawn_frame(width: int, height: int, index: int) -> Frames:
-    """Return frame ``index`` of the synthetic drive, (1, H, W, 3) uint8 BGR."""
-    image, _ = SyntheticDrive(max(width, 64), max(height, 64)).frame(index)
-    return np.asarray(cv2.resize(image, (width, height)), np.uint8)[None]
+def drawn_frame(size: InputSpec, index: int) -> Frames:
+    """Return frame ``index`` of the synthetic drive at a network's size, (1, h, w, 3) uint8 BGR."""
+    image, _ = SyntheticDrive(max(size.width, 64), max(size.height, 64)).frame(index)
+    return np.asarray(cv2.resize(image, (size.width, size.height)), np.uint8)[None]
+
+
+def drawn_frames(size: InputSpec) -> list[Frames]:
+    """Return the frames of the synthetic drive that graphs and engines are compared on."""
+    return [drawn_frame(size, index) for index in (0, 150, 300)]

@@ -1,7 +1,7 @@
-"""The deployment graph: uint8 camera frames in, uint8 class maps out, everything else inside.
+"""The deployment graph: uint8 camera frames in, uint8 class maps out.
 
-Preprocessing and arg-max live in the graph, so training, calibration, evaluation and camera
-cannot disagree about them, and only bytes cross the bus on every runtime.
+It contains preprocessing and arg-max, so these are the same in training, calibration, evaluation
+and on cameras, and only bytes are copied to and from a GPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.graph.frame_sizes import FRAME_SIZES, MOST_FRAMES
 
 
 class Normalise(nn.Module):
-    """Grey levels of BGR frames -> what the network was trained on: order, mean and deviation.
+    """Grey levels of BGR frames -> channel order, mean and deviation of the network's training.
 
     Args:
         spec: channel order, mean and std.
@@ -70,7 +70,7 @@ class DeploymentGraph(nn.Module):
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """Resize (bilinear, half-pixel centres, as ``cv2.INTER_LINEAR``) and normalise."""
-        # TensorRT takes bytes at the network's edge only: the cast must be the first operator.
+        # TensorRT takes bytes only as a network's input, so the cast must be the first operator.
         x = frames.to(self.dtype).permute(0, 3, 1, 2)
         x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
         normalised: Tensor = self.normalise(x)
@@ -85,8 +85,8 @@ class DeploymentGraph(nn.Module):
 def example_frames(free_batch: bool) -> tuple[Tensor, dict[int, Any]]:
     """Return frames to trace a deployment graph with, and which of their dimensions are free.
 
-    The example has neither the network's own size nor a batch of 1 where that is free: what
-    happens to be equal would be specialised into the graph.
+    Their size is not the network's, and a free batch is not 1: torch.export would make equal sizes
+    constants of the graph.
     """
     free: dict[int, Any] = {
         axis: torch.export.Dim(name, min=FRAME_SIZES[0], max=FRAME_SIZES[1])

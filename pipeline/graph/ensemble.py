@@ -1,4 +1,4 @@
-"""Several networks that vote: the mean of what each says of every pixel."""
+"""Several networks as one: the mean of their probabilities for every pixel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipeline.graph.deployment import DeploymentGraph
 
 
 class EnsembleGraph(nn.Module):
-    """Deployment graphs as one: the class of the highest mean probability.
+    """Deployment graphs as one: the class with the highest mean probability.
 
-    So DeconvNet's paper joins it with FCN (Noh et al. 2015), before its CRF. The probabilities are
-    averaged at the first graph's size; each graph normalises as its own weights want it.
+    DeconvNet's paper combines it with FCN in this way (Noh et al. 2015), before its CRF. The
+    probabilities are averaged at the first graph's size; each graph has its own normalisation.
 
     Args:
         graphs: of the same classes in the same order, at least one.

@@ -1,8 +1,8 @@
 """The deployment graph as ATen operators with its batch norms folded.
 
-What INT8 is placed on, and what half precision is rounded from: a batch norm that is folded first
-costs one rounding less per layer. Measured in FP16 on eight frames, pixels that get PyTorch's FP32
-class at worst: trained segnet 99.7 % with folding, 96.9 % without.
+INT8 and FP16 start from this graph. Folding before rounding saves one rounding per layer: in FP16,
+on the worst of eight frames, 99.7 % of pixels get the class of PyTorch's FP32 (trained segnet), and
+96.9 % without folding.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ class ExportedGraph:
     def fingerprint(self) -> str:
         """SHA-256 over what ranges depend on: every convolution, every quantised tensor.
 
-        What classifiers alone read is left out: older tables have no ranges for it, and hold.
+        Tensors that only classifiers read are left out: older tables have no range for them, and
+        stay valid.
         """
         placement = self.placement(self.placement().classifiers)
-        # As they are given, defaults left out: tables of INT8 ranges carry this.
+        # Arguments as written, without defaults: existing tables were made with this.
         lines = [
             f"{convolution_name(node)} {node.target} {[str(a) for a in node.args[3:]]} "
             f"{tuple(argument(node, 'weight').meta['val'].shape)}"
@@ -59,11 +60,11 @@ class ExportedGraph:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
-        """Return a fresh copy in ``dtype``; its batch norms were folded in FP32 all the same.
+        """Return a copy in ``dtype``, whose batch norms were folded in FP32.
 
         Args:
             dtype: floating-point type of the copy.
-            free_batch: the copy takes any number of frames, the original takes one.
+            free_batch: the copy takes any number of frames; the original takes one.
         """
         if dtype == self.graph.dtype and not free_batch:
             with warnings.catch_warnings():  # torch's own pytree types
@@ -86,17 +87,17 @@ def _capture(graph: DeploymentGraph, free_batch: bool = False) -> GraphModule:
 
 
 def _scale_and_shift(module: GraphModule) -> None:
-    """Write batch norms that stand behind no convolution as a multiplication and an addition.
+    """Replace batch norms that follow no convolution by a multiplication and an addition.
 
-    While one is left, torchao's conversion searches the graph for patterns of quantisation-aware
-    training, which takes a minute (FC-DenseNet) and finds nothing.
+    With a batch norm left, torchao's conversion searches the graph for patterns of
+    quantisation-aware training, which takes a minute (FC-DenseNet) and finds nothing.
     """
     graph = module.graph
     for norm in graph.find_nodes(op="call_function", target=_aten.batch_norm.default):
         mean, variance = (_held(module, norm, name) for name in ("running_mean", "running_var"))
         weight, bias = (_held(module, norm, name) for name in ("weight", "bias"))
         if mean is None or variance is None:
-            continue  # of the picture's own statistics: no constants to write down
+            continue  # it normalises with the picture's own statistics, which are not constants
         deviation = torch.sqrt(variance + argument(norm, "eps"))
         scale = (torch.ones_like(mean) if weight is None else weight) / deviation
         bias = torch.zeros_like(mean) if bias is None else bias
@@ -113,6 +114,6 @@ def _scale_and_shift(module: GraphModule) -> None:
 
 
 def _held(module: GraphModule, node: Node, name: str) -> Any:
-    """Return the tensor of the module that an argument is, or None where it is left out."""
+    """Return the module's tensor that a node has as an argument; None where it has none."""
     value = argument(node, name)
     return None if value is None else operator.attrgetter(str(value.target))(module)

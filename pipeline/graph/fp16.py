@@ -1,9 +1,9 @@
-"""The deployment graph in half precision, with FP32 kept where FP16 overflows or loses.
+"""The deployment graph in FP16, with FP32 where FP16 overflows or loses too much.
 
-A strongly typed network computes in the types of its graph, so what half precision cannot hold has
-to be in FP32 there. It is found by running frames: a tensor that comes near the end of FP16's range
-(65504) is computed, and taken, in FP32; and where class maps still differ from FP32's, the
-operations that lose most stay in FP32, one after the other, until they agree.
+A strongly typed network computes in the types of its graph, so values beyond FP16 must be FP32 in
+the graph. They are found by running frames: operations that write or read a tensor near the end of
+FP16's range (65504) stay in FP32. Where class maps still differ from FP32's, the operations that
+lose most stay in FP32, too, twice as many at each try, until the class maps agree.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ Frames = NDArray[np.uint8]
 
 #: Largest magnitude that stays in FP16: half its range, since other frames may reach further.
 LARGEST = torch.finfo(torch.float16).max / 2
-#: Share of the operations that may be kept for accuracy's sake; beyond, FP16 is not worth it.
+#: Largest share of the operations that are kept for accuracy; with more, FP16 gains too little.
 MOST_KEPT = 0.25
 
 
 @dataclass(frozen=True)
 class FP16Graph:
-    """An exported graph in FP16, but for some operations.
+    """An exported graph in FP16, except for some operations.
 
     Attributes:
         exported: the graph in FP32.
         kept: names of the operations that stay in FP32 -> why.
-        agreement: share of pixels, 0..1, that get FP32's class, on the worst of the frames asked;
-            None where it was not judged.
+        agreement: share of pixels, 0..1, that get FP32's class, on the worst frame; None where it
+            was not measured.
     """
 
     exported: ExportedGraph
@@ -51,7 +51,7 @@ class FP16Graph:
 
     @property
     def named(self) -> dict[str, str]:
-        """What is kept, and why, with convolutions called what the network calls them."""
+        """``kept`` with the network's names of convolutions."""
         nodes = {node.name: node for node in self.exported.module.graph.nodes}
         return {convolution_name(nodes[name]) or name: why for name, why in self.kept.items()}
 
@@ -64,13 +64,13 @@ class FP16Graph:
 
 
 def to_fp16(exported: ExportedGraph, frames: Sequence[Frames], judged: bool = True) -> FP16Graph:
-    """Find out what has to stay in FP32: the rule for FP16, and for what is not INT8 beside INT8.
+    """Find the operations that have to stay in FP32, for FP16 builds and for FP16 beside INT8.
 
     Args:
         exported: graph in FP32.
-        frames: (1, H, W, 3) uint8 each, one at least; road scenes.
-        judged: keep also what loses so much that class maps differ. Of INT8 the accuracy gate
-            judges the whole instead.
+        frames: road scenes, (1, H, W, 3) uint8 each, at least one.
+        judged: also keep operations whose loss changes class maps; not needed for INT8, whose
+            accuracy gate judges the whole graph.
     """
     kept = overflowing(exported.module, frames)
     if not judged:
@@ -92,7 +92,7 @@ def to_fp16(exported: ExportedGraph, frames: Sequence[Frames], judged: bool = Tr
 
 
 def overflowing(module: GraphModule, frames: Sequence[Frames]) -> dict[str, str]:
-    """Return the operations that give or take what FP16 cannot hold, and how far it reaches."""
+    """Return the operations that write or read values beyond FP16 -> how large these are."""
     probe = _Probe(module)
     for frame in frames:
         probe.run(torch.from_numpy(frame))
@@ -102,15 +102,16 @@ def overflowing(module: GraphModule, frames: Sequence[Frames]) -> dict[str, str]
         if reach <= LARGEST:
             continue
         if node.op == "call_function":
-            found[node.name] = f"reaches {reach:.3g}, FP16 ends at 65504"
+            found[node.name] = f"its values reach {reach:.3g}, FP16 ends at 65504"
         for user in node.users:
             if user.op == "call_function":
-                found.setdefault(user.name, f"takes what reaches {reach:.3g}, FP16 ends at 65504")
+                why = f"its input reaches {reach:.3g}, FP16 ends at 65504"
+                found.setdefault(user.name, why)
     return found
 
 
 def keep_in_fp32(module: GraphModule, full: GraphModule, kept: Mapping[str, str]) -> None:
-    """Compute the operations ``kept`` of an FP16 ``module`` in FP32, weights from ``full``.
+    """Compute the operations ``kept`` of an FP16 ``module`` in FP32, with the weights of ``full``.
 
     Raises:
         KeyError: an operation is not in ``module``.
@@ -138,7 +139,7 @@ def keep_in_fp32(module: GraphModule, full: GraphModule, kept: Mapping[str, str]
 def _widened(
     graph: Graph, node: Node, module: GraphModule, full: GraphModule, kept: Mapping[str, str]
 ) -> Any:
-    """Return the arguments of ``node`` in FP32."""
+    """Return the arguments of ``node``, cast to FP32."""
 
     def widen(argument: Node) -> Node:
         if not _is_float(argument) or argument.name in kept:
@@ -157,7 +158,7 @@ def _widened(
 
 
 def _full_weight(module: GraphModule, full: GraphModule, name: str) -> str:
-    """Put the FP32 weight ``name`` beside its rounded copy; return what it is called."""
+    """Add the FP32 weight ``name`` beside its rounded copy; return its name."""
     owner, _, leaf = name.rpartition(".")
     holder = module.get_submodule(owner)
     if not hasattr(holder, f"{leaf}_fp32"):
@@ -175,7 +176,7 @@ def _has(module: GraphModule, name: str) -> bool:
 
 
 def _quantises(node: Node) -> bool:
-    """Whether a node takes FP32 as readily as FP16 and gives INT8."""
+    """Whether a node quantises to INT8, from FP32 or FP16 alike."""
     return str(node.target).startswith("quantized_decomposed.quantize")
 
 
@@ -187,7 +188,7 @@ def _is_float(node: Node) -> bool:
     value = node.meta.get("val")
     if isinstance(value, Tensor):
         return value.is_floating_point()
-    return _dequantises(node)  # conversion to Q/DQ leaves its own nodes without a value
+    return _dequantises(node)  # the nodes of the conversion to Q/DQ have no value
 
 
 def _agreement(
@@ -204,9 +205,9 @@ def _agreement(
     return min(same)
 
 
+@torch.no_grad()
 def _classes(module: GraphModule, frame: Frames) -> Tensor:
-    with torch.no_grad():
-        classes: Tensor = module(torch.from_numpy(frame))
+    classes: Tensor = module(torch.from_numpy(frame))
     return classes
 
 
@@ -253,18 +254,14 @@ class _Losses(Interpreter):
 
 
 def _by_loss(module: GraphModule, frame: Frames) -> list[tuple[str, ...]]:
-    """Return the operations, those that lose most by FP16 first.
+    """Return the operations, those that lose most in FP16 first.
 
-    Each comes with the operations that make its operands: what it loses is lost as soon as they
-    are rounded.
+    Each is listed with the operations before it, whose results would otherwise be rounded.
     """
     runner = _Losses(module)
     runner.run(torch.from_numpy(frame))
-    nodes = {node.name: node for node in module.graph.nodes}
+    makers = {node.name: node.all_input_nodes for node in module.graph.nodes}
     return [
-        (
-            name,
-            *(maker.name for maker in nodes[name].all_input_nodes if maker.name in runner.losses),
-        )
+        (name, *(maker.name for maker in makers[name] if maker.name in runner.losses))
         for name in sorted(runner.losses, key=lambda name: -runner.losses[name])
     ]

@@ -1,4 +1,4 @@
-"""The deployment graph with INT8 convolutions, as Q/DQ pairs: what compilers export for INT8."""
+"""The deployment graph with INT8 convolutions as Q/DQ pairs, which compilers export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from calibration.records import Dtype
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.fp16 import keep_in_fp32
 
-#: Name that a convolution's INT8 weights have beside it.
+#: Name of a convolution's INT8 weights in its module.
 INT8_WEIGHT = "weight_int8"
 
 #: Tensor name (see ``Placement.tensors``) and ``int8`` or ``uint8`` -> largest magnitude kept.
@@ -31,10 +31,10 @@ class QDQGraph:
     Args:
         exported: the graph in floating point.
         thresholds: ranges of its quantised tensors.
-        high_precision: convolutions that stay in floating point beside those of the rules, each
-            with the reason where it is known.
-        unsigned: use 0..255 for tensors that are never negative; TensorRT takes signed bytes only.
-        fp32: operations that FP16 cannot hold -> why; see :mod:`pipeline.graph.fp16`.
+        high_precision: convolutions that stay in floating point in addition to those of the rules,
+            with the reasons if it is a mapping.
+        unsigned: use 0..255 for tensors that are never negative; TensorRT takes only signed bytes.
+        fp32: operations with values beyond FP16 -> why; see :mod:`pipeline.graph.fp16`.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class QDQGraph:
         self._fp32 = fp32
 
     def with_dtype(self, dtype: torch.dtype, free_batch: bool = False) -> GraphModule:
-        """Return the graph for export, what is not INT8 in ``dtype``.
+        """Return the graph for export, its unquantised operations in ``dtype``.
 
-        Scales are in FP32; those of signed graphs are numbers that FP16 holds.
+        Scales are FP32; in signed graphs their values can be represented in FP16.
         """
         module = self.exported.with_dtype(dtype, free_batch)
         placement = place(module, self.high_precision)
@@ -82,7 +82,7 @@ def _convolutions(module: GraphModule) -> list[Node]:
 
 
 def _name_weights(module: GraphModule, names: list[str | None]) -> None:
-    """Put folded INT8 weights where their convolution is, so that exports can name it.
+    """Move INT8 weights into their convolution's module, so that exports can name it.
 
     The conversion folds them into attributes called ``_frozen_param0`` and so on.
     """

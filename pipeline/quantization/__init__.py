@@ -1,1 +1,1 @@
-"""INT8: calibrated on road scenes, compared with FP32, and refused where it loses too much."""
+"""INT8: calibration on road scenes, and the accuracy gate, which compares it with FP32."""

@@ -1,4 +1,4 @@
-"""The accuracy gate: an INT8 engine holds its budget, gets help until it does, or is refused."""
+"""The accuracy gate: searches a calibration with which INT8 holds its budget, or refuses it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pipeline.errors import AccuracyError
 from pipeline.evaluation.compare import Comparison
 from pipeline.quantization.options import Budget
 
-if TYPE_CHECKING:  # needs torch, for which those who only ask for the budget need not wait
+if TYPE_CHECKING:  # imports torch
     from pipeline.quantization.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One table, with its method and its layers in high precision, and what came of it."""
+    """A table, with its method and its layers in high precision, and how INT8 compares with it."""
 
     table: CalibrationTable
     comparison: Comparison
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was tried and what came of it, as it stands in manifests."""
+        """Return plain values for the manifest."""
         return {
             "method": self.table.method,
             "high_precision": list(self.table.high_precision),
@@ -33,7 +33,7 @@ class Attempt:
         }
 
 
-#: Builds a table's choice and compares it with FP32 on the evaluator's frames.
+#: Builds INT8 with a table, and compares it with FP32.
 Evaluator = Callable[[CalibrationTable], Comparison]
 
 
@@ -45,11 +45,12 @@ def search(
 ) -> list[Attempt]:
     """Return all attempts; the last one holds the budget.
 
-    Tried in order: the table as it is; the other methods, best first by what calibration measured;
-    then the best of these with ever more of its most sensitive layers in high precision.
+    Tried in this order: the table as it is; the other methods, the one with the best agreement at
+    calibration first; the best attempt so far with 1, 2, 4, ... of its most sensitive layers in
+    high precision.
 
     Raises:
-        AccuracyError: nothing held the budget; it has the table of attempts.
+        AccuracyError: no attempt held the budget; the error lists them.
     """
     attempts: list[Attempt] = []
     for candidate in _candidates(table, attempts, budget, rank):

@@ -1,4 +1,4 @@
-"""Ranges for INT8 from road scenes: every quantised tensor is counted while FP32 runs."""
+"""Ranges for INT8 from road scenes: histograms of every tensor to be quantised, in FP32."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from pipeline.progress import Progress
 
 #: Frames, evenly spaced among those of the calibration, on which methods and layers are compared.
 EVALUATED_FRAMES = 8
-#: Levels of the largest magnitude, of signed and of unsigned bytes.
+#: Largest level of signed and of unsigned bytes.
 _LEVELS, _UNSIGNED_LEVELS = 127, 255
+#: Why the layers in a table's ``high_precision`` stay in floating point.
+_BY_THE_GATE = "listed in the calibration table: the accuracy gate keeps it in floating point"
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Target:
         spec: of the network, as built.
         weights: that were loaded.
         exported: its deployment graph in FP32.
-        kept: convolutions that stay in floating point whatever a table says -> why.
-        fp32: operations that FP16 cannot hold -> why, where what is not INT8 is FP16.
+        kept: convolutions that stay in floating point with every table -> why.
+        fp32: operations with values beyond FP16 -> why; empty where FP32 is used beside INT8.
     """
 
     spec: NetworkSpec
@@ -45,7 +47,7 @@ class Target:
     fp32: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> Fingerprint:
-        """Return what ranges depend on, beside the frames; a table of another is refused."""
+        """Return what ranges depend on besides the frames; a table must have the same."""
         return {
             "preprocessing": asdict(self.spec.input),
             "weights": self.weights.sha256 or "random",
@@ -55,18 +57,18 @@ class Target:
     def quantised(
         self, table: CalibrationTable, unsigned: bool, high_precision: Iterable[str] | None = None
     ) -> QDQGraph:
-        """Put INT8 where ``table`` says, or with other layers than its own in high precision."""
+        """Quantise with ``table``; ``high_precision`` takes the place of the table's own list."""
         chosen = table.high_precision if high_precision is None else tuple(high_precision)
-        kept = {**dict.fromkeys(chosen, "asked for"), **self.kept}
+        kept = {**dict.fromkeys(chosen, _BY_THE_GATE), **self.kept}
         return QDQGraph(self.exported, table.threshold_of, kept, unsigned, self.fp32)
 
 
 def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> CalibrationTable:
-    """Count every tensor that is to be quantised over ``frames``, then choose how to clip.
+    """Record every tensor that is to be quantised over ``frames``, then choose a clipping method.
 
     Raises:
         CalibrationError: a tensor holds NaN or infinity; its layer is named.
-        DataError: a frame cannot be read any more.
+        DataError: a frame can no longer be read.
     """
     recorder = _Recorder(target.exported)
     judged: list[Image] = []
@@ -92,7 +94,7 @@ def calibrate(target: Target, frames: CalibrationFrames, progress: Progress) -> 
 
 
 class _Recorder(Interpreter):
-    """Runs an exported graph and counts the tensors that a placement quantises."""
+    """Runs an exported graph, and keeps a histogram of each tensor that a placement quantises."""
 
     def __init__(self, exported: ExportedGraph) -> None:
         super().__init__(exported.module)
@@ -101,7 +103,7 @@ class _Recorder(Interpreter):
 
     @property
     def histograms(self) -> Iterable[ActivationHistogram]:
-        """One per tensor, in graph order."""
+        """One histogram per tensor, in graph order."""
         return self._counted.values()
 
     @torch.no_grad()
@@ -110,7 +112,7 @@ class _Recorder(Interpreter):
         self.run(torch.from_numpy(frame)[None])
 
     def run_node(self, n: Node) -> Any:
-        """Run one operator; count what it gives."""
+        """Run one operator; add its result to the histogram."""
         result = super().run_node(n)
         histogram = self._counted.get(n.name)
         if histogram is not None:
@@ -135,7 +137,7 @@ def _per_type(values: Sequence[float]) -> PerType:
 def _with_best_method(
     target: Target, table: CalibrationTable, frames: list[Image], progress: Progress
 ) -> CalibrationTable:
-    """Try every method on whole frames; the one that keeps most pixels' class is chosen."""
+    """Choose the method with which most pixels keep the class that FP32 gives them."""
     truth = class_maps(target.exported.module, frames)
     agreement = {}
     for index, method in enumerate(METHODS):

@@ -1,4 +1,4 @@
-"""What a user asks of INT8."""
+"""Options of INT8."""
 
 from __future__ import annotations
 
@@ -23,26 +23,25 @@ class Budget:
     agreement: float = 0.98
 
     def holds(self, comparison: Comparison) -> bool:
-        """Whether an engine compared with FP32 is good enough."""
         drop = comparison.miou_drop
         if drop is None:
             return comparison.pixel_agreement >= self.agreement
         return drop <= self.miou_drop
 
     def loss(self, comparison: Comparison) -> float:
-        """What a comparison lost, the smaller the better."""
+        """The loss of mIoU against FP32, or without labels the share of pixels that differ."""
         drop = comparison.miou_drop
         return 1 - comparison.pixel_agreement if drop is None else drop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Options:
-    """How INT8 is found and judged.
+    """How INT8 is calibrated and judged.
 
     Attributes:
         calibration: table, folder of pictures or video; None for the registered table.
-        data: labelled folder, or pictures, to judge on; None for the calibration's frames. Of
-            other precisions, what is measured on it after the build.
+        data: labelled folder, or pictures, to judge INT8 on; None for the calibration's frames.
+            In other precisions the finished engine is measured on it.
         max_miou_drop: largest loss of mIoU on ``data``, 0 to 1; None for the default.
         high_precision: convolutions, or beginnings of their names, that stay in floating point.
     """
@@ -54,5 +53,4 @@ class Int8Options:
 
     @property
     def budget(self) -> Budget:
-        """What may be lost."""
         return Budget() if self.max_miou_drop is None else Budget(self.max_miou_drop)

@@ -1,6 +1,6 @@
-"""The scales that a quantised graph really has, read from the graph and not from its table.
+"""The scales of a quantised graph, read from the graph instead of its table.
 
-They differ from the table's where several tensors share one scale: the largest range of them wins.
+They differ where several tensors share one scale, which is that of the largest range.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TensorScale:
         tensor: name, see ``Placement.tensors``.
         dtype: signed or unsigned bytes.
         scale: value of one step.
-        threshold: largest magnitude that is represented; beyond it values are clipped.
+        threshold: largest magnitude that is not clipped.
     """
 
     tensor: str
@@ -35,9 +35,9 @@ class TensorScale:
 
 
 def scales_of(graph: QDQGraph) -> tuple[TensorScale, ...]:
-    """Quantise once more and read back the scale of every activation tensor, in graph order.
+    """Quantise the graph and return the scale of every activation tensor, in graph order.
 
-    Weights are not among them: they have a scale per output channel and nothing of them is clipped.
+    Weights are left out: they have a scale per output channel and are not clipped.
     """
     names = {node.name: name for node, name in graph.placement.sites.items()}
     module = graph.with_dtype(torch.float32)

@@ -1,4 +1,4 @@
-"""From a network to the quantised graph that may be built: ranges, accuracy gate, figures."""
+"""From a network to a quantised graph that passed the accuracy gate, and its figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.quantization.accuracy_gate import Attempt, search
 from pipeline.quantization.calibrate import EVALUATED_FRAMES, Target
 from pipeline.quantization.options import Int8Options
 from pipeline.quantization.sensitivity import Sensitivity, rank_layers
-from pipeline.quantization.tables import open_table
+from pipeline.quantization.tables import classifiers_without_range, open_table
 from pipeline.runtimes.compile import assemble
 from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.openvino.instructions import cores
@@ -32,11 +32,11 @@ from pipeline.runtimes.session import Session
 
 log = logging.getLogger(__name__)
 
-#: Runtime that INT8 is judged on, whatever it is built for: it runs everywhere. Graphs of other
-#: runtimes it computes as they are written, in FP32 between Q and DQ: its own INT8 is made for
-#: unsigned bytes, and wrong for signed ones on some processors (decision 006).
+#: Runtime on which INT8 is judged for all runtimes, since it runs everywhere. Graphs for other
+#: runtimes are computed as written, in FP32 between Q and DQ: OpenVINO's INT8 is made for unsigned
+#: bytes, and wrong for signed ones on some processors (decision 006).
 EVALUATION_RUNTIME = "openvino"
-#: Frames of the calibration on which agreement is judged where there are no others.
+#: Calibration frames on which agreement is measured where there is no ``--data``.
 EVALUATED_OF_CALIBRATION = 32
 #: Frames with the largest disagreement that the report shows.
 KEPT_FRAMES = 5
@@ -48,9 +48,9 @@ class Prepared:
 
     Attributes:
         graph: to be built.
-        table: its ranges and choices.
-        attempts: what was judged, the accepted one last; empty where there was nothing to judge on.
-        sensitivity: of layers, where it had to be asked; most sensitive first.
+        table: its ranges, method and layers in high precision.
+        attempts: of the accuracy gate, the accepted one last; empty where there were no frames.
+        sensitivity: of layers, most sensitive first; empty where the gate did not need it.
         warnings: what the user should know.
     """
 
@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def comparison(self) -> Comparison | None:
-        """FP32 against what was accepted."""
+        """FP32 against the accepted attempt."""
         return self.attempts[-1].comparison if self.attempts else None
 
 
@@ -71,15 +71,11 @@ def prepare(
 ) -> Prepared:
     """Find ranges for ``target``, and with them layers in high precision, that hold the budget.
 
-    Args:
-        target: what is to be quantised.
-        options: of the user.
-        unsigned: what the runtime that is built for takes, see ``Compiler.unsigned``.
-        folder: scratch folder for engines that are only judged.
-        progress: told what is being done.
+    ``unsigned`` is ``Compiler.unsigned`` of the compiler that builds the graph; the accuracy gate
+    builds its engines in ``folder``.
 
     Raises:
-        CalibrationError: no ranges to be had.
+        CalibrationError: there are no ranges.
         DataError: mIoU is asked for and the pictures have no labels.
         AccuracyError: the budget cannot be held.
     """
@@ -91,6 +87,7 @@ def prepare(
             "images/ and labels/"
         )
     table, frames = open_table(target, options.calibration, progress)
+    target = replace(target, kept={**classifiers_without_range(table, target), **target.kept})
     judged = _EvaluationFrames(target, data, frames)
     warnings = frames.warnings if frames is not None else ()
     attempts: list[Attempt] = []
@@ -106,9 +103,9 @@ def prepare(
         table = _with_evaluation(attempts[-1], evaluator.device)
     elif target.weights.sha256 is None or "judged" not in table.measured:
         warnings += (
-            "accuracy was not measured: the weights are random, or there are neither --data nor "
-            "pictures to calibrate with; figures of the table, where it has any, are under "
-            "'calibration' in the manifest",
+            "accuracy was not measured: the weights are random, or neither --data nor pictures to "
+            "calibrate with were given; the manifest has the table's own figures, if any, under "
+            "'calibration'",
         )
     graph = target.quantised(table, unsigned)
     if (mostly := _mostly_not_int8(graph.placement)) is not None:
@@ -118,7 +115,7 @@ def prepare(
 
 
 def _mostly_not_int8(placement: Placement) -> str | None:
-    """Say why most convolutions stay in floating point, where they do."""
+    """Return a warning where most convolutions stay in floating point."""
     kept = [one.reason for one in placement.convolutions if not one.int8]
     if 2 * len(kept) <= len(placement.convolutions):
         return None
@@ -130,7 +127,7 @@ def _mostly_not_int8(placement: Placement) -> str | None:
 
 
 def _with_evaluation(accepted: Attempt, device: str) -> CalibrationTable:
-    """Write into a table what it was worth, for those who build with it and have no frames."""
+    """Write the figures of INT8 into its table, for later builds that have no frames."""
     comparison, table = accepted.comparison, accepted.table
     judged = Judged(frames=comparison.frames, pixel_agreement=comparison.pixel_agreement)
     if comparison.scores is not None:
@@ -142,7 +139,7 @@ def _with_evaluation(accepted: Attempt, device: str) -> CalibrationTable:
 
 
 class _EvaluationFrames:
-    """The frames on which FP32 and INT8 are compared, as often as needed."""
+    """The frames on which FP32 and INT8 are compared; they can be iterated several times."""
 
     def __init__(self, target: Target, data: Path | None, frames: CalibrationFrames | None) -> None:
         self._classes = target.spec.classes
@@ -158,13 +155,10 @@ class _EvaluationFrames:
         return self._of_calibration(EVALUATED_OF_CALIBRATION)
 
     def sample(self) -> list[Image]:
-        """Return a few of them, for what runs the network again and again."""
+        """Return a few of the frames, for the many runs of the sensitivity analysis."""
+        pictures: Iterable[Picture] = self._of_calibration(EVALUATED_FRAMES)
         if self._data is not None:
-            pictures: Iterable[Picture] = open_pictures(
-                self._data, self._classes, EVALUATED_FRAMES
-            ).pictures
-        else:
-            pictures = self._of_calibration(EVALUATED_FRAMES)
+            pictures = open_pictures(self._data, self._classes, EVALUATED_FRAMES).pictures
         return [picture.image for picture in pictures]
 
     def _of_calibration(self, count: int) -> Iterator[Picture]:
@@ -176,9 +170,9 @@ class _EvaluationFrames:
 
 
 class _Evaluator:
-    """Compares engines of the runtime that runs here with the FP32 engine of the same graph.
+    """Builds INT8 engines of the evaluation runtime, and compares each with the FP32 engine.
 
-    What another runtime is given is computed as written and not timed.
+    Graphs for other runtimes are computed as written, and not timed.
     """
 
     def __init__(
@@ -204,7 +198,7 @@ class _Evaluator:
 
     @property
     def device(self) -> str:
-        """What computes here, in words."""
+        """The processor and its number of cores."""
         return f"{self._truth.capabilities.device}, {cores()} cores"
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Which layers lose most in INT8, found by putting one at a time back into floating point."""
+"""Which layers lose most in INT8: each in turn is computed in floating point, the rest in INT8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.frame import Image
 from pipeline.progress import Progress
 from pipeline.quantization.calibrate import Target, agreement_of, class_maps
 
-#: More layers than this are tried block by block: every try runs the whole network.
+#: More layers than this are tried in blocks, since every try runs the whole network.
 MOST_TRIES = 32
 
 
@@ -20,10 +20,10 @@ class Sensitivity:
     """What a block gains in floating point.
 
     Attributes:
-        name: of a convolution, or what the names of the block's convolutions begin with.
+        name: of a convolution, or the common beginning of the names of the block's convolutions.
         layers: its convolutions.
-        gain: by how much agreement with FP32 rises, as a share of pixels, when these layers alone
-            go back to floating point.
+        gain: by how much agreement with FP32 rises, as a share of pixels, when only these layers
+            are computed in floating point.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Sensitivity:
 def rank_layers(
     target: Target, table: CalibrationTable, frames: list[Image], progress: Progress
 ) -> list[Sensitivity]:
-    """Rank the INT8 layers of a table's choice, the most sensitive first.
+    """Rank the layers that are INT8 with a table, the most sensitive first.
 
-    Label-free: the measure is arg-max agreement with FP32. Without frames there is no answer and
-    the list is empty.
+    The measure is arg-max agreement with FP32, which needs no labels. The list is empty without
+    frames.
     """
     if not frames:
         return []
@@ -57,7 +57,7 @@ def rank_layers(
 
 
 def blocks_of(layers: tuple[str, ...], most: int = MOST_TRIES) -> dict[str, tuple[str, ...]]:
-    """Group layers by the beginnings of their names, as finely as ``most`` groups allow."""
+    """Group layers by the beginnings of their names, into ``most`` groups or fewer if possible."""
     deepest = max((name.count(".") + 1 for name in layers), default=1)
     for depth in range(deepest, 0, -1):
         groups: dict[str, list[str]] = {}

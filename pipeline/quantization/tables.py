@@ -1,9 +1,8 @@
-"""Where the ranges come from: a table, pictures, a video, or the table of registered weights."""
+"""Where ranges come from: a table, pictures, a video, or the table of the registered weights."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from calibration.errors import CalibrationError
@@ -19,15 +18,12 @@ log = logging.getLogger(__name__)
 def open_table(
     target: Target, given: Path | None, progress: Progress
 ) -> tuple[CalibrationTable, CalibrationFrames | None]:
-    """Return ranges that belong to ``target``, and the frames if they were measured just now.
+    """Return the calibration table for ``target``, and the frames if it was made just now.
 
-    Args:
-        target: what is to be quantised.
-        given: a table, a folder of pictures or a video; None for the registered table.
-        progress: told what is being done.
+    ``given`` is a table, a folder of pictures or a video; None for the registered table.
 
     Raises:
-        CalibrationError: nothing to calibrate with, or a table of something else.
+        CalibrationError: nothing to calibrate with, or a table of another target.
         DataError: pictures that cannot be used.
     """
     if given is not None and given.suffix.lower() != ".json":
@@ -42,24 +38,23 @@ def open_table(
         )
     table = load_table(path)
     table.check(target.spec.name, target.identity())
-    return _without_what_it_lacks(table, target), None
+    return table, None
 
 
-def _without_what_it_lacks(table: CalibrationTable, target: Target) -> CalibrationTable:
-    """Leave classifiers in floating point that the table, an older one, has no ranges for."""
+def classifiers_without_range(table: CalibrationTable, target: Target) -> dict[str, str]:
+    """Return the classifiers that an older table has no range for -> why they are not INT8."""
     placement = target.exported.placement()
-    names = placement.tensors
     lacking = [
         name
         for name in placement.classifiers
-        if names[placement.nodes[name].all_input_nodes[0]] not in table.sites
+        if placement.tensors[placement.nodes[name].all_input_nodes[0]] not in table.sites
+        and name not in target.kept
     ]
-    if not lacking:
-        return table
-    log.warning(
-        "the calibration table of %s has no ranges for its classifier (%s), which stays in "
-        "floating point; calibrate again with --calibration DIR|VIDEO to have it in INT8 as well",
-        table.model,
-        ", ".join(lacking),
-    )
-    return replace(table, high_precision=(*table.high_precision, *lacking))
+    if lacking:
+        log.warning(
+            "the calibration table of %s has no ranges for its classifier (%s), which stays in "
+            "floating point; calibrate again with --calibration DIR|VIDEO to have it in INT8",
+            table.model,
+            ", ".join(lacking),
+        )
+    return dict.fromkeys(lacking, "classifier: the calibration table has no range for its input")

@@ -1,4 +1,4 @@
-"""Where compiled engines are kept, so that the next start takes a third of the time."""
+"""The cache of compiled engines, with which the next start takes a third of the time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pipeline.engine.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
-#: Compiled engines that are kept; each is about as large as its engine.
+#: Number of compiled engines that are kept; each is about as large as its engine.
 _KEPT = 8
-#: Bytes of the SHA-256 that stands before each of them.
+#: Bytes of the SHA-256 at the start of each file.
 _DIGEST = 32
 
 
 def cache_folder() -> Path | None:
-    """Return the folder, made where it is missing; None where none is wanted or can be written.
+    """Make and return the cache folder; None where it is switched off or cannot be written.
 
-    ``ROADSEG_CACHE`` names it, and is empty for none; otherwise it is ``roadseg`` in
+    It is ``ROADSEG_CACHE``, which switches the cache off where it is empty, else ``roadseg`` in
     ``XDG_CACHE_HOME`` or ``~/.cache``.
     """
     named = os.environ.get("ROADSEG_CACHE")
@@ -39,7 +39,7 @@ def cache_folder() -> Path | None:
 
 
 def folder_of(cache: Path, manifest: Manifest) -> Path:
-    """Return the folder of one engine in a cache, named after all its files' bytes."""
+    """Return the folder of an engine in a cache; its name is a hash of all the engine's files."""
     digest = hashlib.sha256("".join(file.sha256 for file in manifest.files).encode())
     return cache / digest.hexdigest()[:16]
 
@@ -47,8 +47,8 @@ def folder_of(cache: Path, manifest: Manifest) -> Path:
 def read_blob(path: Path) -> bytes | None:
     """Return a compiled engine as it was written; None where there is none.
 
-    One that is not whole is thrown away: a runtime would load it, and a single flipped bit in it
-    gives wrong class maps without a word.
+    A damaged one is deleted: a runtime would load it, and one flipped bit in it gives wrong class
+    maps without an error.
     """
     try:
         content = path.read_bytes()
@@ -64,7 +64,7 @@ def read_blob(path: Path) -> bytes | None:
 
 
 def write_blob(path: Path, blob: bytes | memoryview) -> None:
-    """Keep a compiled engine behind its SHA-256; where that fails, the next start takes longer."""
+    """Write a compiled engine after its SHA-256; without it the next start only takes longer."""
     try:
         path.parent.mkdir(exist_ok=True)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -75,7 +75,7 @@ def write_blob(path: Path, blob: bytes | memoryview) -> None:
 
 
 def forget_the_oldest(folder: Path, kept: int = _KEPT) -> None:
-    """Remove all but the newest compiled engines; what another process uses stays readable."""
+    """Remove all but the newest compiled engines; another process can still read an open one."""
     try:
         blobs = sorted(folder.glob("*/*.blob"), key=lambda blob: blob.stat().st_mtime)
         for blob in blobs[:-kept]:

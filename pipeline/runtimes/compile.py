@@ -1,4 +1,4 @@
-"""One compiled engine with the draft of its manifest: what builds and the accuracy gate share."""
+"""Compiling an engine and drafting its manifest, for builds and for the accuracy gate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.runtimes.compiler import Compiled, Compiler, Job
 def assemble(
     job: Job, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights, progress: Progress
 ) -> Engine:
-    """Compile ``job`` and read back what came of it; nothing is measured yet.
+    """Compile ``job`` and read the precisions back; nothing is measured yet.
 
     Returns:
         The engine in the job's folder; its manifest is not on disk.
@@ -29,7 +29,7 @@ def assemble(
 
 
 def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
-    """Compile ``job``, and hold what was built against what it was to be.
+    """Compile ``job``, and check that the planned convolutions are INT8.
 
     Raises:
         BuildError: the runtime refused the network, or a convolution that should be INT8 is not.
@@ -42,7 +42,7 @@ def compiled(job: Job, compiler: Compiler, progress: Progress) -> Compiled:
 def described(
     job: Job, result: Compiled, compiler: Compiler, spec: NetworkSpec, weights: LoadedWeights
 ) -> Engine:
-    """Return the engine that ``result`` is, with the draft of its manifest."""
+    """Return the engine with the draft of its manifest."""
     manifest = Manifest(
         name=job.name,
         model=spec.name,
@@ -70,7 +70,7 @@ def described(
 
 
 def frames_of(job: Job) -> FrameRange:
-    """Return what an engine takes, for its manifest."""
+    """Return the frames that a job's engine takes, for its manifest."""
     return FrameRange(
         batch=job.form.batch[2],
         batch_range=job.form.batch,
@@ -81,10 +81,10 @@ def frames_of(job: Job) -> FrameRange:
 
 
 def check_int8(planned: tuple[str, ...], found: Mapping[str, str], runtime: str) -> None:
-    """Compare what was to run in INT8 with what was read back.
+    """Compare the convolutions planned for INT8 with the precisions read back.
 
     Raises:
-        BuildError: lists the convolutions that do not, and what they run in instead.
+        BuildError: lists the convolutions that are not INT8, and their precisions.
     """
     broken = [name for name in planned if found.get(name) != "int8"]
     if broken:

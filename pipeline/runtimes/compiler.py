@@ -1,4 +1,4 @@
-"""The one interface of every compiler: a deployment graph in, engine files out."""
+"""The interface of all compilers: a deployment graph in, engine files out."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from pipeline.graph.fp16 import FP16Graph
     from pipeline.graph.qdq import QDQGraph
 
-#: Names of the engine's two ends, in ONNX files and in engines.
+#: Names of input and output in ONNX files and engines.
 INPUT, OUTPUT = "frames", "classes"
 
 
-#: File in the engines' folder with the times of kernels, where a GPU builds.
+#: File in the engines' folder for TensorRT's timing cache.
 TIMING_CACHE = "tensorrt-times.cache"
 
 
 @dataclass(frozen=True)
 class BuilderSettings:
-    """What TensorRT's builder may do; other runtimes have no such choice.
+    """Settings of TensorRT's builder; other runtimes have none.
 
     Attributes:
         workspace: most bytes of GPU memory that one layer may use while the engine is built and
-            run; None for all that there is. Small Jetsons run out of memory without a limit.
+            run; None for no limit, with which small Jetsons run out of memory.
         version_compatible: the engine also runs on later versions of the same TensorRT generation;
-            it carries a runtime of its own for that, and some fusions are lost.
-        hardware_compatible: the engine runs on every GPU from Ampere on, not only on the kind that
-            built it; slower, since it may use less shared memory than they have.
-        timing_cache: file with the times of kernels, read and written where a GPU builds.
+            it contains a runtime for that, and some fusions are lost.
+        hardware_compatible: the engine runs on every GPU from Ampere on, not only on the building
+            one's kind; slower, since it uses no more shared memory than all of them have.
+        timing_cache: file with the times of kernels, read and written by builds on a GPU.
     """
 
     workspace: int | None = None
@@ -52,15 +52,15 @@ DEFAULT_SETTINGS = BuilderSettings()
 
 @dataclass(frozen=True, kw_only=True)
 class EngineForm:
-    """What may be asked of an engine beside its network; every step of a build gets it as it is.
+    """Options of an engine besides its network; every step of a build gets them.
 
     Attributes:
         targets: GPU architectures such as ``sm86``; empty for the runtime's default.
         batch: smallest, usual and largest number of frames in one run.
         sizes: width and height of the smallest, usual and largest frame.
-        front_end: how TensorRT gets the network, ``onnx`` or ``torch-tensorrt``. None is ONNX to
-            a compiler; a build fills in torch-tensorrt where it is installed.
-        builder: what TensorRT's builder may do.
+        front_end: how TensorRT gets the network, ``onnx`` or ``torch-tensorrt``. For a compiler
+            None is ONNX; a build fills in torch-tensorrt where it is installed.
+        builder: settings of TensorRT's builder.
     """
 
     targets: tuple[str, ...] = ()
@@ -79,11 +79,11 @@ class Job:
             ONNX file that ``Compiler.export`` made of one, which needs no torch.
         name: stem of the files to write.
         precision: one of the compiler's.
-        form: of the engine, its targets those to build for.
-        folder: receives the files; a scratch folder that belongs to the build.
-        int8: convolutions that are to run in INT8; none is allowed to fall back.
-        high_precision: INT8 convolutions of an ONNX file that are not to be.
-        keep_fp32: what is not INT8 computes in FP32, not in FP16; for ``int8``.
+        form: of the engine, with targets filled in.
+        folder: for the files; a scratch folder of the build.
+        int8: convolutions that must run in INT8.
+        high_precision: INT8 convolutions of an ONNX file that must run in floating point.
+        keep_fp32: with ``int8``, compute the other operations in FP32 instead of FP16.
     """
 
     graph: DeploymentGraph | FP16Graph | QDQGraph | Path
@@ -97,21 +97,21 @@ class Job:
 
     @property
     def floats(self) -> str:
-        """Type of what is not quantised in a strongly typed network, ``fp16`` or ``fp32``."""
+        """Type of unquantised operations in a strongly typed network, ``fp16`` or ``fp32``."""
         return "fp32" if self.keep_fp32 or self.precision == "fp32" else "fp16"
 
     @property
     def free_batch(self) -> bool:
-        """Whether the number of frames may differ from run to run, or is more than one."""
+        """Whether the number of frames is free, or more than one."""
         return self.form.batch != (1, 1, 1)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a compiler made.
+    """Result of a compiler.
 
     Attributes:
-        files: engine files in ``Job.folder``, the one the runtime opens first.
+        files: engine files in ``Job.folder``; the first is the one that the runtime opens.
         layers: precision of each convolution, read back.
         runtime_version: of the library that built.
         warnings: what the user should know.
@@ -132,7 +132,7 @@ class Compiler(ABC):
         runtime: name in the compiler table and in manifests.
         suffixes: of the files it writes.
         precisions: that it can build.
-        unsigned: takes unsigned bytes between layers, which INT8 tensors behind a ReLU profit from.
+        unsigned: takes unsigned bytes between layers, which suit INT8 tensors after a ReLU.
         strongly_typed: computes in the types of the graph, so FP16 must be in the graph.
     """
 
@@ -144,17 +144,17 @@ class Compiler(ABC):
 
     @abstractmethod
     def default_precision(self) -> str:
-        """FP16 where this runtime computes it on this machine or target, else FP32."""
+        """Return FP16 where this runtime computes it on this machine or target, else FP32."""
 
     def require(self) -> None:  # noqa: B027  # most need nothing beyond what they import
         """Raise RuntimeMissingError where this compiler can export, but not build."""
 
     def machine(self) -> dict[str, str]:
-        """Return what an engine built here may be tied to, beside the runtime's version."""
+        """Return what an engine built here may be tied to, besides the runtime's version."""
         return {"os": platform.system().lower(), "machine": platform.machine().lower()}
 
     def computed(self) -> tuple[str, ...]:
-        """Those of ``precisions`` that are computed as such here, and not in another one."""
+        """Return those of ``precisions`` that this machine computes, not replaces by another."""
         return self.precisions
 
     @abstractmethod
@@ -162,13 +162,13 @@ class Compiler(ABC):
         """Return the targets to build for in ``precision``, defaults filled in.
 
         Raises:
-            BuildError: a target that this compiler does not know, or that spoils the others.
+            BuildError: a target that is not known, or cannot be combined with the others.
         """
 
     def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
-        """Return convolutions that this runtime does worse in INT8 than in FP16 -> why.
+        """Return convolutions that are worse in INT8 than in FP16 with this runtime -> why.
 
-        Classifiers, unless somebody measured them: they have few outputs, which are compared.
+        These are the classifiers, unless a runtime was measured: their few outputs are compared.
         """
         return dict.fromkeys(
             placement.classifiers, "classifier: its outputs are compared with each other"

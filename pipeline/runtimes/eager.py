@@ -13,7 +13,7 @@ class EagerSession(Session):
     """Runs a deployment graph in eager FP32.
 
     Args:
-        graph: as the compilers get it, or several as one.
+        graph: as the compilers get it, or an ensemble of several.
     """
 
     def __init__(self, graph: DeploymentGraph | EnsembleGraph) -> None:

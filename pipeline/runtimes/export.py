@@ -1,4 +1,4 @@
-"""A job as an ONNX file, in the types that its compiler wants; torch is imported only for that."""
+"""A job as an ONNX file, in the types for its compiler; torch is imported only for this."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from pipeline.runtimes.compiler import Job
 
 
 def export_job(job: Job, dtype: str, path: Path) -> None:
-    """Write the graph of ``job`` as ONNX.
-
-    Args:
-        job: its graph is none of a file.
-        dtype: ``fp32`` or ``fp16``: what is not quantised computes in it.
-        path: file to write.
+    """Write the graph of ``job`` as ONNX, unquantised operations in ``dtype``, such as ``fp16``.
 
     Raises:
         BuildError: the network holds something that cannot be exported.

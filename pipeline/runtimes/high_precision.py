@@ -7,16 +7,19 @@ from difflib import get_close_matches
 
 from pipeline.errors import BuildError
 
+#: Why a convolution that the user named stays in floating point.
+ASKED = "asked for with --high-precision"
+
 
 def named_layers(asked: Collection[str], known: Collection[str]) -> tuple[str, ...]:
-    """Return the convolutions that ``asked`` names, each by its whole name or the block's.
+    """Return the convolutions that ``asked`` names, by their whole names or their blocks' names.
 
     Raises:
-        BuildError: a name that is none of ``known``, nor the beginning of one.
+        BuildError: a name is neither a convolution of ``known`` nor a block with one.
     """
     if asked and not known:
         raise BuildError(
-            f"--high-precision {','.join(asked)} was given, and nothing here runs in INT8; build "
+            f"--high-precision {','.join(asked)} was given, but no convolution runs in INT8; build "
             "without that option"
         )
     found: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""A session that does no work: for tests, and to measure the pipeline itself."""
+"""A session without a network, for tests and to measure the rest of the pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, 
 
 
 class NullSession(Session):
-    """Right shapes and types; every pixel is class 0.
+    """Gives class maps of the right shape and type in which every pixel is class 0.
 
     Args:
         width, height: size of the class maps.
@@ -24,4 +24,4 @@ class NullSession(Session):
         return np.zeros((len(frames), *self._size), np.uint8)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to release."""
+        pass

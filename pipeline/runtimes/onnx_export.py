@@ -19,7 +19,7 @@ from pipeline.graph.deployment import example_frames
 from pipeline.runtimes.compiler import INPUT, OUTPUT
 from pipeline.runtimes.padding import pad_in_convolutions
 
-#: ONNX operator set. 18 is the newest that TensorRT 10.3 (JetPack 6) takes whole.
+#: ONNX operator set; 18 is the newest that TensorRT 10.3 (JetPack 6) supports completely.
 OPSET = 18
 
 
@@ -27,10 +27,10 @@ def export_onnx(graph: nn.Module, path: Path, free_batch: bool = False) -> None:
     """Write ``graph`` to ``path``, frame height and width free in ``FRAME_SIZES``.
 
     Args:
-        graph: takes and gives what a deployment graph does, in inference mode; plain, or with Q/DQ
-            pairs from :class:`pipeline.graph.qdq.QDQGraph`.
+        graph: with the input and output of a deployment graph, in inference mode; plain, or with
+            Q/DQ pairs from :class:`pipeline.graph.qdq.QDQGraph`.
         path: file to write.
-        free_batch: the number of frames is free as well; else it is 1.
+        free_batch: the number of frames is free, too; else it is 1.
 
     Raises:
         BuildError: the network holds something that torch.export or the ONNX exporter refuses.
@@ -63,16 +63,16 @@ def export_onnx(graph: nn.Module, path: Path, free_batch: bool = False) -> None:
 
 
 def _name_layers(model: onnx.ModelProto) -> None:
-    """Call each convolution what the network calls it, and drop the exporter's stack traces.
+    """Give each convolution its name in the network, and drop the exporter's stack traces.
 
-    The names come back in precision reports and profiles; the traces hold source paths of the
-    machine that exported.
+    The names appear in reports on precision and in profiles; the traces hold source paths of this
+    machine.
     """
     makers = {output: node for node in model.graph.node for output in node.output}
     for node in model.graph.node:
         if node.op_type in {"Conv", "ConvTranspose"}:
             weight = node.input[1]
-            while weight in makers:  # DequantizeLinear, and a Cast behind it
+            while weight in makers:  # DequantizeLinear, maybe followed by a Cast
                 weight = makers[weight].input[0]
             node.name = weight.removeprefix("network.").rpartition(".")[0]
         del node.metadata_props[:]
@@ -81,9 +81,9 @@ def _name_layers(model: onnx.ModelProto) -> None:
 
 
 def _cast_before_quantising(model: onnx.ModelProto) -> None:
-    """Quantise FP16 tensors in FP32, as the operator's definition wants it for FP32 scales.
+    """Cast FP16 tensors to FP32 before QuantizeLinear, whose scales are FP32.
 
-    Up to operator set 22, QuantizeLinear takes a tensor and a scale of one type.
+    Up to operator set 22 its tensor and scale must have the same type.
     """
     types = {
         value.name: value.type.tensor_type.elem_type
@@ -102,7 +102,7 @@ def _cast_before_quantising(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own progress and deprecation notes off the user's terminal."""
+    """Hide the exporter's progress and deprecation notes from the user."""
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)

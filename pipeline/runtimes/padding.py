@@ -1,8 +1,8 @@
-"""Zero padding as part of the convolution that reads it, which ONNX can write and PyTorch cannot.
+"""Moves zero padding into the convolution that reads it, which ONNX can express and PyTorch cannot.
 
-PyTorch pads both sides alike, so TensorFlow's SAME padding at stride 2 is a layer of its own there.
-Quantised, no compiler moves it into the convolution: OpenVINO ran it with its reference kernel, 5 %
-of ``deeplab_v3plus_lite``'s time. Zero is zero in bytes too, so the result keeps its bits.
+PyTorch pads both sides alike, so TensorFlow's SAME padding at stride 2 is a separate layer. No
+compiler moves it into a quantised convolution: OpenVINO ran it with its reference kernel, 5 % of
+``deeplab_v3plus_lite``'s time. Zero is quantised to zero, so the result is the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-#: What may stand between padding and convolution: it maps zero to zero, one value at a time.
+#: Operators that may be between padding and convolution: element-wise, and they map zero to zero.
 _BETWEEN = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 
 
 def pad_in_convolutions(model: onnx.ModelProto) -> None:
-    """Move each constant zero padding of height and width into the only convolution behind it.
+    """Move each constant zero padding of height and width into the convolution that reads it.
 
-    Args:
-        model: changed in place; what is padded otherwise, or read by others, stays as it is.
+    The model is changed in place. Other paddings, and those with other readers, stay as they are.
     """
     graph = model.graph
     constants = {value.name: value for value in graph.initializer}
@@ -35,7 +34,7 @@ def pad_in_convolutions(model: onnx.ModelProto) -> None:
     readers.update(value.name for value in graph.output)
 
     def maker(node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """Who makes what ``node`` reads first, and alone."""
+        """Return the node that makes the first input of ``node``, where nothing else reads it."""
         return makers.get(node.input[0]) if readers[node.input[0]] == 1 else None
 
     for convolution in [node for node in graph.node if node.op_type == "Conv"]:
@@ -65,7 +64,7 @@ def _keeps_zero(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) ->
 def _height_and_width(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
 ) -> list[int] | None:
-    """Return top, left, bottom and right of a zero padding of (N, C, H, W); None for another."""
+    """Return top, left, bottom and right of a zero padding of (N, C, H, W), else None."""
     mode = next((one.s for one in node.attribute if one.name == "mode"), b"constant")
     given = list(node.input) + [""] * (4 - len(node.input))
     _, amounts, value, axes = given

@@ -1,4 +1,4 @@
-"""The one interface of what a runtime tells about an engine's cost and about this machine."""
+"""The interface through which runtimes give an engine's cost and this machine's speed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 
 from pipeline.engine.manifest import Engine
 from pipeline.runtimes.session import Frames
 
-#: runtime of a manifest -> module:function that gives its probe.
+#: runtime of a manifest -> module:function that returns its probe.
 PROBES = {
     "openvino": "pipeline.runtimes.openvino.probe:probe",
     "tensorrt": "pipeline.runtimes.tensorrt.probe:classic_probe",
     "tensorrt-rtx": "pipeline.runtimes.tensorrt.probe:rtx_probe",
 }
 
-#: Convolutions of one shape in a row in a load: what surrounds them is then a small part of it.
+#: Number of convolutions of one shape in a row in a load, so that the rest of it is a small part.
 IN_A_ROW = 4
 
 
 @dataclass(frozen=True)
 class LayerTime:
-    """Attributes: ``name``, ``kind`` of operation, ``precision`` executed, median ``ms``."""
+    """Attributes: ``name``, ``kind`` of operation, executed ``precision``, median ``ms``."""
 
     name: str
     kind: str
@@ -40,7 +40,7 @@ class ConvolutionWork:
     Attributes:
         precision: in which it is executed.
         macs: multiply-adds.
-        elements: values that it has to read and write once: input, weights and output.
+        elements: number of values of input, weights and output, each read or written once.
     """
 
     precision: str
@@ -64,45 +64,45 @@ class Shape:
 
 
 class Load(AbstractContextManager["Load"]):
-    """Fixed work through a runtime. Attributes: ``macs``, multiply-adds of one run."""
+    """A fixed computation by a runtime. Attributes: ``macs``, multiply-adds of one run."""
 
     macs: int
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held; calling it again does nothing."""
+        """Release it; calling this again does nothing."""
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     @abstractmethod
     def run(self) -> None:
-        """Do it once; returns when it is done."""
+        """Run it once, to its end."""
 
     def seconds(self) -> float:
-        """Do it once and return how long it took."""
+        """Run it once, and return how long that took."""
         start = time.perf_counter()
         self.run()
         return time.perf_counter() - start
 
 
 class Probe(ABC):
-    """Asked by ``bench``; nothing that streams needs it."""
+    """What a runtime gives to ``bench``."""
 
     @abstractmethod
     def layers(self, engine: Engine, frames: Frames, runs: int) -> list[LayerTime]:
         """Time every layer of an engine: medians of ``runs`` on ``frames``, in execution order.
 
-        Counting costs time itself, so the sum is larger than the latency without it.
+        Profiling takes time itself, so the sum is larger than the latency without it.
         """
 
     @abstractmethod
     def work(self, engine: Engine) -> list[ConvolutionWork]:
-        """Return what the convolutions and matrix products of an engine have to do."""
+        """Return the work of an engine's convolutions and matrix products."""
 
     @abstractmethod
     def load(self, shapes: Sequence[Shape], precision: str, threads: int = 0) -> Load:
-        """Make convolutions in a precision, each of another shape, run one after the other.
+        """Make a load of convolutions of several shapes, one after the other.
 
         Args:
             shapes: of the convolutions.
@@ -110,7 +110,7 @@ class Probe(ABC):
             threads: of a processor; 0 for the runtime's choice.
 
         Raises:
-            EngineError: this machine has no arithmetic of the precision.
+            EngineError: this machine does not compute the precision.
         """
 
 
@@ -118,6 +118,5 @@ def probe_for(runtime: str) -> Probe | None:
     """Return the probe of a runtime; None where there is none."""
     if runtime not in PROBES:
         return None
-    module, name = PROBES[runtime].split(":")
-    made: Probe = getattr(import_module(module), name)()
+    made: Probe = resolve_name(PROBES[runtime])()
     return made

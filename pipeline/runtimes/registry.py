@@ -1,6 +1,6 @@
-"""Runtimes by name: what builds engines of one, and what runs them.
+"""Runtimes by name: their compilers, which build engines, and their sessions, which run them.
 
-Adding a runtime is one folder with a compiler and a session, and one line in each table.
+A new runtime is one folder with a compiler and a session, and one line in each table.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from models.install import install_package
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import RuntimeMissingError
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
-if TYPE_CHECKING:  # NumPy, for which --help need not wait
+if TYPE_CHECKING:  # imports NumPy, which --help does not need
     from pipeline.runtimes.compiler import Compiler
     from pipeline.runtimes.session import Session
 
@@ -39,20 +40,22 @@ def open_compiler(runtime: str) -> Compiler:
         raise RuntimeMissingError(
             f"unknown runtime {runtime!r}; engines are built for {', '.join(COMPILERS)}"
         )
-    location, package = COMPILERS[runtime]
-    module, name = location.split(":")
-    try:
-        compiler: Compiler = getattr(import_module(module), name)()
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"--runtime {runtime} needs the package {package}, which cannot be imported here "
-            f"({error}); run: {install_package(package)}"
-        ) from error
+    compiler: Compiler = _imported(*COMPILERS[runtime], f"--runtime {runtime} needs")()
     return compiler
 
 
+def _imported(location: str, package: str, needing: str) -> Any:
+    try:
+        return resolve_name(location)
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"{needing} the package {package}, which cannot be imported here ({error}); run: "
+            f"{install_package(package)}"
+        ) from error
+
+
 def require_builder(runtime: str) -> None:
-    """Look for the package that builds engines of ``runtime``, before anything slow is imported.
+    """Check that the package for engines of ``runtime`` is installed, without importing it.
 
     Raises:
         RuntimeMissingError: unknown, or it is not installed.
@@ -68,7 +71,7 @@ def require_builder(runtime: str) -> None:
 
 
 def can_build(runtime: str) -> bool:
-    """Whether engines of ``runtime`` can be built here; a bundle can be made for all of them."""
+    """Whether engines of ``runtime`` can be built here; bundles for it can in any case."""
     try:
         open_compiler(runtime).require()
     except RuntimeMissingError:
@@ -76,12 +79,12 @@ def can_build(runtime: str) -> bool:
     return True
 
 
-#: Runtimes on which INT8 was measured to be faster on some machines, with whether this is one.
+#: Runtimes on which INT8 was measured -> module with the function that says where it is faster.
 _INT8_PAYS = {"openvino": "pipeline.runtimes.openvino.instructions"}
 
 
 def why_int8_does_not_pay(runtime: str) -> str | None:
-    """Why INT8 is not known to be the fastest precision of ``runtime`` here; None where it is."""
+    """Say why INT8 is not known to be the fastest precision of ``runtime`` here; None if it is."""
     if runtime not in _INT8_PAYS:
         return f"its speed was not measured on {runtime} yet"
     reason: str | None = import_module(_INT8_PAYS[runtime]).why_int8_does_not_pay()
@@ -89,8 +92,8 @@ def why_int8_does_not_pay(runtime: str) -> str | None:
 
 
 def default_front_end() -> str:
-    """How TensorRT gets networks here: torch-tensorrt of a version that we know, else ONNX."""
-    # Imports torch, as everything that builds from networks does.
+    """Return how TensorRT gets networks here: by torch-tensorrt of a known version, else ONNX."""
+    # Imports torch.
     from pipeline.runtimes.tensorrt.torch_tensorrt_target import installed_version
 
     return "torch-tensorrt" if installed_version() else "onnx"
@@ -104,8 +107,8 @@ SESSIONS = {
 }
 
 
-#: Runtimes that compile an engine when it is loaded, and so take hints and a cache. What others
-#: load was compiled at build: a batch is their mode for many frames at once.
+#: Runtimes that compile an engine when it is loaded, and so take hints and a cache. The others'
+#: engines were compiled at build; they take several frames at once as a batch.
 COMPILED_AT_START = ("openvino",)
 
 
@@ -120,15 +123,7 @@ def session_class(runtime: str) -> Callable[..., Session]:
             f"{runtime} engines cannot be run by this version, which runs "
             f"{', '.join(SESSIONS)}; build with --runtime {next(iter(SESSIONS))}"
         )
-    location, package = SESSIONS[runtime]
-    module, name = location.split(":")
-    try:
-        kind: Callable[..., Session] = getattr(import_module(module), name)
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"{runtime} engines need the package {package}, which cannot be imported here "
-            f"({error}); run: {install_package(package)}"
-        ) from error
+    kind: Callable[..., Session] = _imported(*SESSIONS[runtime], f"{runtime} engines need")
     return kind
 
 
@@ -158,9 +153,9 @@ def open_session(
         engine: verified.
         hint: ``latency`` of single frames, or ``throughput``: several frames of a file at once,
             where the runtime can.
-        cache: folder for what the runtime compiles of it, to start faster the next time.
-        threads: of a runtime that computes on the processor, 0 for its choice.
-        measuring: times are taken: nothing may be compiled beside the runs.
+        cache: folder for what the runtime compiles, so that the next start is faster.
+        threads: of a runtime that computes on the processor; 0 for its choice.
+        measuring: runs are timed, so nothing may be compiled at the same time.
     """
     kind = session_class(engine.manifest.runtime)
     if engine.manifest.runtime in COMPILED_AT_START:
@@ -169,7 +164,7 @@ def open_session(
 
 
 def missing(runtime: str) -> str | None:
-    """Why engines of ``runtime`` cannot run here, None where they can; nothing is loaded for it."""
+    """Say why engines of ``runtime`` cannot run here; None where they can."""
     if runtime not in SESSIONS:
         return f"this version runs engines of {', '.join(SESSIONS)}"
     needed = {runtime.replace("-", "_"): runtime.replace("-", "_")}
@@ -178,7 +173,7 @@ def missing(runtime: str) -> str | None:
             return reason
         needed["pipeline.runtimes.tensorrt.cuda.driver"] = "pycuda"
     for module, package in needed.items():
-        # Imported, not looked for: what is there may still lack a library of the system.
+        # Imported, not only found: an installed package may still lack a system library.
         try:
             import_module(module)
         except (ImportError, OSError) as error:

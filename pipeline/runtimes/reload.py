@@ -1,4 +1,4 @@
-"""A session that follows its engine on disk: a replaced one is loaded beside it and swapped in."""
+"""A session that reloads its engine when it is replaced on disk, between two frames."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.runtimes.session import ClassMaps, Frames, Pending, Segmented, Ses
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the manifest.
+#: Seconds between two checks of the engine's files.
 _INTERVAL = 1.0
 
-#: Longest time in seconds that closing waits for an engine that is being loaded.
+#: Seconds that closing waits at most for an engine that is being loaded.
 _LOADING = 10.0
 
 OpenEngine = Callable[[Path], tuple[Engine, Session]]
@@ -30,7 +30,7 @@ OpenEngine = Callable[[Path], tuple[Engine, Session]]
 
 @dataclass(frozen=True, eq=False)
 class _WatchedRun(Pending):
-    """A run, and the session that has it, which may have been replaced since."""
+    """A run and its session, which may have been replaced since."""
 
     session: Session
     pending: Pending
@@ -47,20 +47,20 @@ class WatchedSession(Session):
     """Runs an engine; when its manifest is replaced, loads the new one in the background.
 
     The new engine is verified, must have the same classes (palette, legend and files of this run
-    are made for them), and must segment a frame of the size that was seen last. Then it takes over
-    between two frames. One that does not is refused with one line, and the old one goes on.
+    depend on them), and must segment a frame of the latest size. Then it replaces the old engine
+    between two frames. An engine that fails is refused with one line, and the old one stays.
 
-    A build writes the manifest last, ``cp`` has an order of its own. So all files are looked at;
-    what changed is loaded when it changes no more, and what is refused when it changes again.
+    A build writes the manifest last, but ``cp`` has its own order. So all files are watched: new
+    ones are loaded when they no longer change, and after a refusal only when they change again.
 
     Args:
         path: engine file or its manifest.
-        interval: seconds between two looks at the manifest.
+        interval: seconds between two checks of the files.
         open_: how an engine is opened.
 
     Attributes:
         engine: the one that runs.
-        swaps, refusals: new engines that took over, and that did not.
+        swaps, refusals: number of new engines that were taken and that were refused.
 
     Raises:
         EngineError, RuntimeMissingError: the first engine cannot be loaded.
@@ -90,9 +90,9 @@ class WatchedSession(Session):
         self._watching.start()
 
     def close(self) -> None:
-        """Release the engine, and one that waits to take over."""
+        """Release the engine, and a loaded one that is not in use yet."""
         self._closed.set()
-        self._watching.join(_LOADING)  # a runtime that is loading must not meet the process's end
+        self._watching.join(_LOADING)  # the process must not end while a runtime loads
         with self._lock:
             waiting, self._next = self._next, None
         if waiting is not None:
@@ -116,12 +116,12 @@ class WatchedSession(Session):
         self._retire(run.session)
 
     def _retire(self, session: Session) -> None:
-        """Close a session that was replaced, once nothing of it is under way."""
+        """Close a session that was replaced, once none of its runs is under way."""
         if session is not self._session and all(r.session is not session for r in self._under_way):
             session.close()
 
     def _take_over(self, frames: Frames) -> None:
-        """Let an engine that waits to take over do so."""
+        """Replace the engine by a loaded one, if there is one."""
         self._shape = frames.shape[1:]
         with self._lock:
             waiting, self._next = self._next, None
@@ -146,15 +146,15 @@ class WatchedSession(Session):
             self._seen = state
             try:
                 self._offer(*self._load())
-            except Exception as error:  # whatever is wrong with the new engine, the old one runs
+            except Exception as error:  # whatever is wrong with the new engine, the old one stays
                 mistake = None if isinstance(error, RoadsegError) else error
                 log.warning(
-                    "the engine that replaced %s is refused, the old one goes on: %s",
+                    "the engine that replaced %s is refused, the old one stays in use: %s",
                     self._path,
                     in_words(error),
                     exc_info=mistake,
                 )
-                self.refusals += 1  # last: who counts them may look at the log
+                self.refusals += 1  # after the log line, which readers of this count may look for
 
     def _load(self) -> tuple[Engine, Session]:
         engine, session = self._open(self._path)
@@ -180,7 +180,7 @@ class WatchedSession(Session):
 
 
 def _state(files: Iterable[Path]) -> tuple[tuple[int, ...] | None, ...]:
-    """What changes when files are replaced or written to; None for one that is not there."""
+    """Return inode, time and size of files, which change when they do; None for a missing one."""
 
     def of(path: Path) -> tuple[int, ...] | None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The one interface of every runtime: uint8 frames in, uint8 class maps out."""
+"""The interface of all runtimes: uint8 frames in, uint8 class maps out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pictures = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Tint:
-    """Class colours to blend over frames, as a session on a GPU takes them.
+    """Class colours to blend over frames on a GPU.
 
     Attributes:
         palette: 256 times blue, green, red.
@@ -32,7 +32,7 @@ class Tint:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, type and shape of one end of an engine; ``None`` is a dimension free at run time."""
+    """Name, type and shape of an engine's input or output; ``None`` is a free dimension."""
 
     name: str
     dtype: str
@@ -42,15 +42,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a session can do, as data.
+    """What a session can do.
 
     Attributes:
         runtime: name in the session table.
-        device: the hardware that runs it, in words.
+        device: name of the hardware that runs it.
         precision: precision that is *executed* (``fp32``, ``fp16``, ``bf16``, ``int8``), which may
             differ from the one asked for at build.
-        in_flight: runs that may be under way at once; more than one where work overlaps.
-        paints: blends class colours over frames where the frames are, on the GPU.
+        in_flight: most runs under way at once; more than one where their work overlaps.
+        paints: can blend class colours over the frames on the GPU.
     """
 
     runtime: str
@@ -62,13 +62,13 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Segmented:
-    """What came of one run.
+    """Result of one run.
 
     Attributes:
         classes: (N, h, w) uint8 at the network's own size, owned by the caller.
         pictures: (N, H, W, 3) uint8 BGR, frames with class colours over them, owned by the caller;
-            None unless they were asked for and the session paints.
-        device_ms: time of each step on the device in milliseconds, by its name.
+            None unless requested and the session paints.
+        device_ms: name of each step on the device -> milliseconds.
     """
 
     classes: ClassMaps
@@ -81,7 +81,7 @@ class Pending(ABC):
 
     @abstractmethod
     def result(self) -> Segmented:
-        """Wait until it is done; to be called once, in the order in which runs were submitted.
+        """Wait until it is done; call this once, in the order in which runs were submitted.
 
         Raises:
             EngineError: the run failed.
@@ -90,7 +90,7 @@ class Pending(ABC):
 
 @dataclass(frozen=True)
 class Done(Pending):
-    """A run of a session that works while it is called."""
+    """A finished run, of a session that does not run in the background."""
 
     segmented: Segmented
 
@@ -107,7 +107,7 @@ class Session(AbstractContextManager["Session"]):
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held; calling it again does nothing."""
+        """Release the engine; calling this again does nothing."""
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -127,14 +127,14 @@ class Session(AbstractContextManager["Session"]):
         return self._run(_checked(frames))
 
     def submit(self, frames: Frames, tint: Tint | None = None) -> Pending:
-        """Begin to segment a batch, where the session can without waiting for the end of it.
+        """Start to segment a batch, without waiting for the result where the session can.
 
         At most ``capabilities.in_flight`` runs may be under way. The frames may be changed as soon
         as this returns.
 
         Args:
-            frames: as for :meth:`run`, no more than ``input_spec`` takes at once.
-            tint: blend class colours over the frames, too, where the session paints.
+            frames: as for :meth:`run`, no more than ``input_spec`` allows.
+            tint: also blend class colours over the frames, where the session paints.
 
         Raises:
             EngineError: as :meth:`run`.
@@ -159,6 +159,6 @@ def _checked(frames: Frames) -> Frames:
 
 
 def filled(frames: Frames, fewest: int) -> Frames:
-    """Repeat the last frame until there are ``fewest``, for engines that take no smaller batch."""
+    """Repeat the last frame until there are ``fewest``, the smallest batch of some engines."""
     lacking = fewest - len(frames)
     return frames if lacking <= 0 else np.concatenate([frames, frames[-1:].repeat(lacking, axis=0)])

@@ -32,7 +32,7 @@ from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.qdq import Thresholds
 from pipeline.progress import Progress
 from pipeline.quantization.calibrate import Target
-from pipeline.quantization.tables import open_table
+from pipeline.quantization.tables import classifiers_without_range, open_table
 from pipeline.train.fine_tuning import FineTuning
 
 #: The smallest scale that the quantiser's weight observer gives, for filters of zeros.
@@ -63,8 +63,10 @@ def start_fine_tuning(
             "video or a table"
         )
     exported = ExportedGraph(DeploymentGraph(copy.deepcopy(network), spec.input))
-    table, _ = open_table(Target(spec, weights, exported), tuning.calibration, progress)
-    simulate_int8(network, exported.placement(table.high_precision), table.threshold_of)
+    target = Target(spec, weights, exported)
+    table, _ = open_table(target, tuning.calibration, progress)
+    kept = (*table.high_precision, *classifiers_without_range(table, target))
+    simulate_int8(network, exported.placement(kept), table.threshold_of)
 
 
 def simulate_int8(network: nn.Module, placement: Placement, thresholds: Thresholds) -> None:

@@ -1,4 +1,4 @@
-"""Builds that really happen: OpenVINO runs here, TensorRT for RTX is built without a GPU."""
+"""Real builds: OpenVINO engines run here, TensorRT for RTX is built without a GPU."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def test_an_engine_for_rtx_gpus_is_built_without_one(
     assert manifest.targets == ("sm80+",)
     assert manifest.layers.kernels == manifest.to_json()["layers"]["kernels"]
     assert 30 < (manifest.layers.kernels or 0) < 45
-    # With Turing among the targets a third more.
+    # With Turing among the targets it is a third larger.
     assert 3e6 < sum(file.bytes for file in manifest.files) < 10e6
     assert manifest.runtime_version == trt.__version__
-    assert manifest.latency_ms is None  # nothing ran, so nothing is claimed
+    assert manifest.latency_ms is None  # the engine was not run, so it has no figures
     assert any("not measured" in warning for warning in manifest.warnings)
     assert built.path.stat().st_size > 3_000_000  # 1.8 M weights in FP16
     with pytest.raises(RuntimeMissingError, match="tensorrt-rtx"):

@@ -101,7 +101,7 @@ def test_a_bundle_stands_beside_the_engine_that_was_built_with_it(tmp_path: Path
 
 @pytest.mark.slow
 def test_int8_travels_with_its_table_and_never_falls_back(tmp_path: Path) -> None:
-    """From the registered table, so at full size."""
+    """With the registered table, and so at full size."""
     options = replace(SMALL, precision="int8", size=None, output=tmp_path)
     bundle = build_bundle(options, quiet)
     engine = rebuild(bundle, for_rtx(tmp_path / "out"), quiet)
@@ -110,7 +110,7 @@ def test_int8_travels_with_its_table_and_never_falls_back(tmp_path: Path) -> Non
     assert json.loads(table.read_text())["model"] == "segnet_lite"
     contents = members(bundle)
     manifest = json.loads(contents["manifest.json"])
-    manifest["layers"]["convolutions"]["decoder.9"] = "int8"  # promises one more than there is
+    manifest["layers"]["convolutions"]["decoder.9"] = "int8"  # names one more than there is
     write(bundle, {**contents, "manifest.json": json.dumps(manifest).encode()})
     with pytest.raises(BuildError, match=r"decoder\.9 \(not found\)"):
         rebuild(bundle, for_rtx(tmp_path / "other"), quiet)
@@ -146,7 +146,7 @@ def test_a_cut_bundle_is_one_line(copied: Path) -> None:
 def test_a_bundle_unpacks_to_no_more_than_it_may(
     member: str, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zeros of which a thousand fit into a byte, and a manifest that says something else."""
+    """Zeros, a thousand of which compress to a byte, with another size in the manifest."""
     contents = members(copied)
     with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
@@ -208,7 +208,7 @@ def test_an_engine_that_cannot_be_loaded_is_built_again_from_its_bundle(
 
 
 def test_building_again_keeps_what_was_asked_for(copied: Path, tmp_path: Path) -> None:
-    """So that a small Jetson does not run out of memory in the service."""
+    """Otherwise a small Jetson would run out of memory when the service rebuilds."""
     sizes = ((64, 64), (320, 240), (640, 480))
     builder = BuilderSettings(workspace=64_000_000)
     asked = RebuildOptions("tensorrt-rtx", ("sm86", "sm89"), sizes, tmp_path / "out", True, builder)

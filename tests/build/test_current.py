@@ -1,4 +1,4 @@
-"""An engine of a network is used again as long as a build would make the same."""
+"""An engine is reused while a build would make the same again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pipeline.engine.records import FrameRange
 
 @pytest.fixture
 def manifest(small_engine: Engine) -> Manifest:
-    """Of an engine that is current: ``small_engine``'s, as if it had the registered size."""
+    """The manifest of a current engine: ``small_engine``'s, as if it had the registered size."""
     return replace(small_engine.manifest, input=model_spec("segnet_lite").input)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where ``build`` leaves engines; the user's cache is beside it, and both are empty."""
+    """The folder in which ``build`` writes engines; it and the user's cache beside it are empty."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROADSEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "engines"
@@ -111,7 +111,7 @@ def test_what_is_not_current_is_built_in_the_cache_and_left_where_it_is(
     hooks = Hooks(said.append, quietly, before=lambda: order.append("check"))
     assert engine_of("segnet_lite", "fp32", hooks) is small_engine
     assert [options.output for options in built] == [folder.parent / "cache" / "engines"]
-    assert built[0].force  # what stands there is of older weights, say
+    assert built[0].force  # the engine there may be of older weights
     assert order == ["check", "build"]
     assert "weight file is no longer the same" in said[0]
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

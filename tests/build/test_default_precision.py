@@ -27,7 +27,7 @@ REGISTERED = [name for name in MODELS if registered_weights(name) is not None]
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that gains from INT8, whatever this one is."""
+    """A machine on which INT8 is faster."""
     monkeypatch.setattr(default_precision, "why_int8_does_not_pay", lambda runtime: None)
 
 
@@ -38,7 +38,7 @@ def test_every_registered_network_is_built_in_int8_and_its_figures_are_told(name
     assert choice.precision == "int8"
     assert choice.why.startswith("INT8: mIoU ")
     assert ", FP32 " in choice.why
-    assert choice.why.endswith("--precision fp32 for the other")
+    assert choice.why.endswith("build with --precision fp32 for FP32")
     assert registered_table(name).is_file()
 
 
@@ -111,7 +111,7 @@ def test_int8_that_loses_too_much_on_labelled_pictures_gives_way_to_floating_poi
     assert build_engine(options, Hooks(said.append, quietly)) is small_engine
     assert asked == ["int8", None]
     assert "floating point" in said[-1]
-    with pytest.raises(AccuracyError):  # who asks for INT8 gets it or nothing
+    with pytest.raises(AccuracyError):  # with --precision int8 there is no other precision
         build_engine(replace(options, precision="int8"), Hooks(said.append, quietly))
 
 

@@ -1,4 +1,4 @@
-"""Pictures without labels do as ``--data`` for every precision and runtime."""
+"""Pictures without labels can be ``--data`` for every precision and runtime."""
 
 from __future__ import annotations
 

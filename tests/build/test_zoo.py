@@ -1,8 +1,8 @@
 """The contract of every network in the registry: adding a row adds its tests.
 
-Networks are built at a sixteenth of their widths, where layers, strides, dilations and
-concatenations are all there but compile in seconds; batch norms and zero-started layers get random
-values, so that no branch is silent.
+Networks are built at a sixteenth of their widths, which keeps layers, strides, dilations and
+concatenations but compiles in seconds; batch norms and layers that start at zero get random
+values, so that every branch matters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.runtimes.tensorrt.network import collecting_logger, parse_network
 
 SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
 
-#: Those that differ when they are narrow: for what takes long.
+#: Networks that differ from each other when they are narrow, for slow tests.
 DISTINCT_SPECS = pytest.mark.parametrize("spec", DISTINCT.values(), ids=lambda spec: spec.name)
 
 #: Width and height: the usual size, and one that no stride divides.
@@ -125,7 +125,7 @@ def assert_same(expected: np.ndarray, computed: np.ndarray, precision: str) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if registered_weights(name)])
 def test_a_trained_network_in_fp16_stays_within_the_table(name: str, tmp_path: Path) -> None:
-    """On a processor without FP16 arithmetic OpenVINO rounds the weights only, which is less."""
+    """On a processor without FP16 arithmetic OpenVINO rounds only the weights, which loses less."""
     spec = MODELS[name]
     network = build_model(spec)
     load_weights(network, spec, None)
@@ -157,7 +157,7 @@ def test_tensorrt_builds_the_whole_network_in_fp16(spec: ModelSpec, tmp_path: Pa
 @pytest.mark.slow
 @DISTINCT_SPECS
 def test_the_fp16_network_in_tensorrt_is_pytorchs(spec: ModelSpec, tmp_path: Path) -> None:
-    """Held against PyTorch in FP16: half precision may choose another maximum to unpool to."""
+    """Compared with PyTorch in FP16: rounding may choose another maximum to unpool to."""
     size = (max(161, spec.minimum_size), max(121, spec.minimum_size))
     graph = LogitsGraph(narrow(spec), replace(spec.input, width=size[0], height=size[1]))
     frame, _ = SyntheticDrive(*size).frame(0)

@@ -1,7 +1,7 @@
-"""INT8 of every network as TensorRT is given it, proven without a GPU.
+"""INT8 of every network as TensorRT gets it, checked without a GPU.
 
-Networks are narrow, as in ``test_zoo``; ranges are the largest values that one drawn frame reaches.
-Three proofs: every network's FP16 engine with INT8 convolutions builds, and its network definition
+Networks are narrow, as in ``test_zoo``; ranges are the largest values on one drawn frame.
+Three checks: every network's FP16 engine with INT8 convolutions builds, and its network definition
 holds exactly the Q/DQ pairs that were planned; computed layer by layer, the definition gives what
 PyTorch gives; other runtimes agree on the same file.
 """
@@ -82,7 +82,7 @@ def test_tensorrt_builds_every_network_with_the_planned_q_dq_pairs(
     found = planned_convolutions(trt, parsed.network).convolutions
     assert found == {one.name: "int8" if one.int8 else "fp16" for one in placement.convolutions}
     assert found.keys() == convolution_names(case.network)
-    assert tuple(parsed.network.get_output(0).shape)  # every type fits, else there is no shape
+    assert tuple(parsed.network.get_output(0).shape)  # without matching types there is no shape
     assert parsed.logger.errors == []
     assert_pairs(parsed, case, torch.float16)
 
@@ -168,7 +168,7 @@ def test_openvino_computes_its_own_form_in_int8(
 def test_openvino_computes_the_form_of_tensorrt_as_it_is_written(
     spec: ModelSpec, case_of: Callable[[ModelSpec], Case]
 ) -> None:
-    """So it is judged. Measured: 0.69 in pspnet_resnet50, else 0.49; in INT8, on Zen 4, 20."""
+    """The accuracy gate does so. Measured: 0.69 in pspnet_resnet50, else 0.49; INT8, Zen 4: 20."""
     case = case_of(spec)
     found = compile_for_cpu(case.single, "int8", settings=AS_WRITTEN)(case.frame.numpy())[0]
     assert_near(case, case.in_pytorch(torch.float32), found, 1.0)
@@ -178,7 +178,7 @@ def test_openvino_computes_the_form_of_tensorrt_as_it_is_written(
 def test_whatever_stays_in_floating_point_the_ranges_are_known(
     spec: ModelSpec, case_of: Callable[[ModelSpec], Case]
 ) -> None:
-    """The sensitivity analysis puts single layers back with the table of all of them."""
+    """The sensitivity analysis computes single layers in floating point with the same table."""
     exported = case_of(spec).exported
     whole = exported.placement()
     known = set(whole.tensors.values())

@@ -140,7 +140,7 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         (
             "files",
             [{"name": "net.xml", "bytes": -1, "sha256": "f" * 64}],
-            "the size or the SHA-256",
+            "no valid size or SHA-256",
         ),
         ("extra", 1, "no field is called 'extra'"),
     ],
@@ -157,8 +157,8 @@ def test_a_section_that_is_none_is_named(
 
 
 def test_our_own_engine_may_be_replaced(tmp_path: Path) -> None:
-    write_engine(tmp_path)
-    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
+    origin = Origin.of(read_manifest(write_engine(tmp_path)))
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=origin)
 
 
 @pytest.mark.parametrize("different", ["weights", "classes"])
@@ -178,10 +178,11 @@ def test_an_engine_of_other_weights_or_classes_needs_force(tmp_path: Path, diffe
 
 
 def test_files_of_somebody_else_need_force(tmp_path: Path) -> None:
+    new = Origin(LoadedWeights("new", "f" * 64), ("a", "b"))
     (tmp_path / "net.xml").write_text("mine")
     with pytest.raises(OutputError, match="--force"):
-        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
+        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=new)
     (tmp_path / "net.json").write_text('{"kind": "something else"}')
     with pytest.raises(OutputError, match="--force"):
-        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False)
-    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=True)
+        check_replaceable(tmp_path, "net", (".xml", ".bin"), force=False, origin=new)
+    check_replaceable(tmp_path, "net", (".xml", ".bin"), force=True, origin=new)

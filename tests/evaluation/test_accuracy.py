@@ -1,4 +1,4 @@
-"""Trained weights on real road scenes: what the cards claim, and engine against PyTorch."""
+"""Trained weights on real road scenes: the figures of their cards, and engine against PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sessions side by side: figures worked out by hand, pictures of differences, the command."""
+"""Comparing two sessions: figures computed by hand, pictures of differences, the command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 class Scripted(Session):
-    """Gives the map whose number stands in the frame's first pixel."""
+    """Gives the class map whose index is in the frame's first pixel."""
 
     def __init__(self, *maps: list[list[int]]) -> None:
         self.input_spec = TensorSpec("frames", "uint8", (None, None, None, 3), "NHWC")
@@ -209,7 +209,7 @@ def test_class_sets_may_differ_in_their_colours() -> None:
 
 
 class Clocked(Scripted):
-    """Moves a clock by what each run takes, in milliseconds, and notes who ran."""
+    """Advances a clock by each run's time, in milliseconds, and records the order of runs."""
 
     def __init__(self, name: str, times: list[float], clock: list[float], log: list[str]) -> None:
         super().__init__([[0]])
@@ -392,7 +392,7 @@ def test_one_engine_twice_is_allowed_and_said(
 
 @pytest.fixture
 def changed_engine(small_engine: Engine, tmp_path: Path) -> Callable[[str, str], Path]:
-    """A copy of the engine in whose manifest one text stands for another."""
+    """A copy of the engine with a text replaced in its manifest."""
 
     def change(old: str, new: str) -> Path:
         folder = shutil.copytree(small_engine.folder, tmp_path / "changed")

@@ -1,4 +1,4 @@
-"""What ``bench`` works out from measurements: stages, limits, layers, power, machine classes."""
+"""What ``bench`` computes from measurements: stages, limits, layers, power, machine classes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _one_drawn_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames are drawn anew for every view: one besides the picture is enough here."""
+    """Drawing frames is slow, so each view has only one besides the picture."""
     monkeypatch.setattr("pipeline.evaluation.views.receptive_field.FRAMES", (150,))
 
 
@@ -78,7 +78,7 @@ def test_an_even_field_is_taken_almost_whole() -> None:
 
 def test_the_gradient_is_that_of_all_logits_at_the_centre() -> None:
     network = nn.Conv2d(3, 11, 5, padding=2, bias=False)
-    network.weight.data.abs_()  # no sign, no cancelling: the gradient is the sum of the kernels
+    network.weight.data.abs_()  # without negative weights the gradient is the sum of the kernels
     target = subject_of(network)
     field = effective_field(target.graph, [target.picture])
     expected = np.zeros((90, 120))
@@ -109,7 +109,7 @@ def test_the_effective_field_lies_within_the_theoretical_one() -> None:
     narrow = subject_of(nn.Sequential(nn.Conv2d(3, 8, 7, padding=3), nn.Conv2d(8, 11, 7)))
     _, report = view_receptive_field(narrow)
     assert (report.theoretical.height, report.theoretical.width) == (13, 13)
-    assert 1 < report.effective_side <= 15  # the box of 13 may stand one pixel off the centre
+    assert 1 < report.effective_side <= 15  # the box of 13 may be one pixel off the centre
     assert report.inputs == 2
     assert report.theoretical_share == pytest.approx(13 * 13 / (90 * 120))
 

@@ -1,4 +1,4 @@
-"""What export leaves out of a node's arguments is read all the same."""
+"""Arguments that export leaves out of a node are read as their defaults."""
 
 from __future__ import annotations
 

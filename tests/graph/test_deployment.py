@@ -13,7 +13,7 @@ from pipeline.graph.deployment import DeploymentGraph
 
 
 class Channels(nn.Module):
-    """Hands its input on, so that arg-max sees what preprocessing made."""
+    """Returns its input, so that arg-max gets the result of preprocessing."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -1,4 +1,4 @@
-"""Networks that vote."""
+"""Ensembles of networks."""
 
 from __future__ import annotations
 

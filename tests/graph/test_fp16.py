@@ -29,7 +29,7 @@ FRAMES = [SyntheticDrive(96, 64).frame(index)[0][None] for index in (0, 100)]
 
 
 class Loud(nn.Module):
-    """Two convolutions with a tensor of about a million between them, then a quiet one.
+    """Two convolutions with values of about a million between them, then one with small values.
 
     Args:
         gain: of the first; ``loss`` of the second.
@@ -50,7 +50,7 @@ class Loud(nn.Module):
 
 
 class Lossy(nn.Module):
-    """Adds and takes away what leaves FP16 two bits for the rest."""
+    """Adds and subtracts a constant so large that FP16 keeps two bits of the value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def test_overflow_names_the_convolutions_and_how_far_they_reach() -> None:
     graph = exported(Loud())
     kept = to_fp16(graph, FRAMES).named
     assert "FP16 ends at 65504" in kept["first"]
-    assert "takes what reaches" in kept["second"]
+    assert "its input reaches" in kept["second"]
     assert "third" not in kept
 
 
@@ -117,7 +117,7 @@ def test_tensorrt_gets_fp32_there_and_fp16_elsewhere(tmp_path: Path) -> None:
 
 
 def test_int8_takes_and_gives_fp32_where_fp16_would_overflow(tmp_path: Path) -> None:
-    """Its weights are such that FP16 holds their scales; else it would not be in INT8."""
+    """Its weights have scales that FP16 can represent; otherwise it would not be INT8."""
     torch.manual_seed(0)
     graph = exported(Loud(gain=1e5, loss=10))
     maxima, frame = Maxima(graph), torch.from_numpy(FRAMES[0])

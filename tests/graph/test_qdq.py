@@ -29,7 +29,7 @@ CHANNELS = 4
 
 
 class Network(nn.Module):
-    """First convolution, whatever stands between, a convolution behind it, and the classifier."""
+    """First convolution, the layers under test, another convolution, and the classifier."""
 
     def __init__(self, **layers: nn.Module) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ def test_convolutions_that_read_one_tensor_share_its_pair() -> None:
 
 
 def test_what_is_pooled_is_quantised_before_and_behind_on_one_scale() -> None:
-    """So that pooling moves bytes: the largest value rounds to the largest byte."""
+    """Then pooling reads and writes bytes: the largest value rounds to the largest byte."""
     graph = exported(network(lambda self, x: F.max_pool2d(x, 2)))
     (tensor,) = placed(graph).tensors
     assert tensor.target == _aten.max_pool2d.default
@@ -318,7 +318,7 @@ def unpooled_by(chosen: Node) -> Node:
 
 
 def test_a_pooling_and_its_positions_read_the_same_bytes() -> None:
-    """Rounding one side of the comparison alone would make new ties."""
+    """Rounding only one side of the comparison would make new ties."""
     module = quantised(exported(Unpooled(), 30))
     pool = only(module, _aten.max_pool2d.default)
     comparisons = module.graph.find_nodes(op="call_function", target=_aten.ge.Tensor)
@@ -346,7 +346,7 @@ def test_only_the_two_finest_levels_look_for_positions_among_bytes() -> None:
 
 
 def test_positions_in_int8_are_those_of_max_unpool_on_the_same_bytes() -> None:
-    """The bytes that go in decide, ties included: PyTorch keeps the first of equal ones."""
+    """The input bytes decide, also ties: PyTorch keeps the first of equal ones."""
     torch.manual_seed(0)
     network = Unpooled().eval()
     graph = exported(network, 30)
@@ -417,7 +417,7 @@ def test_only_what_comes_out_of_a_relu_is_never_negative(
 
 
 def test_unpooled_values_keep_the_sign_of_what_was_unpooled() -> None:
-    """So SegNet's decoder has unsigned ranges; odd sizes are padded with zeros."""
+    """With this SegNet's decoder has unsigned ranges; odd sizes are padded with zeros."""
     tensors = placed(exported(Unpooled(), 31)).tensors
     (unpooled,) = (node for node, name in tensors.items() if name == "last")
     assert unpooled.target == _aten.pad.default
@@ -451,7 +451,7 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
 
 
 def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_point() -> None:
-    """So one calibration table serves every choice of layers."""
+    """With this one calibration table fits every choice of layers."""
 
     def middle(self: Network, x: Tensor) -> Tensor:
         return self.left(x) + self.right(x)
@@ -488,7 +488,7 @@ class Normed(Network):
 
 
 class Logits(DeploymentGraph):
-    """Hands out logits."""
+    """Returns given logits."""
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.network(self.preprocess(frames))
@@ -575,7 +575,7 @@ def test_the_fingerprint_is_that_of_the_graph_and_not_of_its_values() -> None:
 
 
 class Whole(Network):
-    """Whole numbers before its INT8 layers, and filters of -1, 0 and 1: rounding loses nothing.
+    """Integers before its INT8 layers, and filters of -1, 0 and 1: rounding loses nothing.
 
     Args:
         lowest, highest: what is cut off from the layers' inputs.

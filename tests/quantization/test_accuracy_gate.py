@@ -1,4 +1,4 @@
-"""The accuracy gate and the choice of ``auto``, on comparisons made by hand."""
+"""The accuracy gate and the choice of ``auto``, on given comparisons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.runtimes.compile import check_int8
 
 
 def compared(agreement: float, drop: float | None = None) -> Comparison:
-    """Return what a judge says: agreement, and where there are labels the mIoU lost."""
+    """Return a comparison with an agreement and, with labels, a loss of mIoU."""
     scores = None
     if drop is not None:
         scores = Scores(0.7, 0.9, {}, 4), Scores(0.7 - drop, 0.9, {}, 4)
@@ -37,7 +37,7 @@ def table(**changes: object) -> CalibrationTable:
 
 
 class Evaluator:
-    """Answers what it was told to for a table's choice, and remembers what it was asked."""
+    """Returns given comparisons by method and layers, and records the calls."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer
@@ -80,7 +80,7 @@ def test_then_ever_more_sensitive_layers_go_back_to_floating_point() -> None:
 
     evaluator = Evaluator(answer)
     attempts = search(table(), evaluator, Budget(), lambda best: RANKED)
-    # The best of the observers goes on: not mse here. 1, 2, 4 layers.
+    # The best attempt is continued, which is not mse here, with 1, 2 and 4 layers.
     assert evaluator.asked[3:] == [
         ("entropy", ("a",)),
         ("entropy", ("a", "b")),

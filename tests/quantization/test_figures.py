@@ -1,4 +1,4 @@
-"""What an INT8 report is made of: scales read from the graph, rows and numbers."""
+"""The figures of an INT8 report: scales read from the graph, rows and numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_scales_are_read_from_the_graph_where_the_wider_of_two_wins(
     scales = {one.tensor: one for one in scales_of(graph)}
     assert scales.keys() == {"left", "joint", "joint.concat.1"}
     assert {one.dtype for one in scales.values()} == {dtype}
-    half = 2.0**-11  # scales of signed graphs are what FP16 holds
+    half = 2.0**-11  # scales of signed graphs are rounded to FP16
     assert scales["joint"].threshold == pytest.approx(4.0, half)
     assert scales["joint"].scale == pytest.approx(4.0 / steps, half)
 
@@ -64,7 +64,7 @@ def test_a_tensor_on_a_wider_scale_than_its_own_is_marked_and_clips_nothing_it_k
 
 
 def test_what_is_off_by_less_than_rounding_is_not_called_clipped() -> None:
-    """Half the values of a ReLU6 may lie at 6, and a threshold of 5.998 harms none of them."""
+    """Half the values of a ReLU6 may be 6, and a threshold of 5.998 hardly changes them."""
     scales = [TensorScale("a", "uint8", 5.998 / 255, 5.998)]
     (row,) = tensor_rows(scales, table(sites={"a": site(6.0, 5.998, 0.5)}))
     assert row.clipped == 0

@@ -1,4 +1,4 @@
-"""INT8 builds that really happen: calibrated, counted in the engine, measured, or refused."""
+"""Real INT8 builds: calibrated, counted in the engine, measured, or refused."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from pipeline.errors import AccuracyError, RuntimeMissingError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.exported import ExportedGraph
 from pipeline.quantization.calibrate import Target, agreement_of, calibrate, class_maps
-from pipeline.quantization.options import Budget
+from pipeline.quantization.options import Budget, Int8Options
+from pipeline.quantization.search import Prepared, prepare
 from pipeline.quantization.sensitivity import rank_layers
-from pipeline.quantization.tables import open_table
 from pipeline.runtimes.registry import open_session
 
 pytestmark = pytest.mark.slow  # nearly every test builds an engine
@@ -76,6 +76,11 @@ def calibrated(engine: Engine, options: BuildOptions) -> BuildOptions:
     return replace(options, calibration=engine.folder / f"{engine.manifest.name}.calibration.json")
 
 
+@pytest.fixture(scope="module")
+def target() -> Target:
+    return make_target()
+
+
 def make_target() -> Target:
     spec = model_spec("segnet_lite")
     spec = replace(spec, input=replace(spec.input, width=SIZE[0], height=SIZE[1]))
@@ -93,19 +98,40 @@ def test_convolutions_run_in_int8_where_the_rules_say_so(engine: Engine) -> None
 
 
 def test_an_older_table_leaves_the_classifier_in_floating_point(
-    calibrated: BuildOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    calibrated: BuildOptions, target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Tables from before classifiers were in INT8 have no range for them, and hold."""
+    """Tables from before classifiers were in INT8 have no range for them, and stay valid."""
     assert calibrated.calibration is not None
     document = json.loads(calibrated.calibration.read_text(encoding="utf-8"))
     del document["sites"]["classifier"]
     older = tmp_path / "older.json"
     older.write_text(json.dumps(document), encoding="utf-8")
-    table, _ = open_table(make_target(), older, quiet)
-    assert table.high_precision == ("classifier",)
+    why = "classifier: the calibration table has no range for its input"
+    prepared = prepare(target, Int8Options(calibration=older), True, tmp_path, quiet)
+    assert reasons(prepared)["classifier"] == why
+    assert prepared.table.high_precision == ()
     assert "no ranges for its classifier (classifier)" in caplog.text
-    table, _ = open_table(make_target(), calibrated.calibration, quiet)
-    assert table.high_precision == ()
+    caplog.clear()
+    kept = replace(target, kept={"classifier": "because"})
+    prepared = prepare(kept, Int8Options(calibration=older), True, tmp_path, quiet)
+    assert reasons(prepared)["classifier"] == "because"
+    assert "no ranges" not in caplog.text
+
+
+def test_layers_say_why_they_stay_in_floating_point(
+    calibrated: BuildOptions, target: Target, tmp_path: Path
+) -> None:
+    assert calibrated.calibration is not None
+    document = json.loads(calibrated.calibration.read_text(encoding="utf-8"))
+    chosen = tmp_path / "chosen.json"
+    chosen.write_text(json.dumps(document | {"high_precision": ["decoder.0.0.conv"]}))
+    prepared = prepare(target, Int8Options(calibration=chosen), True, tmp_path, quiet)
+    assert "accuracy gate" in reasons(prepared)["decoder.0.0.conv"]
+    assert reasons(prepared)["classifier"] == ""
+
+
+def reasons(prepared: Prepared) -> dict[str, str]:
+    return {one.name: one.reason for one in prepared.graph.placement.convolutions}
 
 
 def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engine) -> None:
@@ -140,14 +166,14 @@ def test_its_own_table_builds_the_same_engine_again(engine: Engine, options: Bui
     frame = np.random.default_rng(3).integers(0, 256, (1, 90, 120, 3), dtype=np.uint8)
     with open_session(engine) as first, open_session(rebuilt) as second:
         assert np.array_equal(first.run(frame), second.run(frame))
-    # Nothing was measured in this build, and what the table is worth stands in it.
+    # Nothing was measured in this build; the table holds its own figures.
     assert rebuilt.manifest.warnings == ()
     assert rebuilt.manifest.calibration is not None
     assert rebuilt.manifest.calibration["measured"]["judged"]["frames"] == FRAMES
 
 
 def test_the_engine_computes_what_the_quantised_graph_does(engine: Engine, road: Path) -> None:
-    """What was judged label by label in PyTorch is what runs."""
+    """The engine that runs computes what PyTorch computes with the quantised graph."""
     subject_ = make_target()
     table = load_table(engine.folder / f"{engine.manifest.name}.calibration.json")
     frames = list(open_calibration_frames(road))[:4]
@@ -155,7 +181,7 @@ def test_the_engine_computes_what_the_quantised_graph_does(engine: Engine, road:
     expected = class_maps(module, frames)
     with open_session(engine) as session:
         found = [session.run(frame[None])[0] for frame in frames]
-    # Sums in another order move single values over a rounding edge, and a pooling index with them.
+    # Sums in another order round single values differently, and so move a pooling index.
     truth = class_maps(subject_.exported.module, frames)
     assert agreement_of(expected, found) > 0.97
     assert agreement_of(expected, found) > agreement_of(truth, found)
@@ -277,14 +303,14 @@ def test_tensorrt_gets_the_same_placement_and_says_what_it_is_worth(
     engine = build(replace(calibrated, runtime="tensorrt-rtx", output=tmp_path), quiet)
     manifest = load_engine(engine.path).manifest
     assert manifest.layers.source == "builder"
-    # One less than on OpenVINO: FP16 does not hold the scales of its weights.
+    # One less than on OpenVINO: the scales of its weights are too small for FP16.
     assert manifest.layers.counts() == {"int8": 23, "fp16": 3, "fp32": 0}
     assert manifest.calibration is not None
     assert "where FP16 ends" in manifest.calibration["kept"]["decoder.0.0.conv"]
     assert any("requantises between INT8" in warning for warning in manifest.warnings)
     assert manifest.accuracy is not None
     assert manifest.accuracy["judged_on"].startswith("openvino, the same Q/DQ graph, in FP32")
-    assert "speedup" not in manifest.accuracy  # no figure of another runtime's bytes
+    assert "speedup" not in manifest.accuracy  # speed of another runtime's graph is not measured
 
 
 @pytest.mark.parametrize("model", [name for name in MODELS if registered_table(name).exists()])

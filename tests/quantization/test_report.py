@@ -70,7 +70,7 @@ def test_the_precision_histogram_counts_and_gives_reasons(page: Page) -> None:
     said = page.sections["precision"]
     assert "Executed: read back from the finished engine." in said
     assert "first convolution: the picture's full range enters here: stem (FP32)" in said
-    assert "by the accuracy gate: last (FP32)" in said
+    assert "asked for with --high-precision: last (FP32)" in said
 
 
 def test_methods_attempts_and_scales_are_those_of_the_build(page: Page) -> None:
@@ -188,7 +188,7 @@ def test_what_was_not_measured_is_said_not_left_out(tmp_path: Path) -> None:
     assert "neither accuracy nor speed" in page.sections["head"]
     assert "Not measured in this build" in page.sections["accuracy"]
     assert "INT8 was not compared with FP32" in page.sections["frames"]
-    assert "nothing was judged" in page.sections["sensitivity"]
+    assert "INT8 was not compared" in page.sections["sensitivity"]
     assert "does not say how its methods compared" in page.sections["methods"]
     assert "no budget was checked" in page.sections["attempts"]
     assert list((tmp_path / "segnet-openvino-int8.report").iterdir()) == []
@@ -218,11 +218,18 @@ def test_planned_layers_and_an_engine_that_was_not_run_are_called_so(tmp_path: P
     page = read(write_report(tmp_path, described, prepared(Attempt(table(), compared(speed=None)))))
     head = page.sections["head"]
     assert "1 of 3 convolutions are planned to run in INT8, 2 in FP16" in head
-    assert "tensorrt-rtx engine itself has not been run, and its speed is not known" in head
+    assert "tensorrt-rtx engine itself was not run, so its speed is not known" in head
     assert "Budget held on openvino" in head
     assert "speed against FP32 was not measured;" in head
     assert "Planned: counted in the network" in page.sections["precision"]
     assert "sm86" in page.sections["provenance"]
+
+
+def test_precisions_from_the_builders_list_are_called_executed(tmp_path: Path) -> None:
+    layers = LayerPrecisions("builder", {"stem": "fp16", "mid": "int8", "last": "fp16"})
+    page = read(write_report(tmp_path, manifest(layers=layers), prepared()))
+    assert "Executed: read from the builder" in page.sections["precision"]
+    assert "Planned" not in page.sections["precision"]
 
 
 def test_sensitive_blocks_are_ranked_and_those_kept_are_marked(tmp_path: Path) -> None:

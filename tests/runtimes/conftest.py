@@ -1,4 +1,4 @@
-"""A small network, and engines of it for whatever the session is tested over."""
+"""A small network, and engines of it for the platforms that sessions are tested on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.runtimes.eager import EagerSession
 @pytest.fixture(scope="session")
 def reference() -> EagerSession:
     """PyTorch on the processor, with the network that all engines here are made of."""
-    # What the network computes is other tests' subject; a small one keeps hundreds of runs short.
+    # A small network keeps hundreds of runs short; other tests check what it computes.
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 11, 3, padding=1)
@@ -44,13 +44,13 @@ def engine_of(
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest) -> Rig:
-    """Each thing that the session is tested over, in turn."""
+    """Each platform that the session is tested on, in turn."""
     return open_rig(request.param, lambda: request.getfixturevalue("host_kernel"))
 
 
 @pytest.fixture
 def double(host_kernel: HostKernel) -> DoubleRig:
-    """The double alone: for what only it can show."""
+    """The double only, for tests that need its checks."""
     return DoubleRig(host_kernel)
 
 

@@ -1,4 +1,4 @@
-"""What a runtime compiled of an engine is kept for the next start, and not for ever."""
+"""Compiled engines are kept for the next start, but not for ever."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_engine_from_the_cache_is_the_same_engine(small_engine: Engine, tmp_p
 def test_other_weights_under_the_same_name_are_not_taken_from_the_cache(
     small_engine: Engine, tmp_path: Path
 ) -> None:
-    """OpenVINO itself looks at the path, the date and the size of the network's file only."""
+    """OpenVINO itself compares only path, date and size of the network's file."""
     folder, cache = tmp_path / "engine", tmp_path / "cache"
     shutil.copytree(small_engine.folder, folder)
     engine = load_engine(folder / small_engine.path.name)

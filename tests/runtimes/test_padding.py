@@ -1,4 +1,4 @@
-"""Zero padding moves into the convolution behind it, and the result keeps its bits."""
+"""Zero padding moves into the convolution that reads it, and the result is the same, bit by bit."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def network(
 
 
 def result(model: onnx.ModelProto) -> np.ndarray:
-    # Without its own optimiser, which computes Q/DQ in another form.
+    # Without ONNX Runtime's optimiser, which computes Q/DQ in another form.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)

@@ -1,4 +1,4 @@
-"""An engine that is replaced while it runs: swapped between frames, or refused with one line."""
+"""An engine that is replaced on disk while it runs: reloaded between frames, or refused."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_bad_engine_is_refused_with_one_line_and_the_old_one_goes_on(
     [record] = caplog.records
     assert record.levelname == "WARNING"
     assert message in record.getMessage()
-    assert "the old one goes on" in record.getMessage()
+    assert "the old one stays in use" in record.getMessage()
     assert all(session.closed for session in shelf.sessions[1:])
     for path, content in whole.items():
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""One contract for every kind of session."""
+"""The contract of all kinds of sessions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def session(
 
 
 class TestContract(SessionContract):
-    """What every kind does alike."""
+    """What all kinds have in common."""
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -211,7 +211,7 @@ def test_a_server_that_hangs_is_given_up_and_waited_for_when_it_goes_on(
     ("model", "reason"),
     [
         ("nothing", "has no model nothing that is ready"),
-        ("foreign", "none that 'roadseg export-triton' wrote"),
+        ("foreign", "not written by 'roadseg export-triton'"),
     ],
 )
 def test_a_wrong_model_is_one_line(server: TritonServer, model: str, reason: str) -> None:

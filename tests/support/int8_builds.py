@@ -100,7 +100,7 @@ def prepared(*attempts: Attempt, **changes: Any) -> Prepared:
     decided = (
         Convolution("stem", False, "first convolution: the picture's full range enters here"),
         Convolution("mid", True),
-        Convolution("last", False, "asked for"),
+        Convolution("last", False, "asked for with --high-precision"),
     )
     chosen = attempts[-1].table if attempts else table()
     start = Prepared(quantised({"mid": 0.1}, decided), chosen, attempts, (), ())

@@ -1,4 +1,4 @@
-"""``bench``: everything measured about one engine."""
+"""``bench``: the speed, memory and power of one engine."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from pipeline.stream.sinks import SinkOptions, open_sinks
 from pipeline.stream.sources import open_source
 from pipeline.stream.timing import Work
 
-#: Stages of a stream from a file to an overlay video, and what they do.
+#: Stages of a stream from a file to an overlay video -> their names in the table.
 STAGES = {"capture": "decode", "infer": "infer", "draw": "draw", "video": "encode"}
 _CLIP_FPS = 25.0
-#: Pictures drawn for a clip; they are repeated, since drawing one takes longer than showing it.
+#: Pictures drawn for a clip; they are repeated, since drawing is slow.
 _DRAWN = 12
 _SKIPPED = 5
 _PROFILE_RUNS = 20
@@ -40,15 +40,15 @@ class BenchReport:
     """What was measured.
 
     Attributes:
-        engine, session: names, runtime, precision and device.
+        engine, session: that were measured.
         frame: (width, height) of the frames.
         latency: of the engine alone, a batch per run.
         batch: frames in one run.
-        end_to_end: from a file to an overlay video, None where it was not asked for.
-        limit: None where the runtime's work is not known.
-        memory: most bytes of this process at once, before anything but the engine alone ran.
-        watts: mean power while the engine ran; None where nothing measures it.
-        layers: None where they were not asked for or the runtime does not tell.
+        end_to_end: from a file to an overlay video; None where it was not requested.
+        limit: None where it was not requested, or the engine's work is not known.
+        memory: peak bytes of this process after the first runs of the engine.
+        watts: mean power while the engine ran; None where it cannot be measured.
+        layers: None where they were not requested, or the runtime does not give them.
     """
 
     engine: Engine
@@ -92,7 +92,7 @@ class BenchReport:
         }
 
     def lines(self) -> list[str]:
-        """Return the report for a person, without the layers."""
+        """Return the report as lines of text, without the layers."""
         capabilities, latency = self.session.capabilities, self.latency
         lines = [
             f"{self.fps:.1f} FPS at {self.frame[0]}x{self.frame[1]} in "
@@ -146,13 +146,13 @@ def bench(
     options: BenchOptions,
     progress: Callable[[str, float], None],
 ) -> BenchReport:
-    """Measure one engine on the drawn drive."""
+    """Measure one engine on the synthetic drive."""
     size = engine.manifest.input
     width, height = options.frame or (max(size.width, 64), max(size.height, 64))
     batch = session.input_spec.shape[0] or 1
     picture = SyntheticDrive(width, height).frame(0)[0]
     frames = picture[None].repeat(batch, axis=0)
-    # Half of the runs before the clip and half behind it: machines change their speed.
+    # Half of the runs before the clip and half after it, since a machine's speed changes.
     seconds, runs = options.seconds / 2, (options.runs + 1) // 2
     progress("the engine alone", 0.0)
     with PowerMeter() as power:
@@ -190,27 +190,20 @@ def _probed(
 
 
 class StageRecorder:
-    """Keeps all work of a stream in memory, in the place of a trace."""
+    """Keeps the work of a stream in memory; it takes the place of a trace."""
 
     def __init__(self) -> None:
         self.work: list[Work] = []
 
     def of(self, _source: str) -> Callable[[Work], None]:
-        """Return what takes the work of a source; any thread may call it."""
+        """Return the function that records work of a source; it may be called in any thread."""
         return self.work.append
 
 
 def end_to_end(
     session: Session, classes: ClassSet, size: tuple[int, int], frames: int
 ) -> StageTable | None:
-    """Segment a drawn clip from a file to an overlay video, both in a temporary folder.
-
-    Args:
-        session: opened.
-        classes: of its class maps.
-        size: (width, height) of the clip.
-        frames: in the clip.
-    """
+    """Segment a drawn clip of ``size`` (width, height) to an overlay video; both are temporary."""
     with scratch_folder("roadseg-bench-") as folder:
         clip = Path(folder, "clip.mp4")
         write_clip(clip, size, frames)
@@ -218,7 +211,7 @@ def end_to_end(
 
 
 def stream_file(session: Session, classes: ClassSet, clip: Path, output: Path) -> StageTable | None:
-    """Segment a video file into an overlay video and return where the time went."""
+    """Segment a video file to an overlay video, and return the time of each stage."""
     recorder = StageRecorder()
     source = open_source(str(clip))
     sinks = open_sinks([str(output)], SinkOptions(classes, source.name, source.fps, force=True))
@@ -227,7 +220,7 @@ def stream_file(session: Session, classes: ClassSet, clip: Path, output: Path) -
 
 
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> None:
-    """Write a video of the drawn drive: the same pictures on every machine."""
+    """Write a video of the synthetic drive, the same on every machine."""
     drive = SyntheticDrive(*size)
     pictures = [drive.frame(index)[0] for index in range(min(frames, _DRAWN))]
     nothing = np.zeros((1, 1), np.uint8)

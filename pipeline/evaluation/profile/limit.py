@@ -1,10 +1,9 @@
-"""How much of what this machine can do an engine uses.
+"""The share of this machine's speed limit that an engine reaches.
 
 The limit is a roofline per convolution (Williams, Waterman and Patterson, CACM 52(4), 2009): each
 takes at least its multiply-adds over the measured peak of its precision, and at least its bytes
-over the measured bandwidth. Everything that is no convolution or matrix product is free in this
-model, and nothing stays in a cache, so the share says how far an engine is from the best of its
-kind; it is no promise that the rest can be had.
+over the measured bandwidth. Only convolutions and matrix products count in this model, and caches
+do not, so the limit need not be reachable.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 from pipeline.engine.manifest import Engine
 from pipeline.runtimes.probe import ConvolutionWork, Probe, Shape
 
-#: Convolution whose speed counts as the peak: large enough to be bound by arithmetic alone.
+#: Convolution whose speed is taken as the peak: large enough to be bound by arithmetic.
 PEAK_SHAPE = Shape(channels=256, height=60, width=80)
 _BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
 _COPY_BYTES = 32 << 20
@@ -30,14 +29,15 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Limit:
-    """What an engine would take at this machine's limit.
+    """The time of an engine's convolutions at this machine's limit.
 
     Attributes:
         gmacs: 10^9 multiply-adds of one frame.
         megabytes: 10^6 bytes that its convolutions read and write.
         peaks: precision -> measured 10^9 multiply-adds per second.
         bandwidth: measured 10^9 bytes per second.
-        ms: sum over convolutions of the longer of both.
+        ms: sum over convolutions of the time of their arithmetic or their memory traffic,
+            whichever is longer.
     """
 
     gmacs: float
@@ -47,11 +47,10 @@ class Limit:
     ms: float
 
     def share(self, latency_ms: float) -> float:
-        """Limit over measured latency: 1 is as fast as this machine can."""
+        """Limit / measured latency; 1 is as fast as this machine can be."""
         return self.ms / latency_ms
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields under names with their units."""
         return {
             "gmacs": self.gmacs,
             "megabytes": self.megabytes,
@@ -61,7 +60,7 @@ class Limit:
         }
 
     def words(self, latency_ms: float) -> str:
-        """Say it to a person."""
+        """Return one line of text."""
         peaks = ", ".join(f"{name.upper()} {peak:.0f}" for name, peak in self.peaks.items())
         return (
             f"{self.share(latency_ms):.0%} of this machine's limit: {self.gmacs:.1f} GMACs and "
@@ -71,7 +70,7 @@ class Limit:
 
 
 def measure_limit(probe: Probe, engine: Engine) -> Limit | None:
-    """Measure this machine's peaks for an engine; None where nothing is known of its work."""
+    """Measure this machine's limit for an engine; None where the engine's work is not known."""
     work = probe.work(engine)
     if not work:
         return None
@@ -82,13 +81,7 @@ def measure_limit(probe: Probe, engine: Engine) -> Limit | None:
 def limit_of(
     work: Sequence[ConvolutionWork], peaks: Mapping[str, float], bandwidth: float
 ) -> Limit:
-    """Work out the limit.
-
-    Args:
-        work: of every convolution.
-        peaks: precision -> 10^9 multiply-adds per second.
-        bandwidth: 10^9 bytes per second.
-    """
+    """Compute the limit from the work of every convolution; units are those of :class:`Limit`."""
     ms = sum(max(one.macs / peaks[one.precision], _bytes(one) / bandwidth) / 1e6 for one in work)
     gmacs = sum(one.macs for one in work) / 1e9
     return Limit(gmacs, sum(map(_bytes, work)) / 1e6, peaks, bandwidth, ms)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 def peak_resident() -> int:
-    """Most bytes that were in memory at once since the process began."""
-    # getrusage also counts what the parent had before it became this program, the status does not.
+    """Peak of the resident bytes since the process began."""
+    # getrusage includes the parent's memory from before exec, /proc/self/status does not.
     with suppress(OSError):
         status = Path("/proc/self/status").read_text(encoding="ascii")
         if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):

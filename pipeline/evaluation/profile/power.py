@@ -9,17 +9,17 @@ import subprocess
 import threading
 from contextlib import AbstractContextManager
 
-#: Rails that carry everything the module or board draws, by model: Orin and Xavier NX, AGX Orin
-#: (VDD_GPU_SOC and others are parts of it), Nano and TX2.
+#: Rails with the power of the whole module or board: Orin and Xavier NX; AGX Orin, where
+#: VDD_GPU_SOC and others are parts of it; Nano; TX2.
 _TOTAL_RAILS = ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN", "SYS5V")
 _RAIL = re.compile(r"\b((?:VDD|VIN|POM|SYS)[A-Z0-9_]*) (\d+)(?:mW)?/(\d+)(?:mW)?")
 
 
 def watts_of(line: str) -> float | None:
-    """Momentary power in a line of ``tegrastats``; None where it names none.
+    """Current power in a line of ``tegrastats``; None where it has none.
 
-    The rail of the whole module where there is one, else the sum of all rails. Rails read
-    ``VDD_IN 4940mW/4940mW``, momentary and mean, before JetPack 5 without the unit.
+    That of the whole module's rail where there is one, else the sum of all rails. A rail is written
+    ``VDD_IN 4940mW/4940mW``, current and mean; before JetPack 5 without the unit.
     """
     rails = {name: int(now) / 1000 for name, now, _ in _RAIL.findall(line)}
     for name in _TOTAL_RAILS:
@@ -29,16 +29,14 @@ def watts_of(line: str) -> float | None:
 
 
 class PowerMeter(AbstractContextManager["PowerMeter"]):
-    """Samples power from ``with`` to its end, where there is ``tegrastats``.
+    """Samples power during the ``with`` block, where ``tegrastats`` is installed.
 
     Args:
-        interval_ms: between two samples.
         command: program that prints the lines.
     """
 
-    def __init__(self, interval_ms: int = 100, command: str = "tegrastats") -> None:
+    def __init__(self, command: str = "tegrastats") -> None:
         self._command = shutil.which(command)
-        self._interval = interval_ms
         self._samples: list[float] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -46,7 +44,7 @@ class PowerMeter(AbstractContextManager["PowerMeter"]):
     def __enter__(self) -> PowerMeter:
         if self._command is not None:
             self._process = subprocess.Popen(
-                [self._command, "--interval", str(self._interval)],
+                [self._command, "--interval", "100"],  # milliseconds
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
@@ -56,9 +54,6 @@ class PowerMeter(AbstractContextManager["PowerMeter"]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         if self._process is not None and self._reader is not None:
             self._process.terminate()
             self._reader.join()

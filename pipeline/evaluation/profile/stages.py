@@ -1,8 +1,8 @@
-"""Where the time of a frame goes: every stage, and the waiting between them.
+"""The time that a frame spends in each stage, and waiting between them.
 
-Stages work at the same time, each on another frame, so their times do not add up to 1 / FPS. They
-do add up along the way of one frame: from the beginning of its decoding to the end of its
-encoding it is either in a stage or waiting for the next one.
+Stages work at the same time on different frames, so their times do not add up to 1 / FPS. For one
+frame they do add up: from the start of its decoding to the end of its encoding it is either in a
+stage or waiting for the next one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.stream.timing import Work
 
-#: The row between stages.
+#: Name of the row for the time between stages.
 WAITING = "waiting"
 
 
@@ -24,13 +24,13 @@ class StageTable:
     """Mean milliseconds of a frame in each stage.
 
     Attributes:
-        stages: name -> mean ms, in the order in which a frame meets them; the last is
-            :data:`WAITING`. They add up to ``total``.
-        total: mean ms from the beginning of the first stage to the end of the last.
-        interval: mean ms between two frames that leave, 1000 / FPS.
-        busy: share of the time in which each stage is at work, 0..1; the largest is the
-            bottleneck. Frames that a stage takes together count once.
-        frames: that were counted.
+        stages: name -> mean ms, in the order of a frame's way; the last is :data:`WAITING`. They
+            add up to ``total``.
+        total: mean ms from the start of the first stage to the end of the last.
+        interval: mean ms between two finished frames, 1000 / FPS.
+        busy: share of the time in which each stage works, 0..1; the largest is the bottleneck.
+            Frames that a stage takes together count once.
+        frames: number that was counted.
     """
 
     stages: dict[str, float]
@@ -40,7 +40,6 @@ class StageTable:
     frames: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields."""
         return {
             "mean_ms": self.stages,
             "total_ms": self.total,
@@ -50,23 +49,23 @@ class StageTable:
         }
 
     def lines(self) -> list[str]:
-        """Return the table for a person."""
+        """Return the table as lines of text."""
         rows = [
             f"  {name:<10}{ms:8.2f} ms"
             + (f"{self.busy[name]:8.0%} busy" if name in self.busy else "")
             for name, ms in self.stages.items()
         ]
-        return [*rows, f"  {'together':<10}{self.total:8.2f} ms, decoding to encoded"]
+        return [*rows, f"  {'together':<10}{self.total:8.2f} ms, decoding to encoding"]
 
 
 def stage_table(work: Iterable[Work], names: dict[str, str], skip: int = 0) -> StageTable | None:
-    """Sum up what each stage did to each frame.
+    """Compute mean times of the stages.
 
     Args:
         work: of all stages, in any order.
-        names: what stages are called in the table, such as ``{"capture": "decode"}``; frames that
+        names: stages and their names in the table, such as ``{"capture": "decode"}``; frames that
             were not in all of these stages are left out.
-        skip: frames at the beginning that do not count: buffers and caches fill then.
+        skip: frames at the start that do not count, while buffers and caches fill.
 
     Returns:
         None when fewer than two frames are left.
@@ -98,7 +97,7 @@ def _ms_in(stage: str, work: Sequence[Work]) -> float:
 
 
 def _covered(stage: str, work: Sequence[Work]) -> float:
-    """Seconds in which a stage was at work; work on several frames at once counts once."""
+    """Seconds in which a stage worked; work on several frames at once counts once."""
     return sum(
         ended - began for began, ended in {(w.began, w.ended) for w in work if w.stage == stage}
     )

@@ -1,8 +1,8 @@
-"""A decoder's maps stage by stage, DeconvNet's own figure (Noh et al., ICCV 2015, figure 4).
+"""Activations of a decoder, stage by stage, as in figure 4 of DeconvNet (Noh et al., ICCV 2015).
 
-Unpooling puts values back where the maxima of this very picture stood: outlines of the example,
-mostly empty. The convolutions (or transposed convolutions) behind it fill them with what they have
-learned about classes. Seeing both, stage by stage, is seeing what the decoder is for.
+Unpooling puts values back at the positions of the maxima in this picture: sparse maps with its
+outlines. The convolutions (or transposed convolutions) that follow make them dense, with what they
+have learned about the classes. The view shows both for each stage.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from torch import Tensor, nn
 
 from models.registry import MODELS, build_model
 from pipeline.errors import ModelError
-from pipeline.evaluation.views.canvas import PAPER, Note, captioned, enlarged, heat, titled
+from pipeline.evaluation.views.canvas import Note, captioned, enlarged, heat, in_columns, titled
 from pipeline.evaluation.views.target import Target
 from pipeline.frame import ClassMap, Image
 from pipeline.stream.overlay import Palette
 
-#: Widest tile: maps of the usual network size stand in it pixel by pixel, as unpooled ones must.
+#: Widest tile: maps of the usual network size keep every pixel, which unpooled ones need.
 _TILE_WIDTH = 480
-_GAP = 8
 _OPACITY = 0.6
 
 
@@ -49,7 +48,7 @@ class Activation:
     values: NDArray[np.float32]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the values."""
+        """Return all fields, with the size in place of the values."""
         height, width = self.values.shape
         return {
             "stage": self.stage,
@@ -62,7 +61,6 @@ class Activation:
 
     @property
     def title(self) -> str:
-        """One line above the map."""
         height, width = self.values.shape
         return f"{self.stage} {self.step}, {height} x {width}, channel {self.channel}"
 
@@ -71,25 +69,27 @@ def view_activations(target: Target) -> tuple[Image, list[Activation]]:
     """Draw picture, class map and the decoder's maps.
 
     Raises:
-        ModelError: the network has no decoder in stages.
+        ModelError: the network has no decoder with stages.
     """
     network = target.graph.network
     if not _has_stages(network):
         raise ModelError(
-            f"{target.spec.name} was given, which has no decoder in stages to look into; choose "
-            f"one of {', '.join(_networks_with_stages())}"
+            f"{target.spec.name} was given, which has no decoder with stages to show; choose one "
+            f"of {', '.join(_networks_with_stages())}"
         )
     activations: list[Activation] = []
     hooks = _record(network, activations)
     try:
         with torch.inference_mode():
-            logits = network(target.prepared(target.picture))
+            logits = network(target.graph.preprocess(torch.from_numpy(target.picture)[None]))
     finally:
         for hook in hooks:
             hook.remove()
     classes = logits[0].argmax(0).to(torch.uint8).numpy()
     tiles = _tiles(target, classes, activations)
-    return captioned(_tiled(tiles), _notes(target)), activations
+    # Columns of two: picture over classes, unpooled over convolved.
+    sheet = in_columns([*tiles[::2], *tiles[1::2]], (len(tiles) + 1) // 2)
+    return captioned(sheet, _notes(target)), activations
 
 
 def _has_stages(network: nn.Module) -> bool:
@@ -97,7 +97,7 @@ def _has_stages(network: nn.Module) -> bool:
 
 
 def _networks_with_stages() -> list[str]:
-    with torch.device("meta"):  # looked at, not computed with
+    with torch.device("meta"):  # without memory for the weights
         return [name for name, spec in MODELS.items() if _has_stages(build_model(spec))]
 
 
@@ -127,7 +127,7 @@ def _record(network: nn.Module, into: list[Activation]) -> list[Any]:
 
 def _activation(stage: int, step: str, maps: Tensor) -> Activation:
     channel = int(maps[0].clamp_min(0).mean((1, 2)).argmax())
-    # A copy: layers that work in place would change what was recorded.
+    # A copy, since in-place layers would change it.
     values = maps[0, channel].float().clone().numpy()
     return Activation(stage, step, channel, maps.shape[1], values)
 
@@ -148,18 +148,6 @@ def _tiles(target: Target, classes: ClassMap, activations: list[Activation]) -> 
         shown = heat(values / max(float(values.max()), 1e-12))
         tiles.append(titled(enlarged(shown, *size), activation.title))
     return tiles
-
-
-def _tiled(tiles: list[Image]) -> Image:
-    """Put tiles into columns of two: picture over classes, unpooled over convolved."""
-    height, width = tiles[0].shape[:2]
-    columns = (len(tiles) + 1) // 2
-    shape = (2 * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP, 3)
-    sheet = np.full(shape, PAPER, np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = _GAP + i % 2 * (height + _GAP), _GAP + i // 2 * (width + _GAP)
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
 
 
 def _notes(target: Target) -> list[Note]:

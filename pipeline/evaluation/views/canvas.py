@@ -1,4 +1,4 @@
-"""Text, captions and PNG files of the views."""
+"""Text, captions, layout and PNG files of the views."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _TEXT_SCALE = 0.5
 _LINE = 22
 _MARGIN = 12
 _SWATCH = 14
+_GAP = 8
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,30 @@ def heat(values: NDArray[np.floating]) -> Image:
 
 
 def enlarged(image: Image, width: int, height: int) -> Image:
-    """Enlarge by repeating pixels, so that each stays visible as what it is."""
+    """Enlarge by repeating pixels, so that each stays visible."""
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def write(image: Image, text: str, x: int, baseline: int) -> None:
-    """Write one line of ASCII into ``image``."""
+def in_columns(tiles: Sequence[Image], columns: int) -> Image:
+    """Put tiles of one size into rows of ``columns``, from left to right and top to bottom."""
+    height, width = (side + _GAP for side in tiles[0].shape[:2])
+    rows = -(-len(tiles) // columns)
+    sheet = np.full((rows * height + _GAP, columns * width + _GAP, 3), PAPER, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = _GAP + i // columns * height, _GAP + i % columns * width
+        sheet[top : top + height - _GAP, left : left + width - _GAP] = tile
+    return sheet
+
+
+def _write(image: Image, text: str, x: int, baseline: int) -> None:
     place = (x, baseline)
     cv2.putText(image, text, place, _FONT, _TEXT_SCALE, WHITE, 1, cv2.LINE_AA)
+
+
+def _swatch(image: Image, note: Note, x: int, top: int) -> None:
+    if note.colour is not None:
+        box = (x, top + (_LINE - _SWATCH) // 2, _SWATCH, _SWATCH)
+        cv2.rectangle(image, box, note.colour, cv2.FILLED)
 
 
 def captioned(image: Image, notes: Sequence[Note]) -> Image:
@@ -61,17 +78,15 @@ def captioned(image: Image, notes: Sequence[Note]) -> Image:
     panel = np.full((height, width, 3), PAPER, np.uint8)
     top = _MARGIN
     for note, lines in rows:
-        if note.colour is not None:
-            box = (_MARGIN, top + (_LINE - _SWATCH) // 2, _SWATCH, _SWATCH)
-            cv2.rectangle(panel, box, note.colour, cv2.FILLED)
+        _swatch(panel, note, _MARGIN, top)
         for line in lines:
-            write(panel, line, left, top + _LINE - 6)
+            _write(panel, line, left, top + _LINE - 6)
             top += _LINE
     return np.vstack([image, panel])
 
 
 def legend(entries: Sequence[Note], width: int) -> Image:
-    """Return a panel of ``width`` with short notes in as many columns as it has room for."""
+    """Return a panel of ``width`` with short notes in as many columns as fit."""
     before = _MARGIN + _SWATCH + _MARGIN
     column = before + max((_text_width(entry.text) for entry in entries), default=0) + _MARGIN
     columns = max(1, (width - _MARGIN) // column)
@@ -79,10 +94,8 @@ def legend(entries: Sequence[Note], width: int) -> Image:
     panel = np.full((_MARGIN + _LINE * rows, width, 3), PAPER, np.uint8)
     for i, entry in enumerate(entries):
         left, top = i % columns * column, i // columns * _LINE
-        if entry.colour is not None:
-            box = (left + _MARGIN, top + (_LINE - _SWATCH) // 2, _SWATCH, _SWATCH)
-            cv2.rectangle(panel, box, entry.colour, cv2.FILLED)
-        write(panel, entry.text, left + before, top + _LINE - 6)
+        _swatch(panel, entry, left + _MARGIN, top)
+        _write(panel, entry.text, left + before, top + _LINE - 6)
     return panel
 
 
@@ -93,7 +106,7 @@ def titled(image: Image, title: str) -> Image:
     while _text_width(shown) > room and len(title) > 1:
         title = title[:-1]
         shown = f"{title}..."
-    write(head, shown, 4, _LINE - 2)
+    _write(head, shown, 4, _LINE - 2)
     return np.vstack([head, image])
 
 
@@ -113,7 +126,7 @@ def _text_width(text: str) -> int:
 
 
 def check_png(path: Path) -> None:
-    """Refuse a name that a view must not write to, before the view is computed.
+    """Check that a view may be written to a path, before it is computed.
 
     Raises:
         OutputError: not a ``.png``, a directory, or a file that this program did not write.
@@ -133,10 +146,10 @@ def check_png(path: Path) -> None:
 
 
 def write_png(path: Path, image: Image) -> None:
-    """Write (H, W, 3) uint8 BGR whole or not at all; the folder is made where it is missing.
+    """Write (H, W, 3) uint8 BGR, whole or not at all; a missing folder is made.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     encoded = cv2.imencode(".png", image)[1].tobytes()
     try:

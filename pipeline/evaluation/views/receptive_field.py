@@ -1,9 +1,9 @@
-"""The receptive field on a picture: what an output could see, and what it looks at.
+"""The theoretical and the effective receptive field, drawn on a picture.
 
 The theoretical field is the box of pixels that the central output can depend on
-(``models.receptive_field``). The effective field (Luo et al., NeurIPS 2016) is where changing a
-pixel does change that output: the magnitude of the gradient, which falls off towards the rim of
-the box. Dilation and pyramid pooling are answers to how small it is.
+(``models.receptive_field``). The effective field (Luo et al., NeurIPS 2016) is where the gradient
+of that output is large; it falls off towards the edge of the box. Dilation and pyramid pooling
+exist because it is small.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pipeline.evaluation.views.target import Target, drive_frame
 from pipeline.frame import Image
 from pipeline.graph.deployment import DeploymentGraph
 
-#: Part of the gradient that the effective field holds, a Gaussian's within two deviations. The
-#: paper cuts off single pixels by that number, but max pooling lights only some of them.
+#: Share of the gradient inside the effective field: that of a Gaussian within two deviations. The
+#: paper applies this share to single pixels, but max pooling reaches only some of them.
 MASS = 0.9545
 
 #: Frames of the synthetic drive that the gradient is averaged over, besides the picture.
@@ -35,6 +35,9 @@ _THEORETICAL: Colour = (255, 200, 90)
 _EFFECTIVE: Colour = (120, 255, 120)
 _WIDTH = 960
 _BLUR = 2.0
+
+#: Top row, left column, and the row and column after the last ones.
+_Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class FieldReport:
         effective_side: side in pixels of the smallest square around the central output pixel
             that holds ``MASS`` of the gradient's magnitude.
         theoretical_share, effective_share: part of the picture that each covers, 0..1.
-        inputs: pictures that the gradient was averaged over.
+        inputs: number of pictures that the gradient was averaged over.
     """
 
     theoretical: ReceptiveField
@@ -56,56 +59,40 @@ class FieldReport:
     inputs: int
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, ready for ``json.dumps``."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Box:
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the last ones excluded."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    def clipped(self, height: int, width: int) -> _Box:
-        rows = (min(max(row, 0), height) for row in (self.top, self.bottom))
-        columns = (min(max(column, 0), width) for column in (self.left, self.right))
-        (top, bottom), (left, right) = rows, columns
-        return _Box(top, left, bottom, right)
-
-    @property
-    def area(self) -> int:
-        return (self.bottom - self.top) * (self.right - self.left)
 
 
 def view_receptive_field(target: Target) -> tuple[Image, FieldReport]:
     """Draw both fields of the central output on the target's picture.
 
     Raises:
-        ModelError: the network has an operator without a rule, or a dead central output.
+        ModelError: the network has an operator without a rule, or the gradient is zero.
     """
     height, width = target.picture.shape[:2]
     theory = receptive_field(target.graph.network, height, width)
     frames = [target.picture, *(drive_frame(target.spec, index) for index in FRAMES)]
     gradient = effective_field(target.graph, frames)
     side = effective_side(gradient)
-    outer = _Box(theory.top, theory.left, theory.top + theory.height, theory.left + theory.width)
+    outer = (theory.top, theory.left, theory.top + theory.height, theory.left + theory.width)
     row, column = height // 2 - side // 2, width // 2 - side // 2
-    inner = _Box(row, column, row + side, column + side)
-    boxes = [box.clipped(height, width) for box in (outer, inner)]
-    shares = [box.area / (height * width) for box in boxes]
+    inner = (row, column, row + side, column + side)
+    boxes = [_clipped(box, height, width) for box in (outer, inner)]
+    shares = [(end - top) * (last - left) / (height * width) for top, left, end, last in boxes]
     report = FieldReport(theory, side, shares[0], shares[1], len(frames))
     drawing = _drawn(target.picture, gradient, boxes)
     return captioned(drawing, _notes(target, report, clipped=outer != boxes[0])), report
 
 
+def _clipped(box: _Box, height: int, width: int) -> _Box:
+    top, left, bottom, right = np.clip(box, 0, (height, width, height, width)).tolist()
+    return top, left, bottom, right
+
+
 def effective_field(graph: DeploymentGraph, frames: Sequence[Image]) -> NDArray[np.float64]:
     """Average the gradient of the central output over ``frames``.
 
-    The sum over the logits of all classes at row H // 2, column W // 2 is taken back to the
-    network's input; magnitudes are summed over the three colours.
+    It is the gradient of the logits of all classes, summed, at row H // 2 and column W // 2 by the
+    network's input; its magnitudes are summed over the three colours.
 
     Returns:
         (H, W) share of the whole gradient at every input pixel; the sum is 1.
@@ -147,18 +134,17 @@ def effective_side(gradient: NDArray[np.float64], mass: float = MASS) -> int:
 def _drawn(picture: Image, gradient: NDArray[np.float64], boxes: Sequence[_Box]) -> Image:
     height, width = picture.shape[:2]
     factor = max(1, round(_WIDTH / width))
-    # Single pixels take most of a gradient, since max pooling passes one in four: without the
-    # blur and the root the eye sees a few dots.
+    # Single pixels have most of a gradient, since max pooling passes one in four: without blur and
+    # square root only a few dots would be visible.
     smooth = np.sqrt(cv2.GaussianBlur(gradient, (0, 0), _BLUR))
     shown = (smooth / smooth.max())[..., None]
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     mixed = 0.6 * (1 - shown) * grey + np.minimum(1, 2 * shown) * heat(shown[..., 0])
     drawing = enlarged(np.clip(mixed, 0, 255).astype(np.uint8), factor * width, factor * height)
-    # The first is the thicker one: it shows beneath the second where both fall together.
+    # The first is thicker, so that it stays visible where both coincide.
     for box, colour, pen in zip(boxes, (_THEORETICAL, _EFFECTIVE), (4, 2), strict=True):
-        first = (factor * box.left, factor * box.top)
-        last = (factor * box.right - 1, factor * box.bottom - 1)
-        cv2.rectangle(drawing, first, last, colour, pen)
+        top, left, bottom, right = (factor * side for side in box)
+        cv2.rectangle(drawing, (left, top), (right - 1, bottom - 1), colour, pen)
     centre = (factor * (width // 2) + factor // 2, factor * (height // 2) + factor // 2)
     cv2.drawMarker(drawing, centre, _EFFECTIVE, cv2.MARKER_CROSS, 12, 1)
     return drawing

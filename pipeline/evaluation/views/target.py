@@ -1,4 +1,4 @@
-"""What a view looks at: a network with its weights, and a picture at the network's size."""
+"""What a view shows: a network with its weights, and a picture at the network's size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from calibration.scenes.dataset import read_picture
 from calibration.scenes.synthetic import SyntheticDrive
@@ -24,14 +23,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Target:
-    """A network to look into, and what to show it.
+    """A network to look into, and its input.
 
     Attributes:
         spec: registry row of the network.
         graph: the network with its preprocessing, parameters frozen.
         weights: name of the weights or of their file, None for random ones of seed ``SEED``.
         picture: (H, W, 3) uint8 BGR at the network's size.
-        source: what the picture is, for captions.
+        source: description of the picture, for captions.
     """
 
     spec: ModelSpec
@@ -44,16 +43,12 @@ class Target:
     def caption(self) -> str:
         """One line: network, size, weights, picture."""
         size = f"{self.spec.input.width}x{self.spec.input.height}"
-        weights = self.weights or f"random (seed {SEED}), so only the architecture speaks"
+        weights = self.weights or f"random (seed {SEED}), so this shows only the architecture"
         return f"{self.spec.name} at {size}; weights: {weights}; picture: {self.source}"
-
-    def prepared(self, picture: Image) -> Tensor:
-        """Return a (H, W, 3) uint8 BGR picture as the network's input (1, 3, h, w)."""
-        return self.graph.preprocess(torch.from_numpy(picture)[None])
 
 
 def open_target(model: str, weights: str | None, picture: Path | None) -> Target:
-    """Build the network, fill it, and read or draw the picture.
+    """Build the network, load its weights, and read or draw the picture.
 
     Args:
         model: registry name.

@@ -1,8 +1,8 @@
-"""Segmentation networks from ONNX files, as modules that everything else takes.
+"""Segmentation networks from ONNX files, imported as PyTorch modules.
 
-A file is read once: what depends on sizes alone is computed, what depends on the picture is
-recorded as PyTorch functions, and the result is compared with ONNX Runtime before it is used. So
-INT8, the accuracy gate, both ways into TensorRT and every other runtime know nothing of ONNX files.
+What depends on sizes only is computed at import, what depends on the picture is recorded as PyTorch
+functions, and the result is compared with ONNX Runtime before it is used. So quantisation and all
+runtimes treat an imported network like any other.
 """
 
 from __future__ import annotations

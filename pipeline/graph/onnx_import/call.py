@@ -1,4 +1,4 @@
-"""One node of an ONNX file with its inputs at hand: what every operator is given."""
+"""One node of an ONNX file with its inputs: what every operator is given."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FLOATS = frozenset(
 
 @dataclass(frozen=True)
 class Call:
-    """A node, its inputs, and where layers go.
+    """A node, its inputs, and the recorder for its layers.
 
     Attributes:
         node: as in the file.
-        inputs: tensors where the picture has no influence, stand-ins of the recorder elsewhere,
-            None where an optional input is missing. Both are used as tensors.
+        inputs: tensors; the recorder's stand-ins for those that depend on the picture, which are
+            used in the same way; None where an optional input is missing.
         opset: version of the operator set that the file was written for.
         recorder: receives layers with weights.
     """
@@ -46,7 +46,7 @@ class Call:
         return self.inputs[0]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute as plain Python values; text as str."""
+        """Return an attribute as a plain Python value; text as str."""
         for attribute in self.node.attribute:
             if attribute.name == name:
                 return _plain(onnx.helper.get_attribute_value(attribute))
@@ -60,19 +60,19 @@ class Call:
         """Return an input that must not depend on the picture, or None where it is missing.
 
         Raises:
-            BuildError: it does.
+            BuildError: it depends on the picture.
         """
         value = self.input(index)
         if isinstance(value, Value):
             raise self.refused(
-                f"its input {self.node.input[index]} depends on what is on the picture",
-                "a constant, or something computed from sizes alone",
+                f"its input {self.node.input[index]} depends on the picture's content",
+                "a constant, or something computed from sizes only",
             )
         assert value is None or isinstance(value, Tensor)
         return value
 
     def numbers(self, index: int, attribute: str | None = None) -> list[Any] | None:
-        """Return a list of numbers: an input, or what was an attribute in older operator sets."""
+        """Return a list of numbers: an input, or in older operator sets an attribute."""
         if attribute is not None:
             given = self.attribute(attribute)
             if given is not None:
@@ -94,7 +94,7 @@ class Call:
 
 
 def title(node: NodeProto) -> str:
-    """Name a node for people: its own name, or that of its first output, and its operator."""
+    """Name a node in a message: its own name, or its first output's, and its operator."""
     return f"{node.name or node.output[0]} ({node.op_type})"
 
 

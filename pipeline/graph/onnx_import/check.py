@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import numpy as np
@@ -25,7 +25,8 @@ Array = NDArray[np.generic]
 
 #: Largest difference as a share of the tensor's standard deviation, by type of the input.
 _ALLOWED = {"float16": 10 * TOLERANCES["fp32"].logits}
-#: Share of values that may differ more where sums in another order turn a decision inside.
+#: Share of values that may differ more where the network compares or rounds: sums in another order
+#: can turn such a decision.
 _TURNED = 0.001
 _DECISIONS = frozenset(
     {torch.eq, torch.gt, torch.ge, torch.lt, torch.le, torch.argmax, torch.argmin, torch.topk}
@@ -41,25 +42,25 @@ def check_import(
     Args:
         file: that it was imported from.
         picture: the file's input.
-        module: its logits' tensor ``raw`` stands on record in it.
+        module: the imported network.
         raw: tensor of the file that the logits are made of.
         pictures: (1, 3, h, w), as the network gets them.
 
     Raises:
-        BuildError: they differ; the first node that does is named. Or the reference fails.
+        BuildError: they differ (the first node that does is named), or the reference fails.
     """
     fed = as_file_wants(picture, pictures)
     tolerance = _ALLOWED.get(picture.kind, TOLERANCES["fp32"].logits)
-    decides = any(node.target in _DECISIONS for node in module.graph.nodes)
+    turned = _TURNED if any(node.target in _DECISIONS for node in module.graph.nodes) else 0.0
     found = _Traced(module).tensors(pictures)
     truth = reference(file, picture, fed, [raw])
-    if _difference(found[raw], truth[0], _TURNED if decides else 0.0) <= tolerance:
+    if _difference(found[raw], truth[0], turned) <= tolerance:
         return
     makers = makers_of(file.graph)
     wanted = [name for name in found if name in makers]
     truth = reference(file, picture, fed, wanted)
     for name, expected in zip(wanted, truth, strict=True):
-        difference = _difference(found[name], expected, _TURNED if decides else 0.0)
+        difference = _difference(found[name], expected, turned)
         if not difference <= tolerance:
             raise BuildError(
                 f"{file.path.name} was imported wrongly: node {title(makers[name])} differs from "
@@ -83,7 +84,7 @@ class _Traced(Interpreter):
         return self._found
 
     def run_node(self, n: Node) -> object:
-        """Run one operator; keep what a tensor of the file is."""
+        """Run one operator; keep its result where it is a tensor of the file."""
         result = super().run_node(n)
         name = n.meta.get(TENSOR)
         if name is not None and isinstance(result, Tensor):
@@ -101,10 +102,7 @@ def as_file_wants(picture: Picture, pictures: Tensor) -> Array:
 def _difference(found: Tensor, expected: Array, left_out: float) -> float:
     """Largest difference as a share of the expected values' standard deviation.
 
-    Args:
-        found: a tensor.
-        expected: the same, computed by another implementation.
-        left_out: share of the values, those that differ most, that do not count.
+    The share ``left_out`` of the values, those that differ most, does not count.
     """
     truth = np.asarray(expected, np.float64)
     if tuple(found.shape) != truth.shape:
@@ -115,7 +113,7 @@ def _difference(found: Tensor, expected: Array, left_out: float) -> float:
 
 
 def reference(file: ForeignFile, picture: Picture, fed: Array, names: Sequence[str]) -> list[Array]:
-    """Compute tensors of the file with another implementation than ours."""
+    """Compute tensors of the file with ONNX Runtime, or ONNX's own reference without it."""
     model = _with_outputs(file.model, picture, names)
     feeds = {picture.name: fed}
     try:
@@ -140,7 +138,7 @@ def reference(file: ForeignFile, picture: Picture, fed: Array, names: Sequence[s
 
 
 def _with_outputs(model: ModelProto, picture: Picture, names: Sequence[str]) -> ModelProto:
-    """Return a copy with other outputs, its input fixed to one picture."""
+    """Return a copy with the outputs ``names``, its input fixed to one picture."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     graph = copied.graph
@@ -156,22 +154,12 @@ def _with_outputs(model: ModelProto, picture: Picture, names: Sequence[str]) -> 
 
 
 def takes_several(module: GraphModule, pictures: Tensor) -> bool:
-    """Whether a batch gives what its pictures give one by one.
-
-    Args:
-        module: an imported network.
-        pictures: (N, 3, h, w), two or more different ones.
-    """
+    """Whether a network gives a batch, (N, 3, h, w), what it gives its pictures one by one."""
     with torch.no_grad():
-        alone = torch.cat(list(_one_by_one(module, pictures)))
+        alone = torch.cat([module(picture[None]) for picture in pictures])
         try:
             together = module(pictures)
-        except RuntimeError:  # sizes for one picture that are written in the file
+        except RuntimeError:  # the file has sizes for one picture written into it
             return False
     same = together.shape == alone.shape
     return same and bool((together - alone).abs().max() <= 1e-3 * alone.std())
-
-
-def _one_by_one(module: GraphModule, pictures: Tensor) -> Iterator[Tensor]:
-    for index in range(len(pictures)):
-        yield module(pictures[index : index + 1])

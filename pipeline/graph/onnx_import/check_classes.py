@@ -1,4 +1,4 @@
-"""Whether an imported network gives the classes that the file's own output means."""
+"""Whether an imported network gives the same classes as the file's own output."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _TIE = 1e-6
 def check_classes(
     file: ForeignFile, picture: Picture, network: nn.Module, head: Head, pictures: Tensor
 ) -> None:
-    """Compare classes with those of the file as it is, run by ONNX Runtime.
+    """Compare classes with those of the whole file, run by ONNX Runtime.
 
-    What was cut off, and the threshold, are tried with this; the tensor before was compared alone.
+    :func:`check_import` compares the tensor that the logits are made of; this checks the threshold
+    and what was cut off behind that tensor.
 
     Args:
         file: that the network was imported from.
@@ -56,7 +57,7 @@ def check_classes(
 def _right(
     output: Array, head: Head, picture: Picture, found: Tensor, classes: int
 ) -> Tensor | None:
-    """Return which pixels of ``found`` are right; None where sizes forbid to compare."""
+    """Return which pixels of ``found`` are right; None where the sizes cannot be compared."""
     size = (picture.height, picture.width)
     values = torch.as_tensor(output)
     if head.threshold is not None:

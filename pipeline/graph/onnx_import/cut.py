@@ -10,7 +10,7 @@ from pipeline.graph.onnx_import.call import title
 from pipeline.graph.onnx_import.file import ForeignFile, Picture
 from pipeline.graph.onnx_import.importer import makers_of
 
-#: What a class map may pass on its way from the arg-max to the output.
+#: Operators that may stand between the arg-max and the output.
 _CARRIERS = frozenset(
     {
         "Cast",
@@ -24,7 +24,7 @@ _CARRIERS = frozenset(
         "Upsample",
     }
 )
-#: What leaves the order of a pixel's values as it is.
+#: Operators that keep the order of a pixel's values.
 _MONOTONE = frozenset({"Softmax", "LogSoftmax", "Sigmoid", "Identity", "Dropout"})
 
 
@@ -33,11 +33,11 @@ class Cut:
     """A tensor that classes are decided from.
 
     Attributes:
-        output: of the file, that it was found from.
+        output: the file's output that it belongs to.
         tensor: name.
-        axis: of the classes where an arg-max says so; None where the sizes must tell.
-        threshold: of one channel, for two classes: above it the second is meant; None where the
-            graph must tell.
+        axis: of the classes where an arg-max names it; None to find it by the sizes.
+        threshold: of one channel, for two classes: above it the second is meant; None to find it
+            in the graph.
         resize: node that resizes the class map afterwards, by nearest neighbour.
     """
 
@@ -49,7 +49,7 @@ class Cut:
 
 
 def cut_before_decision(file: ForeignFile, output: str) -> Cut:
-    """Go back from an output to before its arg-max, soft-max or threshold."""
+    """Find the tensor before an output's arg-max, soft-max or threshold."""
     makers = makers_of(file.graph)
     node = makers.get(output)
     resized = None
@@ -79,7 +79,7 @@ def _attribute(node: NodeProto, name: str, default: int) -> int:
 
 
 def _one_of(file: ForeignFile, node: NodeProto) -> bool:
-    """Whether a TopK takes the largest alone."""
+    """Whether a TopK takes only the largest value."""
     count = _scalar(file, node.input[1]) if len(node.input) > 1 else _attribute(node, "k", 1)
     return count == 1 and _attribute(node, "largest", 1) == 1
 

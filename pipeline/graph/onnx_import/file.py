@@ -80,10 +80,10 @@ class Picture:
 
 
 def read_file(path: Path) -> ForeignFile:
-    """Read an ONNX file; data in files beside it and functions of its own are put in their place.
+    """Read an ONNX file; weights in files beside it are loaded, its own functions inlined.
 
     Raises:
-        BuildError: not there, damaged, or older than can be read.
+        BuildError: missing, damaged, or of an operator set that is too old.
     """
     try:
         bare = onnx.load(path, load_external_data=False)
@@ -102,7 +102,7 @@ def read_file(path: Path) -> ForeignFile:
     except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BuildError(
-            f"{path} is no whole ONNX file ({reason}); export or fetch it again"
+            f"{path} is not a complete ONNX file ({reason}); export or fetch it again"
         ) from error
     opset = max((one.version for one in model.opset_import if one.domain in DOMAINS), default=0)
     if opset < _OLDEST:
@@ -127,8 +127,8 @@ def picture_of(file: ForeignFile, options: ForeignOptions, size: tuple[int, int]
     """Find the input, its layout and the size to work at.
 
     Raises:
-        BuildError: several inputs, or one that is no colour picture.
-        SizeError: no size is given and the file leaves it open, or another than the file's.
+        BuildError: several inputs, or one that is not a colour picture.
+        SizeError: no size is given and the file leaves it open, or it is not the file's.
     """
     value = _only_input(file)
     kind = value.type.tensor_type.elem_type

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,29 +12,16 @@ from onnx import NodeProto
 from torch import Tensor
 
 from pipeline.errors import BuildError
-from pipeline.graph.onnx_import.call import Call
 from pipeline.graph.onnx_import.cut import Cut, cut_before_decision
 from pipeline.graph.onnx_import.file import ForeignFile, Picture
-from pipeline.graph.onnx_import.importer import Importer, compute
+from pipeline.graph.onnx_import.importer import Importer
 from pipeline.graph.onnx_import.midpoint import Middle, Midpoints
 from pipeline.graph.onnx_import.operators.shapes import reshape, transpose
-from pipeline.graph.onnx_import.recorder import TENSOR, Recorder, Value
+from pipeline.graph.onnx_import.options import ForeignOptions
+from pipeline.graph.onnx_import.recorder import TENSOR, Value
 
-#: Smallest part of the input's size that flattened outputs are looked for at.
+#: Output strides at which a map of flattened height and width is looked for.
 _STRIDES = (1, 2, 4, 8, 16, 32)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the user says about the output.
-
-    Attributes:
-        output: tensor to decide from, any of the file; None to find it.
-        threshold: of one channel: above it the second class is meant; None to find it.
-    """
-
-    output: str | None = None
-    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,22 +30,11 @@ class Reader:
 
     Attributes:
         importer: computes or records its tensors.
-        midpoints: says where one channel means the second class.
-        recorder: that both write to.
-        opset: of the file.
+        midpoints: finds the threshold where one channel means two classes.
     """
 
     importer: Importer
     midpoints: Midpoints
-    recorder: Recorder
-    opset: int
-
-    @classmethod
-    def of(cls, file: ForeignFile, recorder: Recorder, given: Mapping[str, Any]) -> Reader:
-        """Make one that starts from the values of the graph's inputs."""
-        importer = Importer(file.graph, file.opset, recorder, given)
-        midpoints = Midpoints(file.graph, importer, recorder, file.opset)
-        return cls(importer, midpoints, recorder, file.opset)
 
 
 @dataclass(frozen=True)
@@ -67,10 +43,10 @@ class Head:
 
     Attributes:
         cut: where they were found.
-        logits: (1, classes, h, w) at the network's input size, on record.
-        raw: the tensor itself, in the file's layout, on record.
+        logits: (1, classes, h, w) at the network's input size, recorded.
+        raw: the tensor itself, in the file's layout, recorded.
         threshold: of the file's output, where one channel means two classes; else None.
-        note: what is not as in the file; empty where all is.
+        note: what differs from the file; empty where nothing does.
     """
 
     cut: Cut
@@ -81,12 +57,12 @@ class Head:
 
 
 def find_head(
-    file: ForeignFile, reader: Reader, picture: Picture, classes: int, asked: Asked
+    file: ForeignFile, reader: Reader, picture: Picture, classes: int, asked: ForeignOptions
 ) -> Head:
-    """Find the logits among the outputs, or take the tensor that was asked for.
+    """Find the logits among the outputs, or take the tensor that the user names.
 
     Raises:
-        BuildError: none, or several; or a node on the way cannot be imported.
+        BuildError: no output or several may be the logits, or a node before them is not imported.
     """
     outputs = [one.name for one in file.graph.output]
     if asked.output is not None or len(outputs) == 1:
@@ -109,8 +85,8 @@ def find_head(
     )
 
 
-def _cut(file: ForeignFile, output: str, asked: Asked) -> Cut:
-    """A threshold that was given is the output's own, so nothing before it is taken."""
+def _cut(file: ForeignFile, output: str, asked: ForeignOptions) -> Cut:
+    """Cut before the decision, or at the output itself where its threshold was given."""
     if asked.threshold is not None:
         return Cut(output, output, None, asked.threshold)
     return cut_before_decision(file, output)
@@ -118,7 +94,7 @@ def _cut(file: ForeignFile, output: str, asked: Asked) -> Cut:
 
 def _head(reader: Reader, cut: Cut, picture: Picture, classes: int) -> Head:
     importer = reader.importer
-    # First: on the way whole numbers and truth values are recorded as floats.
+    # Before the tensor is imported: this records integers and booleans on the way as floats.
     middle = reader.midpoints.of(cut.output) if classes == 2 else None
     raw = importer.tensor(cut.tensor)
     if not isinstance(raw, Value):
@@ -174,23 +150,23 @@ def _parted_at(middle: Middle | None, cut: Cut) -> float:
 
 
 def _resized_alike(reader: Reader, node: NodeProto, logits: Any) -> Any:
-    """Resize logits as the file resizes its class map, so that both are the same map."""
+    """Resize logits as the file resizes its class map, so that both give the same classes."""
     inputs = [None if not name else reader.importer.tensor(name) for name in node.input]
     inputs[0] = logits
     if len(inputs) > 3 and isinstance(inputs[3], Tensor) and inputs[3].numel() == logits.ndim:
         inputs[3] = torch.cat([torch.tensor(logits.shape[:2]), inputs[3].reshape(-1)[2:]])
-    return compute(Call(node, tuple(inputs), reader.opset, reader.recorder))
+    return reader.importer.compute(node, inputs)
 
 
-#: How a tensor with a channel per class may lie; L stands for the rows of a map, one after another.
+#: Layouts of a tensor with a channel per class; L is height and width, flattened.
 _LAYOUTS = ("NCHW", "NHWC", "CHW", "NLC", "NCL")
 
 
 def channels(raw: Any, cut: Cut, picture: Picture, classes: int) -> Any:
-    """Bring a tensor with a channel per class to (N, classes, h, w); None if it has not.
+    """Bring a tensor with a channel per class to (N, classes, h, w); None if it has none.
 
     Raises:
-        BuildError: it may lie in several ways.
+        BuildError: several layouts fit its sizes.
     """
     axis = None if cut.axis is None else cut.axis % raw.ndim
     found = {
@@ -201,7 +177,7 @@ def channels(raw: Any, cut: Cut, picture: Picture, classes: int) -> Any:
         and axis in {None, axes.index("C")}
         and (sides := _sides(axes, raw.shape, picture)) is not None
     }
-    if len(found) > 1:  # more sides than one have as many pixels as there are classes
+    if len(found) > 1:  # several dimensions are as long as there are classes
         found = {axes: sides for axes, sides in found.items() if _is_alike(sides, picture)}
         if len(found) != 1:
             raise BuildError(
@@ -219,7 +195,7 @@ def channels(raw: Any, cut: Cut, picture: Picture, classes: int) -> Any:
 
 
 def _sides(axes: str, shape: Sequence[int], picture: Picture) -> tuple[int, int] | None:
-    """Return the height and width of a map that lies in ``axes``; None where it cannot."""
+    """Return the height and width of a map with the layout ``axes``; None where it does not fit."""
     if "L" in axes:
         return _flattened(shape[axes.index("L")], picture)
     sides = shape[axes.index("H")], shape[axes.index("W")]
@@ -227,7 +203,7 @@ def _sides(axes: str, shape: Sequence[int], picture: Picture) -> tuple[int, int]
 
 
 def one_channel(raw: Any, picture: Picture) -> Any:
-    """Bring a map of one channel, in whatever shape, to (1, 1, h, w); None if it is none."""
+    """Bring a map of one channel, of any shape, to (1, 1, h, w); None if it is not a map."""
     sides = tuple(side for side in raw.shape if side != 1)
     if len(sides) == 2 and (raw.ndim == 4 or _is_alike(sides, picture)):
         return reshape(raw, [1, 1, *sides])
@@ -236,13 +212,13 @@ def one_channel(raw: Any, picture: Picture) -> Any:
 
 
 def _is_alike(sides: tuple[int, ...], picture: Picture) -> bool:
-    """Whether a map has the picture's form, give or take a pixel of a coarse one."""
+    """Whether a map has the picture's proportions, within one pixel of a coarse map."""
     height, width = sides
     return abs(height * picture.width - width * picture.height) <= picture.width + picture.height
 
 
 def _two_of_one(x: Any, threshold: float) -> Any:
-    """Make two logits of one: above the threshold the second class is meant, else the first."""
+    """Make two logits of one channel: the second is the larger one above the threshold."""
     return torch.cat([torch.zeros_like(x), x - threshold if threshold else x], 1)
 
 

@@ -1,4 +1,4 @@
-"""Computes tensors of an ONNX graph: what sizes decide at once, what the picture does on record."""
+"""Computes tensors of an ONNX graph: constants and sizes at once, the rest by recording it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOMAINS = frozenset({"", "ai.onnx"})
 
 
 class Importer:
-    """Imports what a tensor needs, when it is asked for.
+    """Imports a tensor when it is asked for, and the nodes before it.
 
     Args:
         graph: of the file.
@@ -41,7 +41,7 @@ class Importer:
         self._constants = {one.name: one for one in graph.initializer}
 
     def tensor(self, name: str) -> Any:
-        """Return a tensor: computed, or as it stands on record.
+        """Return a tensor: its values, or a ``Value`` where it depends on the picture.
 
         Raises:
             BuildError: there is no such tensor, or a node before it cannot be imported.
@@ -56,10 +56,18 @@ class Importer:
         return self._value(name)
 
     def replace(self, name: str, value: Any) -> None:
-        """Have another value stand for a tensor, in all that is imported from now on."""
+        """Use another value for a tensor in everything that is imported from now on."""
         self._values[name] = value
         if isinstance(value, Value):
             value.node.meta[TENSOR] = name
+
+    def compute(self, node: NodeProto, inputs: Iterable[Any]) -> Any:
+        """Run or record a node of the graph on other inputs than its own.
+
+        Raises:
+            BuildError: as :func:`compute`.
+        """
+        return compute(Call(node, tuple(inputs), self._opset, self._recorder))
 
     def _known(self, name: str) -> bool:
         return name in self._values or name in self._constants
@@ -70,7 +78,7 @@ class Importer:
         return self._values[name]
 
     def _needed(self, name: str) -> set[int]:
-        """Return the numbers of the nodes that ``name`` waits for."""
+        """Return the indices of the nodes that have to run before ``name`` is known."""
         order = {id(node): index for index, node in enumerate(self._nodes)}
         found: set[int] = set()
         waiting = [name]
@@ -86,7 +94,7 @@ class Importer:
         for name in node.input:
             if not self._known(name):
                 raise BuildError(
-                    f"node {title(node)} reads {name}, which no node that is known here makes; "
+                    f"node {title(node)} reads {name}, which no node before it makes; "
                     "export the network again, in inference mode"
                 )
         inputs = tuple(self._value(name) for name in node.input)
@@ -100,7 +108,7 @@ class Importer:
                 value.node.meta.setdefault(TENSOR, name)
 
     def _branch(self, call: Call) -> tuple[Any, ...]:
-        """Take one side of an If, which sizes alone decide."""
+        """Take one side of an If; its condition must not depend on the picture."""
         condition = call.constant(0)
         assert condition is not None
         graph = call.attribute("then_branch" if bool(condition) else "else_branch")
@@ -128,8 +136,8 @@ def compute(call: Call) -> Any:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BuildError(
             f"node {title(node)} cannot be imported for inputs of {_sizes(call.inputs)} "
-            f"({reason}); "
-            "if a sum or concatenation does not fit, give another --size, often a multiple of 32"
+            f"({reason}); if a sum or concatenation does not fit, give another --size, often a "
+            "multiple of 32"
         ) from error
 
 

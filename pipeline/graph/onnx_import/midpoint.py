@@ -1,8 +1,8 @@
-"""Above which value one channel means the second of two classes: read from the graph before it.
+"""The threshold of an output with one channel for two classes, read from the graph before it.
 
-A sigmoid parts them at 0.5, logits at 0. What follows on the way to the output (a change of shape,
-a resize, arithmetic with constants, a second function) moves that value: it is computed with the
-same operators. So 255 times a sigmoid parts at 127.5, and ``1 / (1 + exp(-x))`` at 0.5.
+It is 0.5 for a sigmoid and 0 for logits. What follows on the way to the output (a change of shape,
+a resize, arithmetic with constants, a second function) moves it, so it is computed with the same
+operators: 127.5 for 255 times a sigmoid, 0.5 for ``1 / (1 + exp(-x))``.
 """
 
 from __future__ import annotations
@@ -15,34 +15,33 @@ from onnx import GraphProto, NodeProto, TensorProto
 from torch import Tensor
 
 from pipeline.errors import BuildError
-from pipeline.graph.onnx_import.call import Call
-from pipeline.graph.onnx_import.importer import Importer, compute, makers_of
-from pipeline.graph.onnx_import.recorder import Recorder, Value
+from pipeline.graph.onnx_import.importer import Importer, makers_of
+from pipeline.graph.onnx_import.recorder import Value
 
-#: Moves, chooses or averages values, and so keeps their range.
+#: These move, choose or average values, and so keep the threshold.
 _CARRIERS = frozenset(
     {"Identity", "Dropout", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Transpose", "Slice"}
     | {"Split", "Gather", "Expand", "Tile", "Pad", "DepthToSpace", "SpaceToDepth", "Resize"}
     | {"Upsample", "MaxPool", "AveragePool", "GridSample", "ReduceMax", "ReduceMean", "ReduceMin"}
     | {"GatherElements", "GatherND"}
 )
-#: Rounds: the value where the classes part stays in the middle.
+#: Rounding keeps the threshold, too.
 _ROUNDINGS = frozenset({"Floor", "Ceil", "Round"})
-#: One value in, one out, and growing or falling wherever they are not flat.
+#: Functions of single values that are monotone.
 _FUNCTIONS = frozenset(
     {"Sigmoid", "HardSigmoid", "Tanh", "Clip", "Relu", "Neg", "Exp", "Log", "Sqrt", "Pow", "Erf"}
     | {"Reciprocal", "Softsign", "Softplus", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Sign"}
     | {"Add", "Sub", "Mul", "Div", "Max", "Min", "Abs", "Sum", "Mean"}
 )
-#: What logits may go through and stay logits.
+#: The output of these is still logits where their input is.
 _SCALING = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Sum", "Mean", "LeakyRelu", "PRelu"})
-#: What logits become values by that have a meaning of their own.
+#: These turn logits into values with a range of their own, such as probabilities.
 _ACTIVATIONS = frozenset(
     {"Sigmoid", "HardSigmoid", "Tanh", "Softsign", "Softplus", "Erf", "Exp", "Elu", "Selu", "Celu"}
     | {"Sign"}
 )
 _COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
-#: Adds up what it is given with weights of either sign: logits.
+#: Weighted sums, with weights of either sign: their output is logits.
 _LINEAR = frozenset(
     {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "BatchNormalization"}
     | {"InstanceNormalization", "LayerNormalization", "GroupNormalization"}
@@ -52,12 +51,12 @@ _UNSIGNED = frozenset({TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32
 
 @dataclass(frozen=True)
 class Middle:
-    """Where two classes part.
+    """The threshold between two classes.
 
     Attributes:
         value: above it the second class is meant.
-        bounded: values have passed an activation. Those before are logits: they part at 0, whatever
-            is added to them or multiplied by, since that is bias and scale.
+        bounded: the values have passed an activation. Before one they are logits, whose threshold
+            is 0 whatever is added to or multiplied with them: that is bias and scale.
     """
 
     value: float
@@ -65,26 +64,15 @@ class Middle:
 
 
 class Midpoints:
-    """Finds them, and records whole numbers and truth values on the way as floats.
+    """Finds thresholds in a graph, and records integers and booleans on the way as floats."""
 
-    Args:
-        graph: of the file.
-        importer: of the same graph.
-        recorder: that the importer writes to.
-        opset: of the file.
-    """
-
-    def __init__(
-        self, graph: GraphProto, importer: Importer, recorder: Recorder, opset: int
-    ) -> None:
+    def __init__(self, graph: GraphProto, importer: Importer) -> None:
         self._makers = makers_of(graph)
         self._importer = importer
-        self._recorder = recorder
-        self._opset = opset
         self._found: dict[str, Middle | None] = {}
 
     def of(self, tensor: str) -> Middle | None:
-        """Return where the classes part in a tensor; None where the graph does not tell."""
+        """Return the threshold of a tensor; None where the graph does not tell."""
         if tensor not in self._found:
             node = self._makers.get(tensor)
             self._found[tensor] = None if node is None else self._behind(node)
@@ -112,12 +100,12 @@ class Midpoints:
         return self._through(node) if kind in _FUNCTIONS else None
 
     def _depends(self, name: str) -> bool:
-        """Whether a tensor depends on the picture; it is imported for that."""
+        """Import a tensor, and return whether it depends on the picture."""
         return bool(name) and isinstance(self._importer.tensor(name), Value)
 
     def _through(self, node: NodeProto) -> Middle | None:
-        """Compute what a function makes of the middle of its input."""
-        for name in node.input:  # first: it records whole numbers as floats
+        """Apply a function to the threshold of its input."""
+        for name in node.input:  # before anything else: it records integers as floats
             self.of(name)
         moving = [self._depends(name) for name in node.input]
         if sum(moving) > 1:
@@ -137,7 +125,7 @@ class Midpoints:
         return None if value is None else Middle(value, bounded=True)
 
     def _limited(self, node: NodeProto, moving: list[bool]) -> Middle | None:
-        """Clip logits: between two limits that do not leave both signs, it is half-way."""
+        """Clipped logits: 0 where both signs are left, else half-way between the limits."""
         ends = []
         for far in (-1e6, 1e6):
             filled = [torch.tensor(far) if moves else None for moves in moving]
@@ -151,7 +139,7 @@ class Midpoints:
         return Middle((low + high) / 2, True) if both and low < high else None
 
     def _of_several(self, node: NodeProto, moving: list[bool]) -> Middle | None:
-        """A sum of logits is logits; one of probabilities parts where all of them do."""
+        """A sum of logits is logits; of probabilities, the node is applied to their thresholds."""
         if node.op_type == "Div" and self._is_softmax(node):
             return Middle(0.5, True)
         if node.op_type not in {"Add", "Sub", "Sum", "Mean", "Max", "Min"}:
@@ -165,7 +153,7 @@ class Midpoints:
         return None if any(part.bounded for part in known) or not known else Middle(0.0, False)
 
     def _is_softmax(self, node: NodeProto) -> bool:
-        """Whether a division is by the sum of what is divided: a soft-max in small steps."""
+        """Whether a division is the last step of a soft-max: by the sum of what is divided."""
         below = self._makers.get(node.input[1])
         while below is not None and below.op_type in {"Expand", "Identity", "Unsqueeze"}:
             below = self._makers.get(below.input[0])
@@ -186,7 +174,7 @@ class Midpoints:
                 constant = flat[0]
             inputs.append(constant if value is None else value.to(torch.float32))
         try:
-            result = compute(Call(node, tuple(inputs), self._opset, self._recorder))
+            result = self._importer.compute(node, inputs)
         except BuildError:
             return None
         return float(result) if isinstance(result, Tensor) and result.numel() == 1 else None
@@ -206,12 +194,12 @@ class Midpoints:
         return middle
 
     def _compared(self, node: NodeProto) -> Middle | None:
-        """A truth value becomes 0 or 1."""
+        """Record a comparison as 0 or 1."""
         left, right = (self._importer.tensor(name) for name in node.input)
         if isinstance(left, Value) == isinstance(right, Value):
             return None
-        says = compute(Call(node, (left, right), self._opset, self._recorder))
-        number = torch.where(says, torch.ones(()), torch.zeros(()))
+        holds = self._importer.compute(node, (left, right))
+        number = torch.where(holds, torch.ones(()), torch.zeros(()))
         self._importer.replace(node.output[0], number)
         return Middle(0.5, True)
 
@@ -224,7 +212,7 @@ class Midpoints:
         return middle
 
     def _chosen(self, node: NodeProto) -> Middle | None:
-        """One of two constants, by a truth value that has become 0 or 1."""
+        """Record a choice between two constants as a blend; the condition is 0 or 1 by now."""
         middle = self.of(node.input[0])
         condition: Any = self._importer.tensor(node.input[0])
         pair = [self._importer.tensor(name) for name in node.input[1:]]
@@ -238,7 +226,7 @@ class Midpoints:
 
 
 def _whole(x: Any, kind: int) -> Any:
-    """Cut the digits behind the point off, as a cast to whole numbers does."""
+    """Cut off the digits after the point, as a cast to integers does."""
     return torch.floor(x) if kind in _UNSIGNED else torch.sign(x) * torch.floor(torch.abs(x))
 
 

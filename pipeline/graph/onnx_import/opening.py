@@ -1,9 +1,10 @@
-"""From an ONNX file to a network that the whole pipeline takes."""
+"""From an ONNX file to a network that the rest of the pipeline takes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,9 @@ from pipeline.graph.onnx_import.check import check_import, takes_several
 from pipeline.graph.onnx_import.check_classes import check_classes
 from pipeline.graph.onnx_import.cut import normalised_by
 from pipeline.graph.onnx_import.file import ForeignFile, Picture, picture_of, read_file
-from pipeline.graph.onnx_import.head import Asked, Head, Reader, find_head
+from pipeline.graph.onnx_import.head import Head, Reader, find_head
+from pipeline.graph.onnx_import.importer import Importer
+from pipeline.graph.onnx_import.midpoint import Midpoints
 from pipeline.graph.onnx_import.operators.shapes import transpose
 from pipeline.graph.onnx_import.options import ForeignOptions
 from pipeline.graph.onnx_import.recorder import Recorder
@@ -38,11 +41,11 @@ class ForeignNetwork:
     """A network out of an ONNX file.
 
     Attributes:
-        spec: what it promises; the name is the file's.
+        spec: name, input and classes; the name is the file's.
         weights: the file's name and SHA-256.
         network: (N, 3, h, w) normalised floats -> (N, classes, h, w) logits.
         sized: the size was chosen by the user, not by the file.
-        warnings: what was taken for granted.
+        warnings: what was assumed.
     """
 
     spec: NetworkSpec
@@ -63,7 +66,7 @@ def open_foreign(
         batch: most pictures in one run.
 
     Raises:
-        RoadsegError: the file, its classes or its form cannot be used; one line says why.
+        RoadsegError: the file, its classes or its input cannot be used; one line says why.
     """
     remedy = "export it again, in inference mode, or fetch it again"
     with translated(BuildError, f"{options.path.name} cannot be imported", remedy):
@@ -79,9 +82,9 @@ def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
     fed = recorder.picture((1, 3, picture.height, picture.width))
     if picture.layout == "nhwc":
         fed = transpose(fed, [0, 2, 3, 1])
-    reader = Reader.of(file, recorder, {picture.name: fed})
-    asked = Asked(options.output, options.threshold)
-    head, classes = _head(file, reader, picture, classes, asked)
+    importer = Importer(file.graph, file.opset, recorder, {picture.name: fed})
+    reader = Reader(importer, Midpoints(file.graph, importer))
+    head, classes = _head(file, reader, picture, classes, options)
     network = recorder.network(head.logits)
     check_finite(file.path.name, {**dict(network.named_parameters()), **dict(_buffers(network))})
     pictures = drawn_pictures(given, picture)
@@ -101,28 +104,24 @@ def _opened(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
 
 
 def _buffers(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield constants that a network multiplies or adds; limits may well be infinite."""
+    """Yield the constants with NaN in them; infinite ones may be limits."""
     for name, values in network.named_buffers():
         if values.numel() > 1 and bool(values.isnan().any()):
             yield name, values
 
 
 def _head(
-    file: ForeignFile, reader: Reader, picture: Picture, classes: ClassSet, asked: Asked
+    file: ForeignFile, reader: Reader, picture: Picture, classes: ClassSet, options: ForeignOptions
 ) -> tuple[Head, ClassSet]:
-    """Find the logits; a last line ``void`` may stand for a channel, or for labels alone."""
+    """Find the logits; a last class ``void`` has a channel in some networks, in others none."""
     try:
-        return find_head(file, reader, picture, len(classes), asked), classes
+        return find_head(file, reader, picture, len(classes), options), classes
     except BuildError:
         without = len(classes) - 1
-        if classes.void != without:
-            raise
-        try:
-            head = find_head(file, reader, picture, without, asked)
-        except BuildError:
-            pass
-        else:
-            return head, ClassSet(classes.names[:-1], classes.palette[:-1], classes.void)
+        if classes.void == without:
+            with suppress(BuildError):
+                head = find_head(file, reader, picture, without, options)
+                return head, ClassSet(classes.names[:-1], classes.palette[:-1], classes.void)
         raise
 
 
@@ -135,8 +134,8 @@ def _is_free(file: ForeignFile, picture: Picture) -> bool:
 def drawn_pictures(given: InputSpec, picture: Picture) -> Tensor:
     """Return drawn road scenes with a camera's noise, (2, 3, h, w), as the network gets them.
 
-    Without noise whole areas have one value: which of equal values a pooling takes is then decided
-    by the order of sums, differently by each implementation.
+    Without noise whole areas have one value, and implementations differ in which of equal values a
+    max pooling takes.
     """
     drive = SyntheticDrive(max(given.width, 64), max(given.height, 64))
     frames = np.stack([drive.frame(index)[0] for index in _FRAMES]).astype(int)
@@ -149,7 +148,7 @@ def drawn_pictures(given: InputSpec, picture: Picture) -> Tensor:
 def _input_spec(
     file: ForeignFile, picture: Picture, options: ForeignOptions
 ) -> tuple[InputSpec, tuple[str, ...]]:
-    """Say how a frame becomes the network's input, and what of that was only assumed."""
+    """Return how a frame becomes the network's input, and warnings of what was assumed."""
     usual = InputSpec(picture.width, picture.height)
     order = options.order or usual.order
     if (options.mean is None) != (options.std is None):
@@ -188,15 +187,15 @@ def _input_spec(
 
 
 def _scaled(values: Triple) -> Triple:
-    """Turn grey levels into 0..1; both are in the order of the network's channels."""
+    """Scale grey levels to 0..1."""
     first, second, third = (value / 255 for value in values)
     return first, second, third
 
 
 def _name(file: ForeignFile) -> str:
-    """Return the file's name as an engine may have it, and not that of one of our networks.
+    """Return the file's name without characters that engines may not have, unlike our networks'.
 
-    Where characters had to be replaced, the file's hash tells it from others that look alike then.
+    Where characters were replaced, the file's hash is added, so that two files keep two names.
     """
     stem = file.path.stem
     name = re.sub(r"[^A-Za-z0-9_-]", "_", stem)

@@ -1,4 +1,4 @@
-"""What a user says about a foreign network, since its file does not."""
+"""What a user says about a foreign network because its file does not."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Writes down, as an FX graph, what PyTorch functions are called with.
+"""Records calls of PyTorch functions as an FX graph.
 
-Operators are plain PyTorch functions. Given tensors they compute, which is how shapes and other
-constants of the file are folded; given stand-ins of a :class:`Recorder` they are written down, and
-everything is run on tensors without data at once, so that shapes are known while importing.
+Operators are plain PyTorch functions. Called with tensors they compute, which is how shapes and
+other constants of the file are folded. Called with stand-ins of a :class:`Recorder` they are
+recorded as nodes, and run on tensors without data, so that shapes are known while importing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Value(Proxy):
 
 
 def is_recorded(value: object) -> bool:
-    """Whether this stands for a tensor that depends on the picture."""
+    """Whether a value stands for a tensor that depends on the picture."""
     return isinstance(value, Value)
 
 
@@ -58,29 +58,25 @@ class Recorder(GraphAppendingTracer):
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
 
     def picture(self, shape: tuple[int, ...]) -> Any:
-        """Declare the network's input, floats."""
+        """Declare the network's input, of floats."""
         node = self.graph.placeholder("pictures")
         with self._fake:
             node.meta[_VALUE] = torch.empty(shape)
         return self.proxy(node)
 
     def layer(self, name: str, layer: nn.Module, x: Any) -> Any:
-        """Record a layer with weights.
+        """Record a layer with weights, called with ``x``.
 
-        Args:
-            name: path of the layer, such as ``encoder.0.conv``; made unique.
-            layer: takes ``x`` alone.
-            x: its input.
+        ``name`` is its path, such as ``encoder.0.conv``; a number is added where it is taken.
         """
-        path = self._place(name, layer)
-        return self.create_proxy("call_module", path, (x,), {})
+        return self.create_proxy("call_module", self._place(name, layer), (x,), {})
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Record a function as one node, whatever it does inside."""
+        """Record a function as one node, without looking inside."""
         return self.create_proxy("call_function", function, arguments, {})
 
     def network(self, output: Value) -> GraphModule:
-        """Return what was recorded for ``output``; layers are shared with other networks of it."""
+        """Return the graph that computes ``output``; networks of a recorder share their layers."""
         graph = Graph()
         copies: dict[Node, Node] = {}
         graph.graph_copy(self.graph, copies)
@@ -98,11 +94,11 @@ class Recorder(GraphAppendingTracer):
         return Value(node, self)
 
     def create_arg(self, a: Any) -> Any:
-        """Turn what a function was called with into what a node holds; tensors become buffers."""
+        """Turn an argument of a call into one of a node; tensors become buffers."""
         return self._constant(a) if isinstance(a, Tensor) else super().create_arg(a)
 
     def create_node(self, *arguments: Any, **options: Any) -> Node:
-        """Write a call down and run it on tensors without data."""
+        """Record a call, and run it on tensors without data."""
         node = super().create_node(*arguments, **options)
         args, kwargs = map_arg((node.args, node.kwargs), lambda n: n.meta[_VALUE])
         with self._fake, torch.no_grad():
@@ -122,7 +118,7 @@ class Recorder(GraphAppendingTracer):
         if kept is None:
             name = f"constant_{len(self._constants)}"
             self._root.register_buffer(name, tensor.detach().clone())
-            # The tensor itself is kept, or another could get its id.
+            # The tensor is kept alive, since its id could otherwise be used again.
             kept = self._constants[id(tensor)] = (tensor, name)
         node = self.graph.create_node("get_attr", kept[1])
         node.meta[_VALUE] = self._fake.from_tensor(tensor.detach())

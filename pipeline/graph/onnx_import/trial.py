@@ -1,8 +1,8 @@
-"""A foreign file is first imported in a process of its own, which may be killed.
+"""A foreign file is first imported in a process of its own, which can be killed.
 
 A few bytes of ONNX can ask for any amount of memory and time: a constant expanded to 2^40 values, a
-resize by 600, functions that call each other twice at each of seventeen levels. Nothing that
-computes them listens to Ctrl-C. What comes through here is then known to be affordable.
+resize by 600, functions that call each other twice at each of seventeen levels, and Ctrl-C does not
+interrupt that. A file that is imported here is known to stay within the limits.
 """
 
 from __future__ import annotations
@@ -20,24 +20,19 @@ from pipeline.errors import BuildError
 from pipeline.graph.onnx_import.options import ForeignOptions
 
 _ROOT = Path(__file__).parents[3]
-#: Seconds by the clock for one of a processor's: the machine may be busy, and starting takes some.
+#: Seconds by the clock for each second of processor time: the machine may be busy.
 _PATIENCE = 5
 _TOO_MUCH = 3
 
 
 def try_out(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -> None:
-    """Import a file as :func:`open_foreign` does, within limits, and forget the result.
-
-    Args:
-        options: the file, what it means, and the limits.
-        size: (width, height) to work at; None for the file's.
-        batch: most pictures in one run.
+    """Import a file as :func:`open_foreign` does, within limits, and discard the result.
 
     Raises:
         RoadsegError: as :func:`open_foreign`.
         BuildError: it takes more memory or time than it may.
     """
-    # The child finds the code where we did, wherever it is started.
+    # The child imports the same code as this process, wherever it is started.
     path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
     with subprocess.Popen(
         [sys.executable, "-m", __name__],
@@ -62,8 +57,8 @@ def try_out(options: ForeignOptions, size: tuple[int, int] | None, batch: int) -
         raise _kinds(RoadsegError).get(kind, BuildError)(text)
     raise BuildError(
         f"{options.path.name} cannot be imported with {in_words(options.memory)} of memory and "
-        f"{options.seconds} s of a processor's time; give a smaller --size, or raise "
-        "--import-memory and --import-seconds if the file comes from somebody you trust"
+        f"{options.seconds} s of processor time; give a smaller --size, or raise --import-memory "
+        "and --import-seconds if the file comes from somebody you trust"
     )
 
 
@@ -86,9 +81,9 @@ def _limit(options: ForeignOptions) -> None:
 
 
 def main() -> int:
-    """Import what standard input describes; 0, or 1 and an error on standard output."""
+    """Import the file that standard input names; 0, or 1 with an error on standard output."""
     options, size, batch = pickle.load(sys.stdin.buffer)  # from our own parent
-    # Imported before the limits, which count what files make of memory and time.
+    # Imported before the limits are set, so that they cover the file and not our own imports.
     from pipeline.graph.onnx_import import open_foreign
 
     _limit(options)

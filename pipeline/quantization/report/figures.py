@@ -1,4 +1,4 @@
-"""What the tables and charts of an INT8 report show, as plain rows in the order of the page."""
+"""The rows of the tables and charts in an INT8 report, in the order of the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.evaluation.compare import Comparison
 from pipeline.quantization.scales import TensorScale
 from pipeline.quantization.sensitivity import Sensitivity
 
-#: Why a convolution that no rule knows is not in INT8; an engine may hold more than its network.
+#: Reason for convolutions that are in the engine but not in its network.
 _NO_RULE = "not among the convolutions that the placement decided on"
 
 
@@ -26,7 +26,7 @@ class ClassRow:
         name, colour: of the class set.
         fp32, int8: IoU.
         change: IoU of INT8 minus that of FP32.
-        agreement: share of FP32's pixels of this class that INT8 gives it too.
+        agreement: share of the pixels with this class in FP32 that also have it in INT8.
     """
 
     name: str
@@ -70,12 +70,12 @@ class TensorRow:
 
     Attributes:
         scale: how it is quantised, read from the graph.
-        method: that its own range was found with.
+        method: that its range was found with.
         minimum, maximum: smallest and largest value.
-        largest: magnitude.
-        clipped: share of its values beyond its own range, 0 to 1; 0 where the largest lies within
-            half a step of the threshold, which moves it no further than rounding moves others.
-        widened: shares the scale of a tensor with a larger range, so that less is clipped.
+        largest: largest magnitude.
+        clipped: share of its values beyond its own range, 0 to 1; 0 where the largest is at most
+            half a step beyond the threshold, which is no more than a rounding error.
+        widened: it shares the scale of a tensor with a larger range, so that less is clipped.
     """
 
     scale: TensorScale
@@ -88,23 +88,19 @@ class TensorRow:
 
     @property
     def kept(self) -> float:
-        """Threshold as a share of the largest magnitude, 1 where it reaches beyond."""
+        """Threshold as a share of the largest magnitude, at most 1."""
         return min(self.scale.threshold / self.largest, 1.0) if self.largest else 1.0
 
 
 @dataclass(frozen=True)
 class LogAxis:
-    """Magnitudes on a logarithmic axis that ends at whole powers of ten.
-
-    Attributes:
-        low, high: exponents of its ends.
-    """
+    """A logarithmic axis from 10 to the power ``low`` to 10 to the power ``high``."""
 
     low: int
     high: int
 
     def at(self, value: float) -> float:
-        """Return where a magnitude lies, from 0 to 100; zero is at the low end."""
+        """Return the position of a magnitude, from 0 to 100; zero is at the low end."""
         if value <= 0:
             return 0.0
         place = (math.log10(value) - self.low) / (self.high - self.low)
@@ -113,19 +109,24 @@ class LogAxis:
 
 def class_rows(classes: ClassSet, comparison: Comparison) -> list[ClassRow]:
     """List every class, the largest loss first; without labels the least agreement first."""
-    before, after = comparison.scores or (None, None)
-    rows = []
-    for name, colour in zip(classes.names, classes.palette, strict=True):
-        fp32, int8 = (None if one is None else one.iou.get(name) for one in (before, after))
-        change = None if fp32 is None or int8 is None else int8 - fp32
-        rows.append(ClassRow(name, colour, fp32, int8, change, comparison.agreement.get(name)))
-    measured = [row.agreement if before is None else row.change for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: _last_without(measured[i]))
-    return [rows[i] for i in order]
+    before, after = ({}, {}) if comparison.scores is None else (s.iou for s in comparison.scores)
+    rows = [
+        ClassRow(
+            name,
+            colour,
+            before.get(name),
+            after.get(name),
+            comparison.iou_difference.get(name),
+            comparison.agreement.get(name),
+        )
+        for name, colour in zip(classes.names, classes.palette, strict=True)
+    ]
 
+    def order(row: ClassRow) -> tuple[bool, float]:
+        measured = row.agreement if comparison.scores is None else row.change
+        return measured is None, measured or 0.0  # classes without a figure come last
 
-def _last_without(value: float | None) -> tuple[bool, float]:
-    return value is None, 0.0 if value is None else value
+    return sorted(rows, key=order)
 
 
 def precision_rows(layers: LayerPrecisions) -> list[PrecisionRow]:
@@ -138,7 +139,7 @@ def precision_rows(layers: LayerPrecisions) -> list[PrecisionRow]:
 
 
 def kept_groups(layers: LayerPrecisions, decided: Iterable[Convolution]) -> list[KeptGroup]:
-    """Group what was found in floating point by the rule that keeps it there, in graph order."""
+    """Group the convolutions in floating point by the reason, in graph order."""
     reasons = {convolution.name: convolution.reason for convolution in decided}
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, precision in layers.convolutions.items():
@@ -160,7 +161,7 @@ def sensitivity_rows(
 
 
 def tensor_rows(scales: Iterable[TensorScale], table: CalibrationTable) -> list[TensorRow]:
-    """Put the scales of a graph beside what calibration saw of the same tensors."""
+    """Combine the scales of a graph with what the calibration table has of the same tensors."""
     rows = []
     for scale in scales:
         site = table.sites[scale.tensor]
@@ -177,7 +178,7 @@ def tensor_rows(scales: Iterable[TensorScale], table: CalibrationTable) -> list[
 
 
 def axis_of(rows: Iterable[TensorRow]) -> LogAxis:
-    """Return an axis on which every threshold and every largest magnitude has its place."""
+    """Return an axis that covers every threshold and every largest magnitude."""
     shown = [value for row in rows for value in (row.scale.threshold, row.largest) if value > 0]
     low = math.floor(math.log10(min(shown, default=1.0)))
     return LogAxis(low, max(math.ceil(math.log10(max(shown, default=1.0))), low + 1))

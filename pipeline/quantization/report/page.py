@@ -1,6 +1,6 @@
-"""The report of an INT8 build: one HTML file that needs nothing else, and its pictures as PNG.
+"""The report of an INT8 build: one self-contained HTML file, and its pictures as PNG files, too.
 
-The same build gives the same bytes: nothing of the machine and no time of day stands in it.
+It holds no date and nothing about the machine, so the same build gives the same bytes.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from pipeline.quantization.search import Prepared
 from pipeline.stream.palettes import drawn_classes
 
 _TEMPLATES = Path(__file__).parent / "templates"
-#: Tensors that the text names as clipped most, or cut deepest.
+#: Tensors that the text names: those with most values clipped, and with the lowest thresholds.
 _NAMED = 3
-#: Photographs bear more loss than the few bright pixels that differ.
+#: JPEG qualities; loss shows less on photographs than on the few bright pixels that differ.
 _PHOTOGRAPH, _DIFFERENCE = 80, 90
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture in the page: what it shows, its data URI and its size in pixels."""
+    """A picture in the page: its title, data URI and size in pixels."""
 
     title: str
     source: str
@@ -82,22 +82,15 @@ class ShownFrame:
 def write_report(
     folder: Path, manifest: Manifest, prepared: Prepared, budget: Budget = _USUAL
 ) -> Path:
-    """Write ``NAME.report.html`` and the pictures ``NAME.report/difference-1.png`` ...
+    """Write ``NAME.report.html`` and ``NAME.report/difference-1.png`` ...; return the HTML file.
 
-    Args:
-        folder: of the build, where the engine lies.
-        manifest: final, with accuracy and calibration.
-        prepared: what the engine was built from.
-        budget: that the gate held.
-
-    Returns:
-        The HTML file.
+    The manifest is the final one, with accuracy and calibration.
 
     Raises:
         OutputError: the pictures cannot be written.
     """
     pictures = folder / f"{manifest.name}.report"
-    # Also where there is nothing to show: in its final place it replaces that of an older build.
+    # Made without pictures, too: it replaces the folder of an older build.
     pictures.mkdir(parents=True, exist_ok=True)
     kept = () if prepared.comparison is None else prepared.comparison.kept
     write_disagreements(pictures, kept, drawn_classes(manifest.classes), ("FP32", "INT8"))
@@ -109,7 +102,7 @@ def write_report(
 
 
 def _environment() -> Environment:
-    """Names come from users and their files, so everything that is put into the page is escaped."""
+    """Autoescaping, since names in the page come from users and their files."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -189,7 +182,7 @@ def _scales(prepared: Prepared) -> dict[str, Any]:
 
 
 def _widest(values: Iterator[float]) -> float:
-    """Return the largest magnitude, or what divides without harm where there is none."""
+    """Return the largest magnitude to divide by, or 1 where there is none."""
     return max((abs(value) for value in values), default=0.0) or 1.0
 
 
@@ -216,7 +209,7 @@ def _view(title: str, image: Image, quality: int) -> View:
 
 
 def _legend(frames: tuple[Disagreement, ...], classes: ClassSet) -> Iterator[tuple[str, RGB]]:
-    """Name the classes that occur in the class maps shown, in their order."""
+    """Yield name and colour of the classes in the class maps shown, by index."""
     present = {int(index) for one in frames for index in np.union1d(one.a, one.b)}
     for index in sorted(present):
         yield classes.names[index], classes.palette[index]
@@ -227,17 +220,17 @@ def _hundredths(share: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    """Write four significant digits; exponents only where zeros would fill the cell."""
+    """Write four significant digits, with an exponent only for very small or large numbers."""
     return f"{value:.4g}".replace("-", MINUS)
 
 
 def _power(exponent: int) -> str:
-    """Write a power of ten as the number that it is."""
+    """Write a power of ten without an exponent."""
     return f"{10**exponent:,}" if exponent >= 0 else f"{10.0**exponent:.{-exponent}f}"
 
 
 def _small_share(share: float) -> str:
-    """Write a share that is mostly far below a percent; not a single value is a plain 0."""
+    """Write a share that is mostly far below a percent; exactly none is ``0``."""
     if share == 0:
         return "0"
     text = f"{100 * share:.2g}"

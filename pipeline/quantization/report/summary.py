@@ -1,4 +1,4 @@
-"""The result of an INT8 build: one sentence, a state, and the few figures that decide."""
+"""The result of an INT8 build: one sentence, a state, and the most important figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.quantization.options import Budget
 from pipeline.quantization.search import EVALUATION_RUNTIME, Prepared
 
 MINUS = "\N{MINUS SIGN}"
-#: Stays on the line of its number.
+#: With a space at which no line breaks.
 PERCENT = "\N{NO-BREAK SPACE}%"
 ARROW = "\N{RIGHTWARDS ARROW}"
 _VERBS = {"engine": "run", "builder": "run", "network": "are planned to run"}
@@ -20,7 +20,7 @@ _READ = {"engine": "read back from the engine", "builder": "read back from the b
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure that decides: its ``label``, the ``value``, and a ``note`` on what it rests on."""
+    """An important figure: its ``label``, the ``value``, and a ``note`` with details."""
 
     label: str
     value: str
@@ -29,14 +29,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the reader came for.
+    """The result of a build.
 
     Attributes:
         state: a few words.
-        good: whether the state is that a budget was held.
-        sentence: all of it.
-        limits: what the sentence must not be read as; empty texts are none.
-        tiles: the same figures for a glance.
+        good: whether a budget was held.
+        sentence: the whole result.
+        limits: what was not measured or not on this engine; may be empty.
+        tiles: the most important figures.
     """
 
     state: str
@@ -47,7 +47,7 @@ class Summary:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """Write a share from 0 to 1 as percent; only what is whole reads as 100 %."""
+    """Write a share from 0 to 1 as percent; a share below 1 is never rounded to 100 %."""
     text = f"{100 * share:.{digits}f}"
     if share < 1 and float(text) >= 100:
         text = f"{100 - 10**-digits:.{digits}f}"
@@ -61,13 +61,7 @@ def points(difference: float) -> str:
 
 
 def summarise(manifest: Manifest, prepared: Prepared, budget: Budget) -> Summary:
-    """Sum up a build.
-
-    Args:
-        manifest: of the finished engine.
-        prepared: what it was built from.
-        budget: that it was held against.
-    """
+    """Sum up a build; ``budget`` is the accuracy gate's."""
     comparison = prepared.comparison
     elsewhere = "" if manifest.runtime == EVALUATION_RUNTIME else f" on {EVALUATION_RUNTIME}"
     parts = [_layers(manifest.layers)]
@@ -75,7 +69,9 @@ def summarise(manifest: Manifest, prepared: Prepared, budget: Budget) -> Summary
         parts.append("neither accuracy nor speed against FP32 was measured in this build")
     else:
         parts += [_accuracy(comparison), _speed(comparison)]
-        parts.append(f"{_held(comparison, budget)} at {_attempt(len(prepared.attempts))}")
+        number = len(prepared.attempts)
+        attempt = "the first attempt" if number == 1 else f"attempt {number}"
+        parts.append(f"{_held(comparison, budget)} at {attempt}")
     return Summary(
         state=f"{_state(comparison)}{elsewhere if comparison else ''}",
         good=comparison is not None,
@@ -126,37 +122,31 @@ def _held(comparison: Comparison, budget: Budget) -> str:
 
 
 def budget_of(comparison: Comparison, budget: Budget) -> str:
-    """Say in a sentence what was allowed, for the frames that it was judged on."""
+    """Write the budget as a sentence, in mIoU where the frames had labels."""
     if comparison.scores is None:
         return f"Budget: at least {percent(budget.agreement)} of pixels as in FP32."
     return f"Budget: at most {100 * budget.miou_drop:.2f} points of mIoU lost."
-
-
-def _attempt(number: int) -> str:
-    return "the first attempt" if number == 1 else f"attempt {number}"
 
 
 def _limits(manifest: Manifest, prepared: Prepared) -> str:
     found = []
     if not manifest.layers.known:
         found.append(
-            "Precisions are those of the network before it was serialised: planned, not read back "
-            "from an engine that runs."
+            "Precisions are those planned in the network before it was serialised; they were not "
+            "read back from the engine."
         )
     if prepared.comparison is not None and manifest.runtime != EVALUATION_RUNTIME:
         found.append(
             f"Accuracy was measured on {EVALUATION_RUNTIME} with the same Q/DQ graph, in FP32 "
-            f"between its roundings; this {manifest.runtime} engine itself has not been run, and "
-            "its speed is not known."
+            f"between Q and DQ; the {manifest.runtime} engine itself was not run, so its speed is "
+            "not known."
         )
     judged = prepared.table.measured.get("judged")
     if prepared.comparison is None and judged:
         known = f"{percent(judged['pixel_agreement'])} agreement with FP32"
         if "miou" in judged:
             known += f", mIoU {100 * judged['miou_fp32']:.2f} {ARROW} {100 * judged['miou']:.2f}"
-        found.append(
-            f"When its table was made, on {judged['frames']} frames, the same choice gave {known}."
-        )
+        found.append(f"When its table was made, on {judged['frames']} frames, INT8 had {known}.")
     return " ".join(found)
 
 
@@ -166,26 +156,15 @@ def _tiles(comparison: Comparison | None) -> tuple[Tile, ...]:
     found = []
     if comparison.scores is not None:
         before, after = comparison.scores
-        change = points(after.miou - before.miou)
-        found.append(
-            Tile(
-                "mIoU, INT8",
-                f"{100 * after.miou:.2f}",
-                f"FP32 {100 * before.miou:.2f}, {change} points",
-            )
-        )
-    found.append(
-        Tile("Pixels as in FP32", percent(comparison.pixel_agreement), _frames(comparison.frames))
-    )
+        note = f"FP32 {100 * before.miou:.2f}, {points(after.miou - before.miou)} points"
+        found.append(Tile("mIoU, INT8", f"{100 * after.miou:.2f}", note))
+    frames = f"{comparison.frames} frame{'' if comparison.frames == 1 else 's'}"
+    found.append(Tile("Pixels as in FP32", percent(comparison.pixel_agreement), frames))
     if comparison.speed is not None:
         before_ms, after_ms = (latency.p50 for latency in comparison.speed.latency)
-        found.append(
-            Tile(
-                "Speed-up",
-                f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}",
-                f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn",
-            )
-        )
+        speedup = f"{comparison.speed.speedup:.2f} \N{MULTIPLICATION SIGN}"
+        note = f"median {before_ms:.1f} {ARROW} {after_ms:.1f} ms, run in turn"
+        found.append(Tile("Speed-up", speedup, note))
     return tuple(found)
 
 
@@ -200,7 +179,3 @@ def _layer_tile(layers: LayerPrecisions) -> Tile:
         f"{counts['int8']} of {len(layers.convolutions)}",
         f"{rest}; {how}" if rest else how,
     )
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""One set of buffers of a TensorRT session: a run lives in it from its frames to its class maps."""
+"""One set of buffers of a TensorRT session, which a run uses from its frames to its class maps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import ExitStack
 import numpy as np
 
 from pipeline.runtimes.session import Frames, Pictures
-from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Event, Gpu, HostMemory
+from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, HostMemory
 
 
 class PinnedBuffer:
-    """A place for bytes on both sides, that grows when it has to.
+    """Memory of the processor and of the GPU for the same bytes; it grows when it has to.
 
     Attributes:
-        mapped: both sides are the same bytes of the processor's memory, and nothing is copied.
+        mapped: both are the same memory of the processor, and nothing is copied.
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -26,39 +26,33 @@ class PinnedBuffer:
         self.device: DeviceMemory
 
     def fit(self, size: int) -> None:
-        """Make it hold ``size`` bytes; what was there is lost. Nothing may be under way."""
+        """Make it hold ``size`` bytes; its content is lost. No run may be under way."""
         if size <= self.size:
             return
         self.release()
         with ExitStack() as stack:
-            self.host = self._gpu.host_memory(size)
-            stack.callback(self.host.release)
+            self.host = stack.enter_context(self._gpu.host_memory(size))
             self.device = self.host
             if not self.mapped:
-                self.device = self._gpu.device_memory(size)
-                stack.callback(self.device.release)
+                self.device = stack.enter_context(self._gpu.device_memory(size))
             self._held = stack.pop_all()
         self.size = size
 
+    def array(self, shape: tuple[int, ...]) -> Frames:
+        """Return the first bytes on the processor's side as an array; it is not a copy."""
+        return self.host.array[: int(np.prod(shape))].reshape(shape)
+
     def release(self) -> None:
-        """Give it back."""
         self.size = 0
         held, self._held = self._held, ExitStack()
         held.close()
 
 
 class BufferSet:
-    """Pinned buffers for ``frames``, ``classes`` and ``blended``; moments of a run as events."""
-
-    #: Names of the steps between two moments.
-    STEPS = ("copy in", "execute", "paint", "copy out")
+    """Pinned buffers for ``frames``, ``classes`` and ``blended``; events for the times of a run."""
 
     def __init__(self, gpu: Gpu, stack: ExitStack) -> None:
-        self.frames, self.classes, self.blended = (
-            PinnedBuffer(gpu),
-            PinnedBuffer(gpu),
-            PinnedBuffer(gpu),
-        )
+        self.frames, self.classes, self.blended = (PinnedBuffer(gpu) for _ in range(3))
         for buffer in (self.frames, self.classes, self.blended):
             stack.callback(buffer.release)
         (
@@ -69,16 +63,16 @@ class BufferSet:
             self.painted,
             self.leaving,
             self.done,
-        ) = (_event(gpu, stack) for _ in range(7))
-        #: (N, H, W, 3) of the frames, and how many of them were filled up.
+        ) = (stack.enter_context(gpu.event()) for _ in range(7))
+        #: (N, H, W, 3) of the batch, and the number of its frames that are not repetitions.
         self.shape: tuple[int, int, int, int] = (0, 0, 0, 0)
         self.wanted = 0
         self.paints = False
 
     def map(self, mapped: bool) -> None:
-        """Let the GPU read frames and write class maps in place, or not; nothing is under way.
+        """Choose whether the GPU accesses frames and class maps in place; no run may be under way.
 
-        Pictures stay the GPU's own: the kernel that paints them writes single bytes.
+        Pictures stay in the GPU's memory: the kernel that paints them writes single bytes.
         """
         for buffer in (self.frames, self.classes):
             if buffer.mapped != mapped:
@@ -86,28 +80,26 @@ class BufferSet:
                 buffer.mapped = mapped
 
     def fill(self, frames: Frames, count: int) -> None:
-        """Take a copy of the frames; the last is repeated until there are ``count``."""
+        """Copy the frames into the buffer; the last is repeated until there are ``count``."""
         self.wanted = len(frames)
         self.shape = (max(count, len(frames)), *frames.shape[1:])
         self.frames.fit(int(np.prod(self.shape)))
-        target = self.frames.host.array[: int(np.prod(self.shape))].reshape(self.shape)
+        target = self.frames.array(self.shape)
         target[: self.wanted] = frames
         target[self.wanted :] = frames[-1]
 
     def taken_classes(self, size: tuple[int, int]) -> Frames:
-        """Copy the class maps out of the buffers."""
-        shape = (self.wanted, *size)
-        return self.classes.host.array[: int(np.prod(shape))].reshape(shape).copy()
+        """Return a copy of the class maps."""
+        return self.classes.array((self.wanted, *size)).copy()
 
     def taken_pictures(self) -> Pictures | None:
-        """Copy the pictures out of the buffers, where it painted."""
+        """Return a copy of the painted pictures; None where the run did not paint."""
         if not self.paints:
             return None
-        shape = (self.wanted, *self.shape[1:])
-        return self.blended.host.array[: int(np.prod(shape))].reshape(shape).copy()
+        return self.blended.array((self.wanted, *self.shape[1:])).copy()
 
     def times(self) -> dict[str, float]:
-        """Milliseconds of each step; the run is done."""
+        """Return the milliseconds of each step of a finished run."""
         steps = (
             ("copy in", self.began, self.loaded),
             ("execute", self.ready, self.executed),
@@ -119,9 +111,3 @@ class BufferSet:
             for name, start, end in steps
             if name != "paint" or self.paints
         }
-
-
-def _event(gpu: Gpu, stack: ExitStack) -> Event:
-    event = gpu.event()
-    stack.callback(event.release)
-    return event

@@ -29,25 +29,25 @@ def serialise(
     Args:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         filled: a network with one input, (N, H, W, 3) uint8.
-        job: targets (of a flavour that can be told them), batch and builder settings.
+        job: targets, batch and builder settings.
         logger: of the builder; its last error is quoted.
         progress: called while TensorRT works.
         ahead_of_time: for the job's targets, without a GPU; else for the GPU of this machine.
 
     Raises:
-        BuildError: TensorRT did not build it, or does not know a setting.
+        BuildError: TensorRT did not build it, or does not have a setting.
     """
     config = filled.builder.create_builder_config()
     if ahead_of_time and job.form.targets != (AMPERE_AND_LATER,):
         config.num_compute_capabilities = len(job.form.targets)
         for index, target in enumerate(job.form.targets):
             config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
-    # The builder then lists what it made, which is the only word on it where no GPU is.
+    # With it the builder lists its layers, which cannot be read back otherwise without a GPU.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.progress_monitor = _monitor_class(trt)(progress)
     _apply_settings(trt, config, job)
     _add_profile(filled, config, job)
-    # A cache of times asks for a GPU.
+    # A timing cache needs a GPU.
     times = None if ahead_of_time else _open_timing_cache(config, job)
     serialised = filled.builder.build_serialized_network(filled.network, config)
     if serialised is None:
@@ -76,7 +76,7 @@ def _remedy(job: Job, errors: Sequence[str]) -> str:
 def _apply_settings(trt: ModuleType, config: Any, job: Job) -> None:
     settings = job.form.builder
     if job.precision == "fp32":
-        # Left alone, TensorRT rounds the factors of FP32 products to 10 bits (TF32).
+        # By default TensorRT rounds the factors of FP32 products to 10 bits (TF32).
         config.clear_flag(trt.BuilderFlag.TF32)
     if settings.workspace is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace)
@@ -85,10 +85,10 @@ def _apply_settings(trt: ModuleType, config: Any, job: Job) -> None:
     if settings.hardware_compatible:
         level = _known(trt, trt, "HardwareCompatibilityLevel").AMPERE_PLUS
         config.hardware_compatibility_level = level
-        if config.hardware_compatibility_level != level:  # TensorRT for RTX forgets it silently
+        if config.hardware_compatibility_level != level:  # TensorRT for RTX ignores it
             raise BuildError(
-                f"--ampere-plus was given, which {trt.__name__} {trt.__version__} does not take; "
-                "name the GPUs with --target in its place"
+                f"--ampere-plus was given, which {trt.__name__} {trt.__version__} does not have; "
+                "name the GPUs with --target instead"
             )
 
 
@@ -116,7 +116,7 @@ def _open_timing_cache(config: Any, job: Job) -> Any | None:
     if path is None:
         return None
     times = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-    # A cache of another GPU or version does not fit; TensorRT then starts a fresh one.
+    # TensorRT refuses a cache of another GPU or version; it is then replaced by an empty one.
     if not config.set_timing_cache(times, ignore_mismatch=False):
         times = config.create_timing_cache(b"")
         config.set_timing_cache(times, ignore_mismatch=False)
@@ -126,7 +126,7 @@ def _open_timing_cache(config: Any, job: Job) -> Any | None:
 @cache
 def _monitor_class(trt: ModuleType) -> type:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """Turns TensorRT's nested phases into one share of the whole."""
+        """Turns TensorRT's nested phases into the share that is done."""
 
         def __init__(self, progress: Progress) -> None:
             trt.IProgressMonitor.__init__(self)
@@ -134,7 +134,7 @@ def _monitor_class(trt: ModuleType) -> type:
             self._steps: dict[str, int] = {}
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            """Begin a phase; only top-level ones move the bar."""
+            """Begin a phase; only top-level ones count."""
             if parent is None:
                 self._steps[phase] = max(steps, 1)
 

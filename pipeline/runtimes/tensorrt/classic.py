@@ -1,7 +1,7 @@
 """TensorRT engines for the GPU of this machine: Jetson, data centre, and desktop GPUs.
 
-Builds where ``tensorrt`` is installed (it comes with JetPack, or from NVIDIA's package index) and a
-GPU is present; elsewhere it exports what a bundle needs.
+It builds where ``tensorrt`` is installed (with JetPack, or from NVIDIA's package index) and a GPU
+is present; elsewhere it only exports bundles.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from types import ModuleType
 from models.install import install_pycuda
 from pipeline.engine.compatibility import GpuInfo
 from pipeline.errors import BuildError, RuntimeMissingError
-from pipeline.runtimes.compiler import Job
 from pipeline.runtimes.tensorrt.compiler import TensorRTCompiler
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
 
 class TensorRTClassicCompiler(TensorRTCompiler):
-    """Writes one ``.engine`` for the GPU at hand."""
+    """Writes one ``.engine`` for the GPU of this machine."""
 
     runtime = "tensorrt"
 
@@ -51,7 +50,7 @@ class TensorRTClassicCompiler(TensorRTCompiler):
         return {**known, "gpu": gpu.name, "driver": "CUDA {}.{}".format(*gpu.cuda)}
 
     def _gpu(self) -> GpuInfo | None:
-        """Ask for the GPU that engines are built for; None where only a bundle can be made."""
+        """Return the GPU that engines are built for; None where only bundles can be made."""
         if why_no_gpu() is not None:
             return None
         try:
@@ -62,6 +61,3 @@ class TensorRTClassicCompiler(TensorRTCompiler):
                 f"({error}); run: {install_pycuda()}; on a Jetson scripts/jetson/setup.sh"
             ) from error
         return open_gpu().info
-
-    def warnings(self, job: Job) -> tuple[str, ...]:
-        return ()

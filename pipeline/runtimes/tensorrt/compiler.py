@@ -1,12 +1,12 @@
-"""What engines of TensorRT and of TensorRT for RTX have in common: front end, network, engine."""
+"""What the compilers of TensorRT and TensorRT for RTX share: front end, network, engine."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from types import ModuleType
 from typing import Any
 
@@ -22,13 +22,10 @@ from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.network import Filled, planned_convolutions
 from pipeline.runtimes.tensorrt.scales import with_matching_scales, without_int8
 
-#: How a network gets into TensorRT -> (module:function, what to do where it cannot be imported).
+#: Front end, by which TensorRT gets a network -> (module:function, remedy where it is missing).
 FRONT_ENDS = {
     "onnx": ("pipeline.runtimes.tensorrt.network:fill_from_onnx", "install onnx"),
-    "torch-tensorrt": (
-        "pipeline.runtimes.tensorrt.torch_tensorrt:fill",
-        use_torch_tensorrt(),
-    ),
+    "torch-tensorrt": ("pipeline.runtimes.tensorrt.torch_tensorrt:fill", use_torch_tensorrt()),
 }
 
 #: Takes TensorRT's module, the job, a logger and a progress report.
@@ -36,7 +33,7 @@ FrontEnd = Callable[[ModuleType, Job, Any, Progress], Filled]
 
 
 def open_front_end(name: str) -> FrontEnd:
-    """Return the front end ``name``.
+    """Import a front end.
 
     Raises:
         RuntimeMissingError: unknown, or its packages are not installed.
@@ -46,9 +43,8 @@ def open_front_end(name: str) -> FrontEnd:
             f"unknown front end {name!r}; TensorRT takes networks through {', '.join(FRONT_ENDS)}"
         )
     location, remedy = FRONT_ENDS[name]
-    module, function = location.split(":")
     try:
-        front_end: FrontEnd = getattr(import_module(module), function)
+        front_end: FrontEnd = resolve_name(location)
     except ImportError as error:
         raise RuntimeMissingError(
             f"--front-end {name} was given, which cannot be imported here ({error}); {remedy}"
@@ -57,11 +53,11 @@ def open_front_end(name: str) -> FrontEnd:
 
 
 class TensorRTCompiler(Compiler):
-    """Writes one ``.engine``; TensorRT keeps every type that the graph has."""
+    """Writes one ``.engine``, with the types of the graph."""
 
     suffixes = (".engine",)
     strongly_typed = True
-    #: Builds for named targets rather than for the GPU at hand.
+    #: Builds for named targets instead of the GPU of this machine.
     ahead_of_time = False
 
     @property
@@ -69,15 +65,15 @@ class TensorRTCompiler(Compiler):
     def trt(self) -> ModuleType:
         """``tensorrt`` or ``tensorrt_rtx``."""
 
-    @abstractmethod
     def warnings(self, job: Job) -> tuple[str, ...]:
-        """What users should know about this engine before they rely on it."""
+        """Return what users should know about this engine before they rely on it."""
+        return ()
 
     def require(self) -> None:
         _ = self.trt
 
     def default_precision(self) -> str:
-        return "fp16"  # every GPU that is supported computes it
+        return "fp16"  # all supported GPUs compute it
 
     def export(self, job: Job, path: Path) -> None:
         export_job(job, job.floats, path)
@@ -91,8 +87,8 @@ class TensorRTCompiler(Compiler):
             try:
                 compiled = self._compile(replace(job, keep_fp32=True), progress)
             except BuildError:
-                raise refused from None  # of two refusals, the one of what was asked for
-            warning = f"FP32 between its INT8 convolutions, since with FP16 there: {refused}"
+                raise refused from None  # the error of the requested form
+            warning = f"between its INT8 convolutions it computes in FP32; with FP16: {refused}"
             return replace(compiled, warnings=(*compiled.warnings, warning))
 
     def _compile(self, job: Job, progress: Progress) -> Compiled:
@@ -115,7 +111,7 @@ class TensorRTCompiler(Compiler):
 
 
 def _settings(builder: BuilderSettings) -> dict[str, Any]:
-    """Return what was asked of the builder and is not its default."""
+    """Return the builder's settings that are not the defaults."""
     given = asdict(builder)
     del given["timing_cache"]  # changes how long a build takes, not what it builds
     return {name: value for name, value in given.items() if value}

@@ -1,4 +1,4 @@
-"""A TensorRT engine in memory: what it takes and gives, and how to begin a run of it."""
+"""A TensorRT engine in memory: its input and output, and how a run is started."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.runtimes.tensorrt.start import load_engine, start_runtime
 
 log = logging.getLogger(__name__)
 
-#: What TensorRT for RTX compiled for the GPU at hand, kept beside the engine.
+#: Cache of what TensorRT for RTX compiled for this GPU, a file beside the engine.
 CACHE_SUFFIX = ".rtxcache"
 
 
@@ -30,10 +30,10 @@ class ExecutionContext:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         gpu: that it runs on.
         graphs: let TensorRT for RTX replay runs as CUDA graphs (docs/decisions/009).
-        eager: let it compile kernels for a frame size before the first run, not beside it.
+        eager: let it compile kernels for a frame size before the first run, not during runs.
 
     Raises:
-        EngineError: TensorRT does not load it, or it is not what its manifest says.
+        EngineError: TensorRT does not load it, or it does not match its manifest.
         RuntimeMissingError: TensorRT does not start here.
     """
 
@@ -54,13 +54,13 @@ class ExecutionContext:
             stack.pop_all()
 
     def run(self, shape: tuple[int, ...], frames: int, classes: int, stream: Stream) -> None:
-        """Begin one run; it reads and writes at the two addresses when its turn on ``stream`` is.
+        """Start a run on ``stream``; returns before it is done.
 
         Args:
             shape: of the frames, (N, H, W, 3).
             frames: address of the frames on the GPU.
-            classes: address that receives the class maps.
-            stream: every run of this engine is on the same one, since runs share memory.
+            classes: address for the class maps.
+            stream: the same for all runs of this engine, since they share memory.
         """
         context = self._context
         self._checked(context.set_input_shape(self.input, shape), f"take frames of {shape}")
@@ -69,24 +69,24 @@ class ExecutionContext:
         self._checked(context.execute_async_v3(stream.handle), "run")
 
     def report_to(self, profiler: Any) -> None:
-        """Tell ``profiler`` the time of every layer of the runs that follow."""
-        self._profiler = profiler  # TensorRT does not keep it alive
+        """Give ``profiler`` the time of every layer in later runs."""
+        self._profiler = profiler  # TensorRT holds no reference
         self._context.profiler = profiler
 
     def release(self) -> None:
-        """Keep what was compiled, and give all back; nothing may be under way."""
+        """Write the cache and release everything; no run may be under way."""
         try:
             self._write_cache()
         finally:
             self._forget()
 
     def _forget(self) -> None:
-        # In this order: each uses the ones behind it. TensorRT frees with the last reference.
+        # In this order, since each uses the later ones. TensorRT frees with the last reference.
         for name in ("_context", "_profiler", "_cache", "_loaded", "_runtime"):
             setattr(self, name, None)
 
     def _checked(self, outcome: Any, what: str) -> Any:
-        """TensorRT reports failures as None or False, and tells its logger why."""
+        """Raise where TensorRT returns None or False; the reason is in its log."""
         if outcome is None or outcome is False:
             raise EngineError(
                 f"TensorRT {self._trt.__version__} does not {what}: {self._engine.path} "
@@ -96,7 +96,7 @@ class ExecutionContext:
         return outcome
 
     def _ends(self) -> tuple[str, str]:
-        """Find the names of input and output, and hold types and shapes against the manifest."""
+        """Return the names of input and output; their types and shapes must match the manifest."""
         loaded, trt = self._loaded, self._trt
         names = [loaded.get_tensor_name(index) for index in range(loaded.num_io_tensors)]
         inputs = [n for n in names if loaded.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
@@ -117,20 +117,20 @@ class ExecutionContext:
             or found[1] != ("UINT8", size)
         ):
             raise EngineError(
-                f"engine {self._engine.path} has the ends {', '.join(names)} of {found}, its "
+                f"engine {self._engine.path} has the tensors {', '.join(names)} of {found}, its "
                 f"manifest says bytes (N, H, W, 3) in and bytes (N, {size[0]}, {size[1]}) out; "
                 "build it again"
             )
         return inputs[0], outputs[0]
 
     def _open_context(self, graphs: bool, eager: bool) -> Any:
-        # Only TensorRT for RTX compiles on the machine that runs, and has graphs of its own.
+        # Only TensorRT for RTX compiles when it runs, and makes CUDA graphs itself.
         if not hasattr(self._trt, "IRuntimeCache"):
             return self._loaded.create_execution_context()
         config = self._checked(self._loaded.create_runtime_config(), "prepare to run it")
         self._cache = self._checked(config.create_runtime_cache(), "make a cache")
         with suppress(OSError):
-            # Made by another GPU, driver or version: refused, and written anew at the end.
+            # A cache of another GPU, driver or version is refused, and replaced at the end.
             blob = self._cached()
             if blob is None or not self._cache.deserialize(blob):
                 log.info("%s is damaged, or of another engine, GPU or version", self._cache_path)
@@ -143,13 +143,13 @@ class ExecutionContext:
         return self._loaded.create_execution_context(config)
 
     def _cached(self) -> bytes | None:
-        """Return what was kept of this very engine; None where it is not what was written."""
+        """Return this engine's cache; None where it is damaged or another engine's."""
         content = self._cache_path.read_bytes()
         digest, blob = content[: sha256().digest_size], content[sha256().digest_size :]
         return blob if digest == self._digest(blob) else None
 
     def _digest(self, blob: bytes) -> bytes:
-        """SHA-256 over the engine's own and a cache's content: it is machine code."""
+        """SHA-256 over the engine's hash and the cache, which is machine code."""
         return sha256(self._engine.manifest.files[0].sha256.encode() + blob).digest()
 
     @property
@@ -157,7 +157,7 @@ class ExecutionContext:
         return self._engine.path.with_suffix(CACHE_SUFFIX)
 
     def _write_cache(self) -> None:
-        """Write the cache where it has grown; without it, the next start only takes longer."""
+        """Write the cache if it has changed; without it the next start only takes longer."""
         if self._cache is None:
             return
         try:

@@ -1,7 +1,7 @@
-"""How long TensorRT for RTX runs general kernels, before those for a frame size are compiled.
+"""How long TensorRT for RTX runs general kernels, until those for a frame size are compiled.
 
-It compiles beside the runs and says nothing of it. What shows is that runs get shorter; so that is
-what is looked for, and told with its figures.
+It compiles during the runs without a message. The runs then get shorter, which is detected here and
+logged with the times.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-#: Runs whose median stands for "at first" and for "now".
+#: Runs in the median of the first times, and in that of the latest.
 _RUNS = 5
-#: Times of runs differ by less than this share among themselves, on a GPU that does nothing else.
+#: Runs below this share of the first times use other kernels: a GPU's times vary less otherwise.
 _SHORTER = 0.8
 
 
 class GeneralKernels:
-    """Watches the times of runs; after a change of the frame's size it starts anew.
-
-    Args:
-        clock: seconds.
-    """
+    """Watches the times of runs; a new frame size starts it again."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -39,7 +35,7 @@ class GeneralKernels:
         self._told = False
 
     def add(self, size: tuple[int, int], ms: float) -> None:
-        """Take the time of one run on the GPU, of frames of ``size`` (width, height)."""
+        """Add the time of one run on the GPU, of frames of ``size`` (width, height)."""
         if size != self._size:
             self._start(size)
         if self._told:

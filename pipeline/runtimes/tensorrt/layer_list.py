@@ -1,9 +1,8 @@
-"""What TensorRT's builder made of a network: its own list of layers, which needs no GPU.
+"""The layers that TensorRT's builder made of a network, from its own list, which needs no GPU.
 
-With ``ProfilingVerbosity.DETAILED`` the builder tells its logger every layer that is left after
-fusion, one a line, with the types that it reads and writes. The network before it says what was
-planned; only this list says what came of it. It is the text of the engine inspector's
-``LayerInformationFormat.ONELINE``.
+With ``ProfilingVerbosity.DETAILED`` the builder logs every layer after fusion, one per line, with
+its input and output types. The network holds only what was planned, this list what was built. Its
+format is that of the engine inspector's ``LayerInformationFormat.ONELINE``.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 
 from pipeline.engine.manifest import LayerPrecisions
 
-#: How the message with the list begins.
+#: Beginning of the message with the list.
 BEGINNING = "Layers:"
-#: Lines of the list that compute nothing: order between streams, and shapes on the processor.
+#: Layers that launch no kernel: synchronisation of streams, and shapes on the processor.
 _NO_KERNELS = frozenset({"signal", "wait", "shape_call"})
 _LINE = re.compile(
     r"^Name: (?P<name>.+?), LayerType: (?P<kind>\w+), Inputs: (?P<inputs>.*?), "
@@ -27,9 +26,9 @@ _LINE = re.compile(
 )
 _TENSOR = re.compile(r"Dimensions: \[(?P<sizes>[^\]]*)\].*?Datatype: (?P<type>\w+)")
 _ORIGIN = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
-#: What the builder appends to names: where it put the kernel.
+#: Suffix of names: the kernel's place in the builder's schedule.
 _PLACE = re.compile(r"_myl\d+_\d+$")
-#: Kernels that the builder writes itself, for what stands between convolutions.
+#: Kernels that the builder generates, for the operations between convolutions.
 _GENERATED = "kgen"
 _PRECISIONS = {"Int8": "int8", "Half": "fp16", "BFloat16": "bf16", "Float": "fp32"}
 
@@ -39,9 +38,9 @@ class Layer:
     """One line of the list.
 
     Attributes:
-        name: without the place that the builder appends.
+        name: without the builder's suffix.
         kind: ``correlation`` for a convolution, ``kgen`` for a generated kernel, and others.
-        origins: names of the network's layers that went into it, as far as they are told.
+        origins: names of the network's layers that were fused into it, where listed.
         inputs, outputs: types of tensors, such as ``Int8``.
         weights: types of constants with four dimensions or more.
     """
@@ -55,7 +54,7 @@ class Layer:
 
 
 def layers_in(text: str) -> Iterator[Layer]:
-    """Read the builder's list; lines of tensors and streams are left out."""
+    """Parse the builder's list, without its lines on tensors and streams."""
     for line in _LINE.finditer(text):
         constants = _TENSOR.finditer(line["constants"])
         yield Layer(
@@ -69,16 +68,15 @@ def layers_in(text: str) -> Iterator[Layer]:
 
 
 def read_back(text: str, planned: LayerPrecisions) -> LayerPrecisions:
-    """Say in which precision each convolution of a network is computed, by the builder's list.
+    """Return the precision of each convolution of a network, by the builder's list.
 
     Args:
-        text: of the list; empty where this TensorRT tells none.
+        text: of the list; empty where this TensorRT writes none.
         planned: convolutions of the network that was built.
 
     Returns:
-        As ``planned``, where there is no list. A convolution that the list does not name has gone
-        into something else: it counts as ``unknown`` where INT8 was planned for it, since nobody
-        then knows that it is.
+        ``planned`` where there is no list. A convolution that the list does not name was fused into
+        another layer; where INT8 was planned for it, its precision is ``unknown``.
     """
     layers = [layer for layer in layers_in(text) if layer.kind not in _NO_KERNELS]
     if not layers:
@@ -97,7 +95,7 @@ def read_back(text: str, planned: LayerPrecisions) -> LayerPrecisions:
 
 
 def _precision(layer: Layer) -> str:
-    """INT8 is what reads bytes and multiplies them with bytes; else the type of what is read."""
+    """Return INT8 where input and weights are INT8, else the type of the one that is not."""
     if not layer.inputs:
         return ""
     if layer.inputs[0] == "Int8" and "Int8" not in layer.weights:

@@ -1,4 +1,4 @@
-"""How what lives on a GPU is made, used and given back, whatever fails meanwhile."""
+"""Making, using and releasing resources of a GPU, whatever fails."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def holding(gpu: Gpu) -> Iterator[ExitStack]:
-    """Use the GPU to make things that outlive the block; yields the stack that gives them back.
+    """Use the GPU to make resources that outlive the block; yields a stack for their release.
 
-    Where the block fails, or the way out of it, they are given back at once.
+    Where the block or its end fails, they are released at once.
     """
     held = ExitStack()
     try:
@@ -24,7 +24,7 @@ def holding(gpu: Gpu) -> Iterator[ExitStack]:
             try:
                 yield held
             except BaseException:
-                with suppress(RoadsegError):  # what failed first is the reason
+                with suppress(RoadsegError):  # the first error is the reason
                     held.close()
                 raise
     except RoadsegError:
@@ -34,7 +34,7 @@ def holding(gpu: Gpu) -> Iterator[ExitStack]:
 
 @contextmanager
 def asking_the_driver(stream: Stream) -> Iterator[None]:
-    """Where TensorRT fails, raise what the driver has against it, if that is the reason."""
+    """Where TensorRT fails in the block, raise the driver's error instead, if there is one."""
     try:
         yield
     except EngineError:
@@ -43,15 +43,15 @@ def asking_the_driver(stream: Stream) -> Iterator[None]:
 
 
 def give_back(gpu: Gpu, streams: Iterable[Stream], held: ExitStack) -> None:
-    """Wait for what is under way on ``streams`` and close ``held``; what fails is logged.
+    """Wait for the work on ``streams`` and close ``held``; errors are logged.
 
-    A GPU that this process has lost takes nothing back: then everything is forgotten.
+    Where every call of the driver fails, closing ``held`` only drops references.
     """
     try:
         if not gpu.lost:
             _close(gpu, streams, held)
     except RoadsegError as error:
-        log.warning("the GPU did not take everything back (%s)", error)
+        log.warning("not everything on the GPU could be released (%s)", error)
     if gpu.lost:
         held.close()
 
@@ -69,5 +69,5 @@ def _close(gpu: Gpu, streams: Iterable[Stream], held: ExitStack) -> None:
     except RoadsegError:
         if reached or gpu.lost:
             raise
-        with gpu.active():  # what was refused once may be taken the second time
+        with gpu.active():  # a second try, since one refusal may be by chance
             held.close()

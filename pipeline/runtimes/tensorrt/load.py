@@ -1,4 +1,4 @@
-"""Fixed convolutions as TensorRT networks: what other times on a GPU are measured against."""
+"""Fixed convolutions as TensorRT engines, with which a GPU's peak is measured."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 
 from pipeline.errors import EngineError
 from pipeline.runtimes.probe import IN_A_ROW, Load, Shape
-from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
+from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu
 from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.log import collecting_logger
 from pipeline.runtimes.tensorrt.start import start_runtime
 
-#: Precision of a load -> the type that its values have between the convolutions.
+#: Precision of a load -> type of the values between the convolutions.
 _TYPES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "HALF"}
 
 
 class TensorRTLoad(Load):
-    """Convolutions one after the other, each an engine of its own.
+    """Convolutions of several shapes, one after the other.
 
     Args:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         gpu: that computes them.
         shapes: of the convolutions.
-        engines: of each shape, its bytes.
+        engines: bytes of the engine for each shape.
 
     Raises:
-        EngineError: TensorRT does not load an engine, or the GPU has no room for it.
+        EngineError: TensorRT does not load an engine, or the GPU has too little memory.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class TensorRTLoad(Load):
         self._logger = collecting_logger(trt)
         self._contexts: list[Any] = []
         with holding(gpu) as stack:
-            # TensorRT frees with the last reference: contexts before the runtime.
+            # TensorRT frees with the last reference; contexts must go before the runtime.
             stack.callback(self._forget)
             self._runtime = start_runtime(trt, self._logger, gpu.info)
-            self._stream: Stream = gpu.stream()
-            stack.callback(self._stream.release)
+            self._stream = stack.enter_context(gpu.stream())
             try:
                 for shape, engine in zip(shapes, engines, strict=True):
                     self._contexts.append(self._open(shape, engine, stack))
             except EngineError:
-                self._end_work()
+                with suppress(EngineError):  # buffers must outlive the work on them
+                    self._stream.synchronize()
                 raise
         self._held = stack
 
@@ -66,11 +66,6 @@ class TensorRTLoad(Load):
             give_back(self._gpu, [self._stream], self._held)
             self._forget()
 
-    def _end_work(self) -> None:
-        """Wait for what is under way: buffers must outlive the work on them, failed or not."""
-        with suppress(EngineError):
-            self._stream.synchronize()
-
     def _open(self, shape: Shape, engine: bytes, stack: ExitStack) -> Any:
         loaded = self._checked(self._runtime.deserialize_cuda_engine(engine), "load")
         context = self._checked(loaded.create_execution_context(), "prepare to run")
@@ -81,13 +76,11 @@ class TensorRTLoad(Load):
         return context
 
     def _random(self, shape: Shape, stack: ExitStack) -> DeviceMemory:
-        """Take a buffer of random values: multiplying zeros takes a GPU less power, and time."""
+        """Make a buffer of random values: with zeros a GPU takes less power, and less time."""
         count = shape.channels * shape.height * shape.width
         values = np.random.default_rng(0).random(count, dtype=np.float32).view(np.uint8)
-        memory = self._gpu.device_memory(values.size)
-        stack.callback(memory.release)
-        staging = self._gpu.host_memory(values.size)
-        stack.callback(staging.release)
+        memory = stack.enter_context(self._gpu.device_memory(values.size))
+        staging = stack.enter_context(self._gpu.host_memory(values.size))
         staging.array[:] = values
         self._gpu.copy_in(memory, staging.array, self._stream)
         self._stream.synchronize()
@@ -107,16 +100,16 @@ class TensorRTLoad(Load):
 
 
 def build_load(trt: ModuleType, shape: Shape, precision: str, target: str | None) -> bytes:
-    """Build an engine of :data:`IN_A_ROW` equal convolutions with a ReLU behind each.
+    """Build an engine of :data:`IN_A_ROW` equal convolutions, each followed by a ReLU.
 
     Args:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         shape: of the convolutions; FP32 values (1, channels, height, width) in and out.
         precision: in which they are computed.
-        target: GPU architecture, such as ``sm89``; None for the GPU at hand.
+        target: GPU architecture, such as ``sm89``; None for this machine's.
 
     Raises:
-        EngineError: TensorRT knows no such precision, or does not build it.
+        EngineError: the precision is not known, or TensorRT does not build it.
     """
     if precision not in _TYPES:
         raise EngineError(
@@ -129,7 +122,7 @@ def build_load(trt: ModuleType, shape: Shape, precision: str, target: str | None
     constants = _fill(trt, network, shape, precision)
     config = builder.create_builder_config()
     known = trt.ComputeCapability.__members__ if target else {}
-    if target and target.upper() in known:  # else the builder's own choice: Ampere and later
+    if target and target.upper() in known:  # else the builder's default: Ampere and later
         config.num_compute_capabilities = 1
         config.set_compute_capability(known[target.upper()], 0)
     if precision == "fp32":
@@ -147,7 +140,7 @@ def build_load(trt: ModuleType, shape: Shape, precision: str, target: str | None
 def _fill(
     trt: ModuleType, network: Any, shape: Shape, precision: str
 ) -> list[np.ndarray[Any, Any]]:
-    """Fill the network; return its constants, which TensorRT reads in place until it has built."""
+    """Fill the network; return its constants, which must live until the engine is built."""
     kind = getattr(trt.DataType, _TYPES[precision])
     random = np.random.default_rng(0)
     sides = (shape.channels, shape.channels, shape.kernel, shape.kernel)
@@ -155,7 +148,7 @@ def _fill(
     constants: list[np.ndarray[Any, Any]] = []
 
     def constant(values: np.ndarray[Any, Any]) -> Any:
-        # NumPy has no BF16. Scales of INT8 are to be constants, not something cast.
+        # NumPy has no BF16, so only that is cast in the network; scales must be constants.
         exact = values if kind == trt.DataType.BF16 else values.astype(trt.nptype(kind))
         constants.append(exact)
         given = network.add_constant(exact.shape, trt.Weights(exact)).get_output(0)

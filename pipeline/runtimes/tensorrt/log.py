@@ -1,4 +1,4 @@
-"""TensorRT's errors, kept for our own messages; for ``tensorrt`` and ``tensorrt_rtx`` alike."""
+"""A logger that keeps TensorRT's errors, for ``tensorrt`` and ``tensorrt_rtx`` alike."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pipeline.runtimes.tensorrt.layer_list import BEGINNING
 
 
 def collecting_logger(trt: ModuleType) -> Any:
-    """Return a logger that keeps TensorRT's errors for our own message instead of printing them.
+    """Return a logger that keeps TensorRT's errors for our messages instead of printing them.
 
-    It has ``errors``, a list of lines, ``last_error()``, the newest in one line, and ``layers``,
-    the newest list of layers that a builder told (see ``layer_list``).
+    It has ``errors``, a list of texts; ``last_error()``, the newest in one line; and ``layers``,
+    the builder's latest list of layers (see ``layer_list``).
     """
     return _logger_class(trt)()
 
@@ -22,7 +22,7 @@ def collecting_logger(trt: ModuleType) -> Any:
 def _logger_class(trt: ModuleType) -> type:
     class CollectingLogger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # a pybind11 trampoline crashes without
+            trt.ILogger.__init__(self)  # pybind11 needs it, or crashes
             self.errors: list[str] = []
             self.layers = ""
 

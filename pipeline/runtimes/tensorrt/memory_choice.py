@@ -1,8 +1,8 @@
-"""Where GPU and processor share memory: copy into the GPU's own, or let it read the processor's.
+"""Where GPU and processor share memory: copy frames to the GPU's buffers, or use them in place.
 
-Memory of the processor that the GPU reads in place saves two copies, and is not cached on a Jetson
-("CUDA for Tegra", table 1): what a kernel reads often, as the resize of a frame does, is fetched
-again each time. Which is faster depends on the board and the engine, so both are run.
+Use in place saves two copies, but such memory is not cached on a Jetson ("CUDA for Tegra", table
+1): what a kernel reads repeatedly, as the resize of a frame does, is fetched each time. Which is
+faster depends on the board and the engine, so both are measured.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pipeline.runtimes.tensorrt.buffer_set import BufferSet
 
 log = logging.getLogger(__name__)
 
-#: Runs of each kind that count, after one that does not.
+#: Timed runs of each kind, after an untimed one.
 _RUNS = 3
 
 
 def choose_memory(session: Session, buffer_sets: Sequence[BufferSet], frames: Frames) -> None:
-    """Run ``frames`` both ways, and leave the buffers the faster one; copies where both are equal.
+    """Run ``frames`` both ways, and set the buffers to the faster one; to copies if both are equal.
 
     Raises:
         EngineError: a run failed.

@@ -1,7 +1,7 @@
-"""A TensorRT network before it is built: read from ONNX, its types put right, its layers listed.
+"""A TensorRT network before the build: read from ONNX, casts around INT8 removed, layers listed.
 
-``tensorrt`` and ``tensorrt_rtx`` have the same Python API, so everything here takes the module of
-the flavour at hand as ``trt``.
+``tensorrt`` and ``tensorrt_rtx`` have the same Python API, so functions take either module as
+``trt``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Filled:
     """A network that is ready to be built.
 
     Attributes:
-        builder: that the network belongs to.
+        builder: of the network.
         network: strongly typed, one input and one output.
-        keep: whatever must live as long as the network does: its weights are not copied.
+        keep: objects that must live as long as the network, such as its weights.
     """
 
     builder: Any
@@ -39,7 +39,7 @@ def fill_from_onnx(trt: ModuleType, job: Job, logger: Any, progress: Progress) -
     """Export the job's graph, or take its ONNX file, and parse it into a strongly typed network.
 
     Raises:
-        BuildError: the graph cannot be exported, or the parser refuses it; its reason is quoted.
+        BuildError: the graph cannot be exported, or the parser refuses it.
     """
     onnx = job.folder / "graph.onnx"
     if isinstance(job.graph, Path):
@@ -56,7 +56,7 @@ def parse_network(trt: ModuleType, builder: Any, onnx: Path, logger: Any) -> Any
     """Read an ONNX file into a strongly typed network.
 
     Raises:
-        BuildError: the parser refuses it; its own first reason is quoted.
+        BuildError: the parser refuses it; its first reasons are quoted.
     """
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flags)
@@ -72,7 +72,7 @@ def parse_network(trt: ModuleType, builder: Any, onnx: Path, logger: Any) -> Any
 
 
 def layers_of(trt: ModuleType, network: Any) -> Iterator[Any]:
-    """Go through the layers; Python gets each as ``ILayer``, this gives it its own class."""
+    """Yield the layers, each with its own class instead of ``ILayer``."""
     classes = {
         trt.LayerType.CAST: trt.ICastLayer,
         trt.LayerType.CONSTANT: trt.IConstantLayer,
@@ -87,10 +87,10 @@ def layers_of(trt: ModuleType, network: Any) -> Iterator[Any]:
 
 
 def _drop_casts_around_int8(trt: ModuleType, network: Any) -> None:
-    """Let Q and DQ take and give FP16 themselves; their scales follow in ``scales``.
+    """Let Q and DQ read and write FP16 directly; ``scales`` converts their scales.
 
-    ONNX of our operator set knows them in FP32 only, so the file has casts around them. TensorRT
-    fuses Q and DQ with the layers that they stand next to.
+    In ONNX of our operator set they are FP32 only, so the file has casts around them. TensorRT
+    fuses Q and DQ only with adjacent layers.
     """
     layers = list(layers_of(trt, network))
     maker = {layer.get_output(0).name: layer for layer in layers}
@@ -103,7 +103,7 @@ def _drop_casts_around_int8(trt: ModuleType, network: Any) -> None:
             before = maker.get(source.get_input(0).name)
             if before is not None and before.type == trt.LayerType.DEQUANTIZE:
                 before.to_type = source.to_type
-                # TensorRT keeps a type that the parser has read until an input is set again.
+                # TensorRT uses the new type only after an input is set again.
                 before.set_input(0, before.get_input(0))
                 layer.set_input(index, before.get_output(0))
             elif layer.type == trt.LayerType.QUANTIZE and index == 0:
@@ -111,9 +111,9 @@ def _drop_casts_around_int8(trt: ModuleType, network: Any) -> None:
 
 
 def planned_convolutions(trt: ModuleType, network: Any) -> LayerPrecisions:
-    """List the convolutions of a strongly typed network with the type that each is to compute in.
+    """List the convolutions of a strongly typed network with the precision planned for each.
 
-    INT8 is one whose input and weights both come dequantised from INT8.
+    It is INT8 where input and weights are both dequantised from INT8.
     """
     layers = list(layers_of(trt, network))
     maker = {layer.get_output(0).name: layer for layer in layers}

@@ -1,4 +1,4 @@
-"""What TensorRT engines run on: TensorRT itself and a GPU."""
+"""What TensorRT engines need to run: TensorRT and a GPU."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 
 @dataclass(frozen=True)
 class Platform:
-    """What engines run on: TensorRT's module ``trt`` and a GPU."""
+    """Attributes: ``trt``, the module ``tensorrt`` or ``tensorrt_rtx``; the ``gpu``."""
 
     trt: Any
     gpu: Gpu
 
 
 def open_platform(runtime: str) -> Platform:
-    """Import TensorRT and reach the GPU.
+    """Import TensorRT and open the GPU.
 
     Raises:
-        RuntimeMissingError: a package, the driver or the GPU is not there.
+        RuntimeMissingError: a package, the driver or the GPU is missing.
     """
     if reason := why_no_gpu():
         raise RuntimeMissingError(

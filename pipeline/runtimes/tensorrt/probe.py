@@ -1,4 +1,4 @@
-"""What TensorRT tells about an engine on the GPU at hand: times of its layers, and fixed loads."""
+"""TensorRT's part of ``bench``: times of an engine's layers on this GPU, and fixed loads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pipeline.engine.manifest import Engine, Manifest
 from pipeline.runtimes.probe import ConvolutionWork, LayerTime, Load, Probe, Shape
 from pipeline.runtimes.session import Frames
 from pipeline.runtimes.tensorrt.load import TensorRTLoad, build_load
-from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession, open_platform
+from pipeline.runtimes.tensorrt.platform import Platform, open_platform
+from pipeline.runtimes.tensorrt.session import TensorRTSession
 
 _WARM_UP = 3
-#: What TensorRT's compiler appends to names, what it begins its own with, and the exporter's count.
+#: Suffix that TensorRT's compiler appends to names, prefix of its own names, and the number that
+#: the ONNX exporter appends.
 _PLACE, _OPERATIONS, _NUMBER = re.compile(r"_myl\d+_\d+$"), "__myl_", re.compile(r"_\d+$")
 
 
@@ -45,32 +47,30 @@ class TensorRTProbe(Probe):
         ]
 
     def work(self, engine: Engine) -> list[ConvolutionWork]:
-        return []  # a serialised engine does not tell what its layers have to do
+        return []  # a serialised engine does not describe the work of its layers
 
     def load(self, shapes: Sequence[Shape], precision: str, threads: int = 0) -> Load:
         trt, gpu = self._platform.trt, self._platform.gpu
-        # Only TensorRT for RTX takes a target; the other one builds for the GPU at hand.
+        # Only TensorRT for RTX takes a target; TensorRT builds for this machine's GPU.
         target = gpu.info.architecture if hasattr(trt, "ComputeCapability") else None
         engines = [build_load(trt, shape, precision, target) for shape in shapes]
         return TensorRTLoad(trt, gpu, shapes, engines)
 
 
 def classic_probe() -> Probe:
-    """Return the probe of TensorRT."""
     return TensorRTProbe(open_platform("tensorrt"))
 
 
 def rtx_probe() -> Probe:
-    """Return the probe of TensorRT for RTX."""
     return TensorRTProbe(open_platform("tensorrt-rtx"))
 
 
 def _layer(name: str, ms: float, manifest: Manifest) -> LayerTime:
-    """Say what a fused layer is, as far as its name tells.
+    """Tell a fused layer's kind and precision from its name.
 
-    TensorRT joins the names of what it fused with `` + `` or ``||``. Its own compiler appends where
-    it put the kernel (``encoder.0.0.conv_myl0_1``), and names those after their operations that
-    begin with none of ours (``__myl_CastTranResh_myl0_4``).
+    TensorRT joins the names of fused layers with `` + `` or ``||``. Its compiler appends a suffix
+    (``encoder.0.0.conv_myl0_1``), and names layers that begin with none of ours after their
+    operations (``__myl_CastTranResh_myl0_4``).
     """
     whole = _PLACE.sub("", name)
     for part in re.split(r"\s*(?:\+|\|\|)\s*", whole):
@@ -85,14 +85,14 @@ def _layer(name: str, ms: float, manifest: Manifest) -> LayerTime:
 @cache
 def _profiler_class(trt: ModuleType) -> type[Any]:
     class Profiler(trt.IProfiler):  # type: ignore[misc, name-defined]
-        """Keeps name and milliseconds of each layer, in the order of execution."""
+        """Keeps name and milliseconds of each layer, in execution order."""
 
         def __init__(self) -> None:
             trt.IProfiler.__init__(self)
             self.layers: list[tuple[str, float]] = []
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:
-            """Receive one layer of a run that is done."""
+            """Receive one layer of a finished run."""
             self.layers.append((layer_name, ms))
 
     return Profiler

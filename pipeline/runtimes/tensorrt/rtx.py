@@ -1,7 +1,7 @@
-"""TensorRT for RTX engines, built ahead of time for GPUs that need not be here.
+"""TensorRT for RTX engines, built ahead of time for GPUs of other machines.
 
-Without a target the builder makes one engine for Ampere and everything later. Named targets make it
-smaller where they are few. Turing spoils an engine for all others: see :meth:`check_targets`.
+Without a target the builder makes one engine for Ampere and later. A few named targets make it
+smaller. Turing cannot be combined with others: see :meth:`check_targets`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ TARGETS = tuple(name.lower() for name in trt.ComputeCapability.__members__ if na
 _TURING = "sm75"
 
 _REQUANTISES = (
-    "TensorRT for RTX requantises between INT8 convolutions in kernels of their own, which FP16 "
-    "has none of: measure before you choose INT8 on a desktop GPU (docs/performance.md)"
+    "TensorRT for RTX requantises between INT8 convolutions in separate kernels, which FP16 does "
+    "not need: measure before you choose INT8 on a desktop GPU (docs/performance.md)"
 )
 
 
@@ -46,9 +46,9 @@ class TensorRTRTXCompiler(TensorRTCompiler):
     def check_targets(self, targets: tuple[str, ...], precision: str) -> tuple[str, ...]:
         """Return the targets, ``sm80+`` where none is given.
 
-        One engine for several targets has only what all of them compute. By the builder's list of
-        layers an engine that Turing is among has no convolution in INT8, and those of MobileNet's
-        kind grow 13 times in FP16.
+        An engine for several targets uses only what all of them compute. By the builder's list of
+        layers, an engine with Turing among its targets has no convolution in INT8, and in FP16
+        engines of MobileNet's kind grow 13 times.
         """
         unknown = [target for target in targets if target not in (*TARGETS, AMPERE_AND_LATER)]
         if unknown:
@@ -58,32 +58,31 @@ class TensorRTRTXCompiler(TensorRTCompiler):
             )
         if _TURING in targets and precision == "int8":
             raise BuildError(
-                f"--target {','.join(targets)} was given with INT8, and TensorRT for RTX computes "
-                f"no convolution in INT8 where Turing ({_TURING}) is among the targets; build "
+                f"--target {','.join(targets)} was given with INT8, but TensorRT for RTX computes "
+                f"no convolution in INT8 where Turing ({_TURING}) is among the targets; build with "
                 f"--precision fp16 for {_TURING}, and INT8 for the others"
             )
         for alone in (_TURING, AMPERE_AND_LATER):
             if alone in targets and len(targets) > 1:
                 rest = ",".join(target for target in targets if target != alone)
                 raise BuildError(
-                    f"--target {','.join(targets)} was given, and {alone} has to be alone: an "
-                    "engine has only what all of its targets compute; build one engine for "
+                    f"--target {','.join(targets)} was given, but {alone} has to be alone: an "
+                    "engine uses only what all of its targets compute; build one engine for "
                     f"{alone} and one for {rest}"
                 )
         return targets or (AMPERE_AND_LATER,)
 
     def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
-        """Depthwise convolutions: the builder makes their groups four channels wide.
+        """Depthwise convolutions, whose groups the builder makes four channels wide.
 
-        By its list of layers it writes an input of four times the channels, three of four zeros,
-        and keeps those zeros, as large as the tensor, in the engine: 37 MB of
-        ``deeplab_v3plus_lite``'s.
+        By its list of layers it writes an input with four times the channels, three quarters of
+        them zeros, and stores these zeros in the engine: 37 MB in ``deeplab_v3plus_lite``'s.
         """
-        why = "depthwise: TensorRT for RTX would read four times its channels, three of them zeros"
+        why = "depthwise: TensorRT for RTX would read four times its channels, most of them zeros"
         return {**super().kept_out_of_int8(placement), **dict.fromkeys(placement.depthwise, why)}
 
     def compile(self, job: Job, progress: Progress) -> Compiled:
-        # Measured: one convolution with INT8 input and weights is enough for it to fail.
+        # Measured: the build fails with a single convolution with INT8 input and weights.
         if job.precision == "int8" and tuple(map(int, trt.__version__.split(".")[:2])) < (1, 7):
             raise BuildError(
                 f"TensorRT for RTX {trt.__version__} builds no INT8 convolutions, 1.7 does; build "

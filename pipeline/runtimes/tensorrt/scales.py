@@ -1,8 +1,9 @@
-"""Q/DQ in a filled TensorRT network: scales in the type of their tensor, INT8 taken back.
+"""Q/DQ in a TensorRT network: scales in the type of their tensors, and INT8 undone for some layers.
 
-The operator pages of TensorRT 10 give Quantize's input and scale one type, and Dequantize's scale
-and output one; a mixture was refused on an Orin (NVIDIA/TensorRT #4832). Networks come in with FP32
-scales, which in FP16 networks are numbers that FP16 holds (``calibration.quantizer.half_scales``).
+By the operator pages of TensorRT 10, Quantize's input and scale have one type, and so have
+Dequantize's scale and output; a mixture was refused on an Orin (NVIDIA/TensorRT #4832). Networks
+have FP32 scales, in FP16 networks with values that FP16 holds
+(``calibration.quantizer.half_scales``).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def with_matching_scales(trt: ModuleType, filled: Filled) -> Filled:
             if given.name not in made:
                 source = makers[given.name]
                 if source.type == trt.LayerType.CONSTANT:
-                    # A constant, since the builder has to know it.
+                    # A constant and not a cast, since the builder has to know the value.
                     kept.append(_values(source).astype(np.float16))
                     made[given.name] = _constant(trt, network, kept[-1], f"{given.name}_fp16")
                 else:
@@ -48,7 +49,7 @@ def with_matching_scales(trt: ModuleType, filled: Filled) -> Filled:
 
 
 def without_int8(trt: ModuleType, filled: Filled, names: Collection[str]) -> Filled:
-    """Compute the convolutions ``names`` in floating point, with the weights that they had."""
+    """Compute the convolutions ``names`` in floating point, with dequantised weights."""
     network = filled.network
     layers = list(layers_of(trt, network))
     makers = {layer.get_output(0).name: layer for layer in layers}
@@ -73,7 +74,7 @@ def without_int8(trt: ModuleType, filled: Filled, names: Collection[str]) -> Fil
 
 
 def _before_int8(trt: ModuleType, tensor: Any, makers: dict[str, Any]) -> Any | None:
-    """Return what was quantised to give ``tensor``, where it is of the same type."""
+    """Return the tensor before Q and DQ, where it has the same type."""
     dequantize = makers.get(tensor.name)
     if dequantize is None or dequantize.type != trt.LayerType.DEQUANTIZE:
         return None

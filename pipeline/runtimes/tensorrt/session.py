@@ -1,10 +1,10 @@
 """Engines of TensorRT and of TensorRT for RTX on an NVIDIA GPU; one implementation for both.
 
-A run passes three streams: its frames are copied in on the first, computed and painted on the
-second, its class maps copied out on the third. With two sets of buffers, the copies of one run
-overlap the computing of another. TensorRT's own memory is there once, so runs compute in turn.
+A run uses three streams: the first copies its frames in, the second computes and paints, the third
+copies its class maps out. With two sets of buffers, the copies of one run overlap the computation
+of another. TensorRT has its memory once, so runs compute in turn.
 
-Nothing is imported here that needs a GPU: see :func:`open_platform`.
+This file imports nothing that needs a GPU; ``platform`` does so when a session is opened.
 """
 
 from __future__ import annotations
@@ -31,36 +31,33 @@ from pipeline.runtimes.session import (
     Tint,
 )
 from pipeline.runtimes.tensorrt.buffer_set import BufferSet, PinnedBuffer
-from pipeline.runtimes.tensorrt.cuda.gpu import Stream
 from pipeline.runtimes.tensorrt.cuda.painting import Canvas, Painter
 from pipeline.runtimes.tensorrt.execution_context import ExecutionContext
 from pipeline.runtimes.tensorrt.general_kernels import GeneralKernels
 from pipeline.runtimes.tensorrt.lifetimes import asking_the_driver, give_back, holding
 from pipeline.runtimes.tensorrt.memory_choice import choose_memory
-from pipeline.runtimes.tensorrt.platform import Platform as Platform
-from pipeline.runtimes.tensorrt.platform import open_platform as open_platform
+from pipeline.runtimes.tensorrt.platform import Platform, open_platform
 
 log = logging.getLogger(__name__)
 
-#: Sets of buffers: while one run computes, the next is copied in and the last is copied out.
+#: Sets of buffers: while one run computes, another is copied in or out.
 _BUFFER_SETS = 2
 
 
 class TensorRTSession(Session):
-    """Runs an engine; owns its streams, events and buffers, and gives them back in reverse order.
+    """Runs an engine; owns its streams, events and buffers, and releases them in reverse order.
 
-    May be used and closed by other threads than the one that made it, by one at a time; many
-    sessions live beside each other. After a failed call on the GPU the session only closes: what
-    CUDA reports late may have spoilt any run.
+    Any thread may use and close it, one at a time; there may be many sessions. After a failed call
+    on the GPU it can only be closed: CUDA reports errors late, so any run may be wrong.
 
     Args:
         engine: built by a TensorRT compiler.
-        platform: what it runs on; None for this machine's own.
+        platform: TensorRT and the GPU; None for this machine's.
         graphs: replay runs as CUDA graphs, where TensorRT can (docs/decisions/009).
-        eager: compile kernels for a frame size before its first run, not beside it; for measuring.
+        eager: compile kernels for a frame size before its first run, not during runs; to measure.
 
     Raises:
-        EngineError: it was not built for this machine, or the GPU has no room for it.
+        EngineError: it was not built for this machine, or the GPU has too little memory.
         RuntimeMissingError: TensorRT, pycuda or the GPU is missing.
     """
 
@@ -83,13 +80,15 @@ class TensorRTSession(Session):
         self._failure: EngineError | None = None
         self._closed = False
         self._painter: Painter | None = None
-        # TensorRT for RTX alone compiles where it runs.
+        # Only TensorRT for RTX compiles when it runs.
         lazy = hasattr(trt, "IRuntimeCache") and not eager
         self._general = GeneralKernels() if lazy else None
         with holding(gpu) as stack:
             self._context = ExecutionContext(engine, trt, gpu.info, graphs, eager)
             stack.callback(self._context.release)
-            self._in, self._compute, self._out = (self._stream(stack) for _ in range(3))
+            self._in, self._compute, self._out = (
+                stack.enter_context(gpu.stream()) for _ in range(3)
+            )
             self._buffer_sets = [BufferSet(gpu, stack) for _ in range(_BUFFER_SETS)]
             paints = self._open_painter(stack)
         self._held = stack
@@ -114,29 +113,29 @@ class TensorRTSession(Session):
         width, height = self._sizes[len(self._sizes) // 2]
         frames = np.zeros((self._fewest, height, width, 3), np.uint8)
         try:
-            with self._working():  # releases what was tried before
+            with self._working():  # changing the buffers' memory releases some
                 choose_memory(self, self._buffer_sets, frames)
         except RoadsegError:
             self.close()
             raise
 
     def report_layers_to(self, profiler: Any) -> None:
-        """Have every layer's time told to ``profiler``, an ``IProfiler``, from the next run on.
+        """Give ``profiler``, an ``IProfiler``, the time of every layer from the next run on.
 
-        TensorRT then waits for each run to end before it returns from beginning it.
+        With it TensorRT waits for the end of each run.
         """
         with self._working():
             self._context.report_to(profiler)
 
     def close(self) -> None:
-        """Wait for what is under way and give everything back; what fails meanwhile is logged."""
+        """Wait for the runs under way and release everything; errors are logged."""
         if self._closed:
             return
         self._closed = True
         give_back(self._gpu, (self._in, self._compute, self._out), self._held)
 
     def _run(self, frames: Frames) -> ClassMaps:
-        """Run any number of frames, as many at once as the engine takes."""
+        """Run any number of frames, in batches of the engine's size."""
         runs: deque[Pending] = deque()
         maps: list[ClassMaps] = []
         for first in range(0, len(frames), self._most):
@@ -144,10 +143,8 @@ class TensorRTSession(Session):
                 maps.append(runs.popleft().result().classes)
             runs.append(self._submit(frames[first : first + self._most], None))
         maps += [run.result().classes for run in runs]
-        return maps[0] if len(maps) == 1 else np.concatenate([self._no_maps(), *maps])
-
-    def _no_maps(self) -> ClassMaps:
-        return np.empty((0, *self._size), np.uint8)
+        none = np.empty((0, *self._size), np.uint8)
+        return maps[0] if len(maps) == 1 else np.concatenate([none, *maps])
 
     def _submit(self, frames: Frames, tint: Tint | None) -> Pending:
         self._check(frames)
@@ -217,7 +214,7 @@ class TensorRTSession(Session):
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Use the GPU; a failure ends the session."""
+        """Use the GPU; after an error the session is not usable."""
         try:
             with self._gpu.active():
                 yield
@@ -245,13 +242,8 @@ class TensorRTSession(Session):
         if self._failure is not None:
             raise EngineError(f"the session failed before: {self._failure}") from self._failure
 
-    def _stream(self, stack: ExitStack) -> Stream:
-        stream = self._gpu.stream()
-        stack.callback(stream.release)
-        return stream
-
     def _open_painter(self, stack: ExitStack) -> bool:
-        """Painting saves the processor's time; where it cannot be had, the processor paints."""
+        """Return whether the GPU can paint; elsewhere the processor does."""
         try:
             self._painter = Painter(self._gpu, self._size, self._compute)
         except RuntimeMissingError as error:

@@ -1,8 +1,8 @@
-"""From an engine's bytes to one that TensorRT has loaded, or to the reason why it does not.
+"""Starting TensorRT's runtime and loading an engine, with the reason where that fails.
 
-TensorRT answers a driver that is too old with an object over nothing, whose first use ends the
-process (seen with the lean runtime of 11.4), and tells its logger why. So the logger is asked
-before the object is.
+With a driver that is too old TensorRT returns an invalid object, whose first use ends the process
+(seen with the lean runtime of 11.4), and logs the reason. So the log is checked before the object
+is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.engine.compatibility import GpuInfo
 from pipeline.engine.manifest import Engine
 from pipeline.errors import EngineError, IncompatibleEngineError, RuntimeMissingError
 
-#: What TensorRT for RTX finds wrong with an engine -> what to do. Of the rest, building helps.
+#: What TensorRT for RTX finds wrong with an engine -> remedy; for the rest it is another build.
 _REMEDIES = {
     "OLD_CUDA_DRIVER": "update the NVIDIA driver",
     "OLD_CUDA_RUNTIME": "update the NVIDIA driver and TensorRT for RTX",
@@ -35,13 +35,12 @@ def start_runtime(trt: Any, logger: Any, gpu: GpuInfo) -> Any:
     told = len(logger.errors)
     runtime = trt.Runtime(logger)
     if runtime is None or len(logger.errors) > told:
-        # Not given to anybody, nor ever freed: either calls into what is not there.
+        # Kept alive for ever: freeing an invalid object would end the process, too.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
         reason = " ".join(logger.errors[told].split()) if len(logger.errors) > told else "no reason"
         raise RuntimeMissingError(
             f"TensorRT {trt.__version__} does not start here ({reason}); the NVIDIA driver is for "
-            f"CUDA {gpu.cuda[0]}.{gpu.cuda[1]}: update it, or install a TensorRT that is made for "
-            "that CUDA"
+            f"CUDA {gpu.cuda[0]}.{gpu.cuda[1]}: update it, or install a TensorRT for that CUDA"
         )
     return runtime
 
@@ -50,16 +49,16 @@ def load_engine(trt: Any, runtime: Any, engine: Engine, logger: Any) -> Any:
     """Deserialise an engine whose files were verified.
 
     Raises:
-        IncompatibleEngineError: it is not for this machine; building it again helps.
-        EngineError: it is, and does not load for another reason.
+        IncompatibleEngineError: it was not built for this machine; building it again helps.
+        EngineError: it does not load for another reason.
     """
     settings = engine.manifest.settings
     if settings.get("version_compatible"):
-        # Such a file brings the runtime that executes it: machine code of whoever built it. Only
-        # what its manifest calls so may bring any.
+        # Such an engine contains its runtime, which is machine code from whoever built it; allowed
+        # only where the manifest says so.
         runtime.engine_host_code_allowed = True
     content = engine.read()
-    if hasattr(runtime, "get_engine_validity"):  # TensorRT for RTX alone has it
+    if hasattr(runtime, "get_engine_validity"):  # only TensorRT for RTX has it
         _check_validity(trt, engine, *runtime.get_engine_validity(content))
     loaded = runtime.deserialize_cuda_engine(content)
     if loaded is None:

@@ -1,7 +1,7 @@
-"""The way into TensorRT through torch-tensorrt: its lowering and its converters fill the network.
+"""The front end torch-tensorrt: its lowering and its converters fill the network.
 
-The engine is built by our own code from there on, as for ONNX; torch-tensorrt's own build would
-load the engine on a GPU.
+After that our own code builds the engine, as for ONNX; torch-tensorrt's own build would load the
+engine on a GPU.
 """
 
 from __future__ import annotations
@@ -28,16 +28,10 @@ from pipeline.runtimes.tensorrt.torch_tensorrt_target import known_version, offl
 
 
 def fill(trt: ModuleType, job: Job, logger: Any, progress: Progress) -> Filled:
-    """Fill a strongly typed network with the job's graph, all of it or nothing.
-
-    Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``.
-        job: its graph is none of a file.
-        logger: of the builder.
-        progress: called between the steps.
+    """Fill a strongly typed network with the job's whole graph.
 
     Raises:
-        BuildError: torch-tensorrt does not take an operator; it is named with its place.
+        BuildError: the graph is an ONNX file, or torch-tensorrt does not take an operator.
         RuntimeMissingError: torch-tensorrt is not installed, or of an unknown version.
     """
     known_version(trt)
@@ -86,7 +80,7 @@ def _exported(job: Job) -> ExportedProgram:
 
 
 def _lowered(exported: ExportedProgram, lowering: ModuleType, settings: Any) -> GraphModule:
-    """Do what torch-tensorrt does to a program before it converts it."""
+    """Lower a program as torch-tensorrt does before it converts it."""
     exported = lowering.pre_export_lowering(exported, settings)
     exported = exported.run_decompositions(lowering.get_decompositions())
     module: GraphModule = lowering.post_lowering(exported.module(), settings)
@@ -117,7 +111,7 @@ def _refuse_unknown_operators(module: GraphModule, converters: Any, version: str
 
 
 def _convert(interpreter: Any, version: str) -> None:
-    # The interpreter takes the last entry off the module stack of each node that it converts.
+    # Before the conversion, which removes the last entry of each node's module stack.
     called = {node: _called(node) for node in interpreter.module.graph.nodes}
     with _explained(
         lambda: f"torch-tensorrt {version} did not convert {called[interpreter._cur_node]}"
@@ -127,7 +121,7 @@ def _convert(interpreter: Any, version: str) -> None:
 
 @contextmanager
 def _explained(what: str | Callable[[], str]) -> Iterator[None]:
-    """Turn whatever torch raises, all of it about the network, into one line."""
+    """Turn any exception of torch into one line; they are all about the network."""
     try:
         yield
     except Exception as error:
@@ -140,7 +134,7 @@ def _explained(what: str | Callable[[], str]) -> Iterator[None]:
 
 
 def _called(node: Node) -> str:
-    """Return an operator with its shapes and its place in the model."""
+    """Return an operator with its input shapes and its module, for messages."""
     shapes = [
         str(tuple(source.meta["val"].shape))
         for source in node.all_input_nodes
@@ -153,13 +147,13 @@ def _called(node: Node) -> str:
 
 
 def _name_convolutions(trt: ModuleType, network: Any, module: GraphModule) -> None:
-    """Call each convolution what the network calls it, as in ONNX files."""
+    """Give each convolution its name in the network, as in ONNX files."""
     kinds = {trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION}
     layers = (network.get_layer(index) for index in range(network.num_layers))
     made = [layer for layer in layers if layer.type in kinds]
     targets = {
         torch.ops.aten.convolution.default,
-        torch.ops.tensorrt.conv_asym_pad.default,  # a padding and the convolution behind it
+        torch.ops.tensorrt.conv_asym_pad.default,  # a padding and a convolution
     }
     nodes = [node for node in module.graph.nodes if node.target in targets]
     for layer, node in zip(made, nodes, strict=True):  # both are in the order of the graph

@@ -1,4 +1,4 @@
-"""Converters that torch-tensorrt lacks for our graphs: Q/DQ pairs, bytes out, and plain padding."""
+"""Converters that torch-tensorrt lacks for our graphs: Q/DQ pairs, output as bytes, padding."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _RULE = "roadseg_int8_weights"
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an operator, on its way into the network.
+    """One call of an operator that is converted.
 
     Attributes:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         context: torch-tensorrt's, with the network in ``net``.
-        args: of the operator; results of others are tensors of the network, weights PyTorch's.
+        args: of the operator; tensors of the network for other operators' results, PyTorch tensors
+            for weights.
         kwargs: likewise.
-        name: for the layer that gives the result.
+        name: for the layer with the result.
     """
 
     trt: ModuleType
@@ -41,7 +42,7 @@ class Call:
     name: str
 
     def output(self, layer: Any) -> Any:
-        """Name the last layer and return what it gives."""
+        """Name the last layer and return its output."""
         layer.name = self.name
         return layer.get_output(0)
 
@@ -49,7 +50,7 @@ class Call:
         """Add ``values`` to the network."""
         name = f"{self.name}_{what}"
         values = values.detach().cpu().contiguous()
-        self.context.record_weight(name, values)  # the network points to them, it holds no copy
+        self.context.record_weight(name, values)  # the network holds no copy of them
         weights = self.trt.Weights(values.numpy())
         layer = self.context.net.add_constant(tuple(values.shape), weights)
         layer.name = name
@@ -61,9 +62,9 @@ class Converter:
     """How one operator becomes layers.
 
     Attributes:
-        convert: adds them and returns the operator's result.
-        takes: whether a call of the operator can be converted so.
-        first: ask this one before torch-tensorrt's own, not after them.
+        convert: adds the layers and returns the operator's result.
+        takes: whether it can convert a call of the operator.
+        first: use this before torch-tensorrt's own converters, not after them.
     """
 
     convert: Callable[[Call], Any]
@@ -75,11 +76,7 @@ class Converter:
 def registered(trt: ModuleType, torch_tensorrt: ModuleType) -> Iterator[None]:
     """Add our converters to torch-tensorrt's, and keep INT8 weights out of its constant folding.
 
-    Folded, they were floats before TensorRT sees them, and the convolution would not be INT8.
-
-    Args:
-        trt: the module that the converters make layers with.
-        torch_tensorrt: as ``torch_tensorrt_target.offline_target`` gives it.
+    Folded weights would be floats, and the convolution not INT8.
     """
     registry = torch_tensorrt.dynamo.conversion._ConverterRegistry
     exclusions = torch_tensorrt.dynamo.lowering.constant_fold_exclusions
@@ -103,7 +100,7 @@ def registered(trt: ModuleType, torch_tensorrt: ModuleType) -> Iterator[None]:
 
 
 def share_dequantised(module: GraphModule) -> None:
-    """Dequantise each tensor once: conversion to Q/DQ does it for every operation that reads it."""
+    """Dequantise each tensor once; conversion to Q/DQ does so for each operation that reads it."""
     first: dict[Any, Node] = {}
     for node in list(module.graph.nodes):
         if node.target == _DEQUANTISE:
@@ -177,7 +174,7 @@ def _to_bytes(call: Call) -> Any:
 def _pad(call: Call) -> Any:
     """Convert constant_pad_nd(x, (left, right, top, bottom), value) to a slice beyond the edges.
 
-    torch-tensorrt's own converter computes the sizes in the network: 40 layers for each padding.
+    torch-tensorrt's own converter computes the sizes in the network, with 40 layers per padding.
     """
     x, edges = call.args[:2]
     befores, afters = edges[::2], edges[1::2]
@@ -198,12 +195,12 @@ def _pad(call: Call) -> Any:
 
 
 def _is_symmetric_int8(node: Node) -> bool:
-    zero_point = node.args[2]  # one number, or a tensor of them for weights, which are symmetric
+    zero_point = node.args[2]  # a number; for weights, which are symmetric, a tensor
     return (zero_point == 0 or isinstance(zero_point, Node)) and torch.int8 in node.args
 
 
 def _pads_known_sizes(node: Node) -> bool:
-    """Whether every size is a number that is known now, as all are behind the resize."""
+    """Whether every size is known now, as all are after the resize."""
     x, edges = node.args[:2]
     assert isinstance(x, Node)
     assert isinstance(edges, (list, tuple))
@@ -213,7 +210,7 @@ def _pads_known_sizes(node: Node) -> bool:
     return known and value.dtype in (torch.float32, torch.float16)
 
 
-#: Operator -> converter, beside those of torch-tensorrt.
+#: Operator -> converter, in addition to those of torch-tensorrt.
 CONVERTERS: Mapping[Any, Converter] = {
     _QUANTISE: Converter(_quantise, _is_symmetric_int8),
     _DEQUANTISE: Converter(_dequantise, _is_symmetric_int8),

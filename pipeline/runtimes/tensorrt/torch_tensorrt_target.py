@@ -1,8 +1,8 @@
-"""torch-tensorrt for a GPU that is named instead of present.
+"""torch-tensorrt for a named target instead of this machine's GPU.
 
-torch-tensorrt asks CUDA which GPU there is when it is imported and when its settings are made. What
-it does with the answer is to leave out what Jetson boards lack; nothing that fills a network runs
-on the GPU. So on a machine without one, the named target answers.
+torch-tensorrt asks CUDA for the GPU when it is imported and when its settings are made, only to
+leave out what Jetson boards lack; filling a network runs nothing on the GPU. So these questions are
+answered with the named target.
 """
 
 from __future__ import annotations
@@ -25,21 +25,18 @@ from pipeline.engine.compatibility import AMPERE_AND_LATER
 from pipeline.errors import RuntimeMissingError
 
 #: TensorRT's module -> the distribution of torch-tensorrt that fills its networks. Both install
-#: the package ``torch_tensorrt``, so a machine has one of them.
+#: the package ``torch_tensorrt``, so an environment has one of them.
 DISTRIBUTIONS = {"tensorrt": "torch-tensorrt", "tensorrt_rtx": "torch-tensorrt-rtx"}
 
-#: Versions whose questions, lowering and network interpreter are known: none of them is public.
+#: Versions whose private API, which is used here, was tried.
 KNOWN_VERSIONS = ("2.14.0",)
 
 
 def known_version(trt: ModuleType) -> str:
     """Return the version of the torch-tensorrt that fills networks of ``trt``.
 
-    Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``.
-
     Raises:
-        RuntimeMissingError: it is not installed, or it is a version that was never tried.
+        RuntimeMissingError: it is not installed, or its version was not tried.
     """
     distribution = DISTRIBUTIONS[trt.__name__]
     known = " or ".join(KNOWN_VERSIONS)
@@ -60,7 +57,7 @@ def known_version(trt: ModuleType) -> str:
 
 
 def installed_version() -> str | None:
-    """Return the version of torch-tensorrt that is installed, None for none or an unknown one."""
+    """Return the installed version of torch-tensorrt; None without one or where it is not known."""
     for distribution in DISTRIBUTIONS.values():
         with suppress(PackageNotFoundError):
             found = version(distribution)
@@ -72,7 +69,7 @@ def installed_version() -> str | None:
 def capability(target: str) -> tuple[int, int]:
     """Return the compute capability of an architecture: ``sm86`` is (8, 6), ``sm120`` (12, 0).
 
-    For ``sm80+``, all from Ampere on, a usual GPU of Ampere's answers.
+    For ``sm80+``, Ampere and later, it is that of a common Ampere GPU.
     """
     if target == AMPERE_AND_LATER:
         return 8, 6
@@ -83,15 +80,15 @@ def capability(target: str) -> tuple[int, int]:
 
 @contextmanager
 def offline_target(trt: ModuleType, targets: tuple[str, ...]) -> Iterator[ModuleType]:
-    """Give the module ``torch_tensorrt``, which takes ``targets`` for the GPU of this machine.
+    """Import ``torch_tensorrt`` as if this machine's GPU were of ``targets``.
 
-    Everything that it or its import changes in other packages is as before afterwards, however the
-    block ends. Not for several threads: the answers are those of the whole process.
+    At the end of the block everything that this or the import changed in other packages is undone.
+    The changes are those of the whole process, so only one thread may use it.
 
     Args:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
-        targets: GPU architectures such as ``sm86``; the first one answers, since the networks of
-            all are the same. Empty for the GPU of this machine, which answers for itself.
+        targets: GPU architectures such as ``sm86``; the first is taken, since the networks of all
+            are the same. Empty for the GPU of this machine.
 
     Raises:
         RuntimeMissingError: torch-tensorrt is not installed, or of an unknown version.
@@ -113,7 +110,7 @@ def offline_target(trt: ModuleType, targets: tuple[str, ...]) -> Iterator[Module
 
 @contextmanager
 def replaced(owner: object, name: str, value: object) -> Iterator[None]:
-    """Let ``owner.name`` be ``value`` for a while."""
+    """Set ``owner.name`` to ``value`` inside the block."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -124,7 +121,7 @@ def replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep its notes about missing GPUs and extras to itself; its import captures warnings, too."""
+    """Silence notes about missing GPUs and extras; undo that the import captures warnings."""
     disabled = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -140,13 +137,13 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _name_of_tensorrt() -> Iterator[None]:
-    """Let ``import tensorrt`` find torch-tensorrt's stand-in, and afterwards what it found before.
+    """Let ``import tensorrt`` inside the block find the module that torch-tensorrt puts there.
 
-    The stand-in is TensorRT for RTX where that is installed, which must not pass for TensorRT.
+    It is TensorRT for RTX where that is installed, which nothing else may take for TensorRT.
     """
     before = sys.modules.get("tensorrt")
     loaded = sys.modules.get("torch_tensorrt.logging")
-    if loaded is not None:  # from the second time on, the import does not do it
+    if loaded is not None:  # only the first import does this itself
         sys.modules["tensorrt"] = loaded.trt
     try:
         yield

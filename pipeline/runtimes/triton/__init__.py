@@ -1,4 +1,4 @@
-"""Engines on a Triton Inference Server: what it serves them from, and the session that asks it.
+"""Engines on a Triton Inference Server: the export for it, and the session that uses it.
 
 Only ``client`` and ``buffers`` import Triton's client.
 """

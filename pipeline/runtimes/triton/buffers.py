@@ -1,4 +1,4 @@
-"""Where the frames of a run wait for the server, and where its class maps come."""
+"""Buffers of a run on a Triton server, for its frames and its class maps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Buffers:
-    """Where the frames of a run wait until the server has read them, and its class maps come.
+    """Buffers for the frames of a run, until the server has read them, and for its class maps.
 
-    On one machine both lie in shared memory, which the server maps, and gRPC carries their place
-    alone. A server that cannot map it (another container's) gets them by gRPC.
+    On one machine both are in shared memory that the server maps, and gRPC only carries references.
+    A server that cannot map it, such as one in another container, gets the data by gRPC.
 
     Args:
         size: height and width of class maps.
@@ -38,7 +38,7 @@ class Buffers:
         self._round = -1
 
     def fill(self, frames: Frames, connection: Connection) -> None:
-        """Take a copy of frames."""
+        """Copy frames into the buffer."""
         self._bytes = (frames.nbytes, len(frames) * self._size[0] * self._size[1])
         if not self.shared:
             self._frames = frames.copy()
@@ -71,7 +71,7 @@ class Buffers:
         self._room = self._bytes
 
     def tensors(self, connection: Connection) -> tuple[Any, Any]:
-        """Return what a run is asked with, on a connection that may be new.
+        """Return input and output of a request, on a connection that may be new.
 
         Raises:
             UnreachableError: the server does not answer.
@@ -97,7 +97,7 @@ class Buffers:
                 return
 
     def classes(self, answer: Any) -> ClassMaps:
-        """Return the class maps of a run that is done, as the caller's own."""
+        """Return a copy of the class maps of a finished run."""
         shape = (len(self._frames), *self._size)
         if not self.shared:
             found = answer.as_numpy(OUTPUT)
@@ -112,12 +112,12 @@ class Buffers:
         return np.array(shared_memory.get_contents_as_numpy(self._regions[1], np.uint8, shape))
 
     def release(self, connection: Connection) -> None:
-        """Give shared memory back."""
+        """Release shared memory."""
         if not self._regions:
             return
         from tritonclient.utils import shared_memory
 
-        self._frames = np.empty((0, 0, 0, 3), np.uint8)  # a view of it
+        self._frames = np.empty((0, 0, 0, 3), np.uint8)  # it was a view of shared memory
         answers = True
         for name, region in zip(self._names, self._regions, strict=True):
             answers = answers and self._round == connection.round and connection.forget(name)

@@ -1,4 +1,4 @@
-"""Triton's client: connecting, asking, waiting. Its errors become ours here."""
+"""Triton's client: connections, requests and waiting; its errors are translated to ours here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipeline.errors import EngineError, RuntimeMissingError
 SCHEME = "triton://"
 _PORT = 8001
 
-#: Seconds that a server is given to hear that something ends.
+#: Timeout in seconds of the message that shared memory is released.
 _FAREWELL = 1.0
 
-#: What a server says, or nobody says, while one is away or loads its models.
+#: Errors of gRPC that may pass: the server is away or loads its models.
 _PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
@@ -33,14 +33,14 @@ class Address:
         """Read ``triton://HOST[:PORT]/NAME``.
 
         Raises:
-            EngineError: it is written otherwise.
+            EngineError: the text has another form.
         """
         place, _, model = text.removeprefix(SCHEME).partition("/")
         host, _, port = place.rpartition(":") if ":" in place else (place, "", str(_PORT))
         if not (text.startswith(SCHEME) and host and port.isdecimal() and model.strip("/")):
             raise EngineError(
-                f"{text} is no address of a served model; give triton://HOST:{_PORT}/NAME, with "
-                "the port of gRPC"
+                f"{text} is not the address of a served model; give triton://HOST:{_PORT}/NAME, "
+                "with the port of gRPC"
             )
         return cls(host, int(port), model.strip("/"))
 
@@ -49,7 +49,7 @@ class Address:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine, by its address."""
+        """Whether the host is this machine."""
         with suppress(OSError):
             return socket.gethostbyname(self.host).startswith("127.")
         return False
@@ -57,7 +57,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: that a run may take, and that a server may be away before a session gives up."""
+    """Seconds that a ``run`` may take, and that a server may be ``away`` before it is an error."""
 
     run: float = 10.0
     away: float = 30.0
@@ -79,13 +79,13 @@ def _imported() -> Any:
 
 
 def check_config(text: str) -> bool:
-    """Read a model's description with Triton's own definitions.
+    """Check a model's configuration with Triton's own definitions.
 
     Returns:
         Whether they are installed.
 
     Raises:
-        EngineError: Triton would not understand it.
+        EngineError: Triton would refuse it.
     """
     try:
         from google.protobuf import text_format
@@ -96,34 +96,29 @@ def check_config(text: str) -> bool:
         text_format.Parse(text, model_config_pb2.ModelConfig())
     except text_format.ParseError as error:
         raise EngineError(
-            f"Triton's definitions refuse the description of this model ({error}); this is a "
-            "mistake of roadseg's own, please report it"
+            f"Triton's definitions refuse the configuration of this model ({error}); this is a "
+            "fault in roadseg, please report it"
         ) from error
     return True
 
 
 class Connection:
-    """A served model; runs may be under way in any number.
-
-    Args:
-        address: of the model.
-        limits: of time.
-    """
+    """A connection to a served model; any number of runs may be under way."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         self.address = address
         self.grpc = _imported()
         self._limits = limits
         self._client: Any = None
-        #: Counts connections: buffers are made known to each anew.
+        #: Number of connections so far: buffers have to be registered with each.
         self.round = 0
         self.connect()
 
     def connect(self) -> None:
-        """Connect anew, where the old connection is lost; returns when the model is ready.
+        """Connect, again where the old connection is lost; returns when the model is ready.
 
         Raises:
-            UnreachableError: server or model is not there now.
+            UnreachableError: the server or the model is not available now.
         """
         self.close()
         self._client = self.grpc.InferenceServerClient(str(self.address))
@@ -136,7 +131,7 @@ class Connection:
             raise UnreachableError(f"the model {self.address.model} is not ready")
 
     def config(self) -> dict[str, Any]:
-        """Return the model's description as plain values.
+        """Return the model's configuration as plain values.
 
         Raises:
             UnreachableError: as ``connect``.
@@ -151,7 +146,7 @@ class Connection:
         return found
 
     def start(self, inputs: Any, outputs: Any) -> queue.SimpleQueue[Any]:
-        """Begin a run; its answer, or an error, is put into the queue that is returned."""
+        """Start a run; its answer, or an error, is put into the returned queue."""
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._client.async_infer(
             self.address.model,
@@ -170,7 +165,7 @@ class Connection:
             EngineError: it refuses the frames.
         """
         try:
-            # gRPC ends a run by itself; this is for a client that has lost its threads.
+            # gRPC has its own timeout; this one is for a client whose threads have died.
             answer = answers.get(timeout=self._limits.run + 5)
         except queue.Empty:
             raise UnreachableError("no answer came in time") from None
@@ -193,7 +188,7 @@ class Connection:
         self._client = None
 
     def announce(self, region: str, room: int) -> str | None:
-        """Tell the server of shared memory; returns why it cannot map it, None where it can.
+        """Register shared memory; returns why the server cannot map it, None where it can.
 
         Raises:
             UnreachableError: the server is away.
@@ -209,7 +204,7 @@ class Connection:
         return None
 
     def forget(self, region: str) -> bool:
-        """Tell the server that shared memory ends; whether it answered."""
+        """Unregister shared memory; returns whether the server answered."""
         try:
             self._client.unregister_system_shared_memory(region, client_timeout=_FAREWELL)
         except self._grpc_errors():
@@ -223,5 +218,5 @@ class Connection:
 
 
 def _said(error: BaseException) -> str:
-    """What went wrong, in one line, with gRPC's name of it."""
+    """Return an error in one line, with gRPC's status."""
     return " ".join(str(error).split())[:300]

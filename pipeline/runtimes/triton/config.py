@@ -1,4 +1,4 @@
-"""The server's description of a model, ``config.pbtxt``: fields as data, and their text form."""
+"""The configuration of a served model, ``config.pbtxt``: fields as data, and their text form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.engine.manifest import Manifest
 from pipeline.runtimes.compiler import INPUT, OUTPUT
 
-#: Our manifest within the description; the session reads from it what a class map means.
+#: Key of our manifest in the configuration; the session reads classes and sizes from it.
 MANIFEST = "roadseg_manifest"
 #: Longest time that the first frame of a batch waits for others, in microseconds.
 _BATCH_DELAY = 1000
@@ -18,7 +18,7 @@ _BATCH_DELAY = 1000
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name of an enumeration, which stands without quotes."""
+    """A value of an enumeration, which is written without quotes."""
 
     name: str
 
@@ -30,7 +30,7 @@ class Serving:
     Attributes:
         name: of the model on the server.
         backend: ``tensorrt``, ``openvino`` or ``python``.
-        instances: copies that compute at once, on each GPU or on the processor.
+        instances: copies that compute in parallel, on each GPU or on the processor.
         settings: of OpenVINO, for the Python backend.
     """
 
@@ -41,9 +41,9 @@ class Serving:
 
 
 def model_config(manifest: Manifest, serving: Serving) -> dict[str, Any]:
-    """Return the fields of ``ModelConfig`` for an engine: bytes in, bytes out.
+    """Return the fields of ``ModelConfig`` for an engine, without the batch, which is Triton's.
 
-    The batch is Triton's; the other dimensions of a frame are free, as they are in the engine.
+    Height and width of frames are free, as in the engine.
     """
     most = manifest.frames.batch_range[2]
     files = {"tensorrt": "model.plan", "openvino": "model.xml", "python": "model.py"}
@@ -74,7 +74,7 @@ def model_config(manifest: Manifest, serving: Serving) -> dict[str, Any]:
 
 
 def _warm_up(manifest: Manifest) -> dict[str, Any]:
-    """One frame of the usual size, so that the first camera waits for nothing."""
+    """One frame of the usual size, so that the first camera does not wait."""
     sizes = manifest.frames.sizes
     width, height = sizes[1] if sizes else (manifest.input.width, manifest.input.height)
     frame = {"data_type": Symbol("TYPE_UINT8"), "dims": [height, width, 3], "zero_data": True}
@@ -90,7 +90,7 @@ def _parameter(key: str, text: str) -> dict[str, Any]:
 
 
 def _slim(manifest: Manifest) -> dict[str, Any]:
-    """The manifest without its list of layers, which may be thousands."""
+    """The manifest without its layers, of which there may be thousands."""
     document = manifest.to_json()
     document["layers"]["convolutions"] = {}
     return document
@@ -119,7 +119,7 @@ def _scalar(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text in quotes; bytes beyond ASCII in octal, as protobuf's own writer has it."""
+    """Quote a text, with bytes beyond ASCII in octal, as protobuf does."""
     escapes = {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n"}
     written = (
         escapes.get(byte, chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")

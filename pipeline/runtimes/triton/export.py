@@ -1,4 +1,4 @@
-"""An engine as a model of a Triton server: files, description, labels, manifest."""
+"""An engine as a model of a Triton server: files, configuration, labels, manifest."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BACKENDS = {"openvino": ("openvino", "python"), "tensorrt": ("tensorrt",)}
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """An export.
 
     Attributes:
         folder: of the model, in the repository.
         backend: of the server.
-        checked: whether the description was read with Triton's own definitions; they come with the
-            extra ``triton``.
+        checked: whether the configuration was checked with Triton's own definitions, which come
+            with the extra ``triton``.
     """
 
     folder: Path
@@ -40,10 +40,10 @@ class ExportOptions:
 
     Attributes:
         repository: folder of the server's models.
-        name: of this one.
-        backend: None for the runtime's own.
-        instances: that compute at once.
-        force: replace what is no export of the same weights and classes.
+        name: of the model.
+        backend: None for the runtime's default.
+        instances: copies that compute in parallel.
+        force: replace files that are not an export of the same weights and classes.
     """
 
     repository: Path
@@ -54,11 +54,11 @@ class ExportOptions:
 
 
 def export_model(engine: Engine, options: ExportOptions) -> Exported:
-    """Write ``REPOSITORY/NAME``; it is there whole or not at all.
+    """Write ``REPOSITORY/NAME``, whole or not at all.
 
     Raises:
         EngineError: no backend of Triton runs this engine.
-        OutputError: something else has that name, or it cannot be written.
+        OutputError: other files are there, or it cannot be written.
     """
     backend = _backend(engine.manifest.runtime, options.backend)
     settings: Mapping[str, str] | None = None
@@ -108,7 +108,7 @@ def _check_ours(folder: Path, engine: Engine, options: ExportOptions) -> None:
 
 
 def _write(engine: Engine, folder: Path, serving: Serving, text: str) -> None:
-    """Write beside the repository, where a server does not look, and move it there."""
+    """Write the model beside the repository, where no server looks, and move it into it."""
     repository = folder.parent
     repository.mkdir(parents=True, exist_ok=True)
     partial = repository.resolve().parent / f".{serving.name}.partial"

@@ -1,7 +1,7 @@
 """What Triton's Python backend runs: an OpenVINO engine, in the server's own Python.
 
-``export-triton --backend python`` copies this file as ``model.py``; it knows nothing of roadseg.
-The server's environment needs ``openvino`` and ``numpy``.
+``export-triton --backend python`` copies this file as ``model.py``; it does not import roadseg. The
+server's environment needs ``openvino`` and ``numpy``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """One instance: as many compute at once as ``instance_group`` says."""
+    """One of the instances in ``instance_group``, which compute in parallel."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Compile the engine that lies beside this file, with the settings of its export."""
+        """Compile the engine beside this file, with the settings of its export."""
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
         settings = json.loads(config["parameters"]["openvino_settings"]["string_value"])
@@ -31,7 +31,7 @@ class TritonPythonModel:
         self._classes = config["output"][0]["name"]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer requests; one that fails does not spoil the others."""
+        """Answer requests, each with its class maps or its own error."""
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:

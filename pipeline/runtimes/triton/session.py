@@ -1,4 +1,4 @@
-"""Frames from here through a model on a Triton server."""
+"""A session that runs on a model of a Triton server."""
 
 from __future__ import annotations
 
@@ -29,21 +29,17 @@ from pipeline.runtimes.triton.config import MANIFEST
 
 log = logging.getLogger(__name__)
 
-#: Runs under way at once: one computes, one comes, one goes.
+#: Runs under way at once: one computes, one is sent, one is received.
 _IN_FLIGHT = 3
 #: Seconds between attempts to reach a server.
 _PAUSE = 0.2
 
 
 def open_triton(text: str, limits: Limits | None = None) -> tuple[Manifest, TritonSession]:
-    """Connect to a model that ``export-triton`` wrote.
-
-    Args:
-        text: ``triton://HOST:8001/NAME``.
-        limits: of time.
+    """Connect to ``triton://HOST:8001/NAME``, a model that ``export-triton`` wrote.
 
     Raises:
-        EngineError: the server does not answer, has no such model, or one that is not ours.
+        EngineError: the server does not answer, or has no such model that we exported.
         RuntimeMissingError: Triton's client is not installed.
     """
     address, limits = Address.read(text), limits or Limits()
@@ -58,16 +54,11 @@ def open_triton(text: str, limits: Limits | None = None) -> tuple[Manifest, Trit
 
 
 class TritonSession(Session):
-    """A model on a server, as if it were here.
+    """Runs a model on a server.
 
-    A server that goes away is waited for, and runs that it had are asked again; a live source drops
-    its frames meanwhile, and the newest one is next.
-
-    Args:
-        connection: to the model.
-        manifest: of the engine that is served.
-        most: frames of one run.
-        limits: of time.
+    While a server is away the session waits, and then repeats the runs that were lost; meanwhile a
+    live source drops its frames, and continues with the newest one. ``most`` is the most frames of
+    one run.
     """
 
     def __init__(
@@ -120,7 +111,7 @@ class TritonSession(Session):
 
 
 class _Run(Pending):
-    """A run under way, asked again where its server went away."""
+    """A run under way, repeated where its server was away."""
 
     def __init__(self, session: TritonSession, buffers: Buffers) -> None:
         self._session = session
@@ -154,7 +145,7 @@ class _Run(Pending):
             session._free.append(self._buffers)
 
     def _come_back(self, connection: Connection, reason: str, gives_up: float) -> None:
-        """Ask again, on a new connection unless another run has made one.
+        """Repeat the run, on a new connection unless another run has made one.
 
         Raises:
             EngineError: the server stayed away.
@@ -175,11 +166,11 @@ class _Run(Pending):
 
 
 def _manifest(address: Address, config: dict[str, Any]) -> Manifest:
-    """Read our manifest from a model's description."""
+    """Read our manifest from a model's configuration."""
     text = config.get("parameters", {}).get(MANIFEST, {}).get("string_value")
     try:
         if text is None:
-            raise ValueError("there is no manifest in its description")
+            raise ValueError("there is no manifest in its configuration")
         document = json.loads(text)
         kind, version = document.pop("kind"), document.pop("format_version")
         if (kind, version) != (ENGINE, FORMAT_VERSION):
@@ -192,7 +183,7 @@ def _manifest(address: Address, config: dict[str, Any]) -> Manifest:
             raise ValueError(f"it takes and gives {shapes}, expected {expected}")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise EngineError(
-            f"the model {address.model} on {address} is none that 'roadseg export-triton' wrote "
+            f"the model {address.model} on {address} was not written by 'roadseg export-triton' "
             f"({error}); export the engine and load it there"
         ) from error
     return manifest

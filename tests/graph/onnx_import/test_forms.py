@@ -1,4 +1,4 @@
-"""Odd ends of foreign networks: recognised, or refused with one line that says what to do."""
+"""Unusual inputs and outputs of foreign networks: recognised, or refused with a remedy."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_an_import_that_computes_something_else_is_refused_with_its_first_node(
 
 
 def test_networks_in_the_style_of_tensorflow(tmp_path: Path) -> None:
-    """NHWC at both ends, transposed inside, SAME padding, computed sizes, resizing from corners."""
+    """NHWC input and output, transposes inside, SAME padding, computed sizes, align_corners."""
     random = np.random.default_rng(0)
     constants = {
         "w1": random.normal(size=(8, 3, 3, 3)).astype(np.float32),
@@ -300,7 +300,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     assert "check --onnx" in refusal(path)
     path.write_bytes(b"not a network at all")
-    assert "no whole ONNX file" in refusal(path)
+    assert "not a complete ONNX file" in refusal(path)
 
 
 @pytest.mark.parametrize(

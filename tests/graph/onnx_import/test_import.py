@@ -76,7 +76,7 @@ def arguments_of(form: str, path: Path, folder: Path) -> list[str]:
 
 
 def truth(network: nn.Module, frame: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """What the network's owners would compute, frame by hand: RGB, 0..1, ImageNet's statistics."""
+    """Compute it as the network's authors would: RGB, 0..1, ImageNet's statistics."""
     picture = frame[..., ::-1].astype(np.float32) / 255
     picture = (picture - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_int8_goes_through_calibration_and_gate(
     manifest = build(options, quiet).manifest
     layers = manifest.layers.convolutions
     kept = {name.removeprefix("network.") for name, kind in layers.items() if kind != "int8"}
-    # mix is padded and takes signed values, which OpenVINO gets wrong on some processors.
+    # mix is padded and reads signed values, with which OpenVINO is wrong on some processors.
     assert kept == {"stem.0", "up", "squeeze", "excite", "mix"}
     assert manifest.layers.counts()["int8"] == 4
     assert manifest.accuracy is not None
@@ -183,7 +183,7 @@ def test_a_file_named_like_a_network_of_ours_gets_another_name(
 def test_mean_and_std_are_grey_levels_in_the_order_of_the_network(
     forms: dict[str, Path], tmp_path: Path
 ) -> None:
-    """One picture, three ways to say the same."""
+    """The same normalisation, written in three ways."""
     mean, std = (123.0, 117.0, 104.0), (255.0, 102.0, 51.0)
     frame = torch.from_numpy(SyntheticDrive(SIZE[1], SIZE[0]).frame(0)[0])[None]
     blue = (frame[0, ..., 0].float() - 104) / 51

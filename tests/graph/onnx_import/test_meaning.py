@@ -44,7 +44,7 @@ def shuffled(y: Tensor) -> Tensor:
     return F.pixel_shuffle(F.pixel_unshuffle(y, 2), 2)
 
 
-#: Of one channel: what follows the logits, and above which output the second class is meant.
+#: For one channel: operators after the logits, and the threshold of their output.
 TAILS: dict[str, tuple[Tail, float]] = {
     "logits": (lambda y: y, 0.0),
     "scaled logits": (lambda y: y * 0.25, 0.0),
@@ -164,7 +164,7 @@ def test_arithmetic_behind_a_sigmoid_moves_where_the_classes_part(steps: list[st
         with np.errstate(over="ignore"):
             middle, high = float(number(middle)), float(number(high))
     if not np.isfinite(high) or abs(high - middle) < 1e-3 * max(1.0, abs(middle)):
-        return  # saturated: nothing of the classes is left in such an output
+        return  # saturated: such an output no longer holds the classes
     graph = helper.make_graph(
         nodes,
         "net",

@@ -1,4 +1,4 @@
-"""Every operator of ONNX that is read computes what ONNX Runtime does."""
+"""Every supported ONNX operator computes what ONNX Runtime does."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_cubic_weights_beyond_the_edge_may_be_left_out() -> None:
 
 
 def test_one_side_of_an_if_is_taken() -> None:
-    """As exporters write what a network asks about sizes."""
+    """Exporters write a network's computations on sizes like this."""
 
     def branch(operator: str) -> Any:
         node = helper.make_node(operator, ["x"], ["inner"])
@@ -358,7 +358,7 @@ def test_positions_that_depend_on_the_picture_are_refused() -> None:
     ]
     graph = helper.make_graph(nodes, "g", [], [], [numpy_helper.from_array(ints(1), "k")])
     recorder = Recorder()
-    with pytest.raises(BuildError, match="depends on what is on the picture"):
+    with pytest.raises(BuildError, match="depends on the picture's content"):
         Importer(graph, 17, recorder, {"x": recorder.picture(SHAPE)}).tensor("y")
 
 

@@ -18,7 +18,7 @@ from pipeline.build.build import BuildOptions, build
 from pipeline.graph.onnx_import import ForeignOptions, open_foreign
 from pipeline.runtimes.registry import open_session
 
-#: Quick ones, of which all of both exporters are imported in every run of the tests.
+#: Quick ones, imported from both exporters in every run of the tests.
 QUICK = {"smp_fpn", "smp_linknet", "smp_pspnet", "smp_segformer", "smp_pan", "tv_lraspp"}
 
 
@@ -93,7 +93,7 @@ def test_int8_runs_in_int8_and_keeps_the_classes(name: str, tmp_path: Path) -> N
         foreign=options,
         calibration=tmp_path / "road",
         data=tmp_path / "road",
-        max_miou_drop=1.0,  # random weights are right about nothing
+        max_miou_drop=1.0,  # random weights have no accuracy
         output=tmp_path,
     )
     engine = build(asked, quiet)

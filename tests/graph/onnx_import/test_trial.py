@@ -1,4 +1,4 @@
-"""Files of a few bytes that ask for all the memory and time there is."""
+"""Files of a few bytes that need unlimited memory or time."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_file_that_asks_for_too_much_is_one_line(bomb: object, tmp_path: Path)
 @pytest.mark.slow
 def test_the_child_takes_no_more_memory_than_it_may(tmp_path: Path) -> None:
     options = options_for(expand(), tmp_path)
-    # In a process of its own: what is counted of children is the most that any of them took.
+    # In a process of its own, since the maximum over all children is reported.
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"

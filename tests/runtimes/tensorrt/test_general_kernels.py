@@ -1,4 +1,4 @@
-"""How long general kernels ran is told once, and only where runs became shorter."""
+"""The time with general kernels is logged once, and only where runs became shorter."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ def test_runs_that_became_shorter_are_told_once_for_each_size(
 
 def test_runs_that_stay_as_they_are_are_no_news(caplog: pytest.LogCaptureFixture) -> None:
     assert told(caplog, *[(640, 9.0), (640, 8.0)] * 40) == []
-    assert told(caplog, *[(640, 9.0)] * 10, (640, 1.0), *[(640, 9.0)] * 10) == []  # one is chance
+    assert told(caplog, *[(640, 9.0)] * 10, (640, 1.0), *[(640, 9.0)] * 10) == []  # by chance

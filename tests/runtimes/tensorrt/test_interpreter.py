@@ -1,4 +1,4 @@
-"""The interpreter of TensorRT networks notices what a parser could get wrong."""
+"""The interpreter of TensorRT networks detects errors that a parser could make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.runtimes.tensorrt.network import collecting_logger, parse_network
 
 
 class Small(nn.Module):
-    """A bit of everything that has a side, a stride or a group."""
+    """Layers with asymmetric padding, strides and groups."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ def test_a_layer_without_a_rule_is_named(parsed) -> None:  # type: ignore[no-unt
 
 
 class Hand:
-    """A network made by hand: ``x`` goes in, what ``build`` returns comes out."""
+    """A network with the input ``x`` and, as output, the result of ``build``."""
 
     def __init__(self, shape: Sequence[int], build: Callable[[Hand, trt.ITensor], object]) -> None:
         self._builder = trt.Builder(collecting_logger(trt))

@@ -45,7 +45,7 @@ def kernels(network: torch.nn.Module, folder: Path, dtype: torch.dtype) -> list[
 
 
 def plain_pool(_: MaxPoolPhases, x: Tensor) -> Pooled:
-    """Forget where the maxima stood."""
+    """Drop the positions of the maxima."""
     values = F.max_pool2d(x, 2)
     return Pooled(values, values, (x.shape[-2], x.shape[-1]))
 
@@ -60,7 +60,7 @@ def plain_unpool(_: MaxUnpoolPhases, x: Tensor, _pooled: Pooled) -> Tensor:
 def test_unpooling_takes_no_kernel_more_than_enlarging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
-    """Positions, comparison and selection fuse into the kernel that enlarges anyway."""
+    """Positions, comparison and selection fuse into the kernel that enlarges the map."""
     ours = kernels(SegNet(classes=11, width=1 / 16), tmp_path, dtype)
     monkeypatch.setattr(MaxPoolPhases, "forward", plain_pool)
     monkeypatch.setattr(MaxUnpoolPhases, "forward", plain_unpool)

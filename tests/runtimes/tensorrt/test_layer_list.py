@@ -1,4 +1,4 @@
-"""What TensorRT for RTX makes of INT8, by its builder's own list; no GPU takes part."""
+"""What TensorRT for RTX makes of INT8, by its builder's own list; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_a_target_int8_is_computed_in_int8(tmp_path: Path) -> None:
 
 
 def test_a_convolution_that_fell_back_fails_the_build(tmp_path: Path) -> None:
-    """Turing's engine, which nobody gets by the command line, has none in INT8."""
+    """An engine for Turing, which the command line refuses, has no INT8."""
     turing = job(quantised(), tmp_path, ("sm75",))
     with pytest.raises(BuildError, match=r"3 of 3 convolutions .* first \(fp16\)"):
         compiled(turing, RTX, quiet)

@@ -1,4 +1,4 @@
-"""Every name of TensorRT that this project uses exists where it has to."""
+"""Every name of TensorRT that this project uses exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorRT tells about engines: over a double of the GPU, and from TensorRT's real builder."""
+"""TensorRT's part of ``bench``, with a double of the GPU and TensorRT's real builder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from pipeline.runtimes.tensorrt import load, probe
 from pipeline.runtimes.tensorrt import session as tensorrt_session
 from pipeline.runtimes.tensorrt.load import TensorRTLoad, build_load
 from pipeline.runtimes.tensorrt.network import planned_convolutions
+from pipeline.runtimes.tensorrt.platform import Platform
 from pipeline.runtimes.tensorrt.probe import TensorRTProbe
-from pipeline.runtimes.tensorrt.session import Platform
 
 SHAPE = Shape(channels=8, height=6, width=10)
 
@@ -64,7 +64,7 @@ def gpu(host_kernel: HostKernel) -> GpuDouble:
 
 @pytest.fixture
 def platform(gpu: GpuDouble, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The double in the place of this machine's GPU, also for what opens it by itself."""
+    """The double in place of this machine's GPU, also where code opens the GPU itself."""
     platform = Platform(TensorRTDouble(gpu), gpu)
     monkeypatch.setattr(tensorrt_session, "open_platform", lambda runtime: platform)
     monkeypatch.setattr(probe, "open_platform", lambda runtime: platform)
@@ -148,11 +148,11 @@ def test_whatever_fails_a_load_ends_in_one_line_and_holds_nothing(
         except (EngineError, RuntimeMissingError) as error:
             told.append(str(error))
         else:
-            # What fails while all is being given back has no one to tell.
+            # Errors during the release are only logged.
             assert name in {"stream.synchronize", "free"} or place == closing, (
                 f"{name} failed in silence"
             )
-        # A GPU that cannot be reached any more takes nothing back.
+        # Nothing can be released on a GPU that no longer answers.
         assert place == closing or not failing.ledger.held, f"call {place}, {name}"
     assert len(told) > 10
     assert not any("\n" in line for line in told)

@@ -1,4 +1,4 @@
-"""Q/DQ as TensorRT 10 documents it: a scale has the type of its tensor."""
+"""Q/DQ as TensorRT 10 documents them: a scale has the type of its tensor."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_scales_have_the_type_of_their_tensor(
 
 
 def test_no_scale_is_changed_by_its_type(filled: Filled) -> None:
-    """They were made as FP16 holds them, so accuracy was judged with the very same ones."""
+    """They were rounded to FP16 before, so accuracy was judged with the same values."""
 
     def scales() -> list[np.ndarray[Any, Any]]:
         layers = list(layers_of(trt, filled.network))
@@ -107,7 +107,7 @@ def test_a_layer_of_a_finished_network_is_taken_out_of_int8(filled: Filled) -> N
 
 
 def test_a_file_builds_with_a_layer_kept_in_fp16(tmp_path: Path) -> None:
-    """As a bundle does on a machine whose TensorRT has no depthwise convolution in INT8."""
+    """A bundle needs this on a machine whose TensorRT has no depthwise convolution in INT8."""
     whole = job(quantised(), tmp_path)
     RTX.export(whole, tmp_path / "file.onnx")
     kept = replace(whole, graph=tmp_path / "file.onnx", int8=DENSE, high_precision=("depthwise",))
@@ -160,7 +160,7 @@ def test_layers_are_named_whole_or_by_their_block() -> None:
 
 
 def test_bytes_come_out_of_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT 10.3 documents the cast to UINT8 for floating-point types alone."""
+    """TensorRT 10.3 documents the cast to UINT8 only for floating-point types."""
     given: list[str] = []
 
     def watching(trt: ModuleType, filled: Filled, *rest: Any) -> memoryview:

@@ -1,4 +1,4 @@
-"""The TensorRT session over everything that it can be shown over: see ``rigs``."""
+"""The TensorRT session on all platforms on which it can be tested: see ``rigs``."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_shared_memory_is_read_in_place_where_that_is_faster_and_only_there(
     monkeypatch: pytest.MonkeyPatch,
     mapped_ms: float,
 ) -> None:
-    """A Jetson's GPU does not cache what it reads in place."""
+    """A Jetson's GPU does not cache memory that it reads in place."""
     small = replace(engine.manifest.frames, sizes=((64, 64), (120, 90), (640, 480)))
     engine = replace(engine, manifest=replace(engine.manifest, frames=small))
 

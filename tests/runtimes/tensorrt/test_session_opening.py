@@ -1,4 +1,4 @@
-"""What a session takes when it opens, and what it says of the rest; over the double."""
+"""What a session accepts when it is opened, and how it refuses the rest; with the double."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tensorrt_double import TensorRTDouble, _Context
 from pipeline.engine.manifest import Engine, describe_file
 from pipeline.errors import EngineError, RuntimeMissingError
 from pipeline.runtimes.registry import missing, open_session
-from pipeline.runtimes.tensorrt.session import Platform, TensorRTSession, open_platform
+from pipeline.runtimes.tensorrt.platform import Platform, open_platform
+from pipeline.runtimes.tensorrt.session import TensorRTSession
 from pipeline.stream.overlay import Overlay
 
 
@@ -155,7 +156,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_package_that_does_not_load_is_told_before_anything_is_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is there, so looking for it would find it."""
+    """The package is installed, so ``find_spec`` would find it."""
     monkeypatch.setattr("pipeline.runtimes.registry.why_no_gpu", lambda: None)
 
     def broken(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of TensorRT's builder, read back from its own configuration."""
+"""Settings of TensorRT's builder, read back from its configuration."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_compatibility_is_off_unless_it_is_asked(small: Small) -> None:
 def test_an_engine_for_later_versions_is_asked_for_and_the_missing_library_named(
     small: Small,
 ) -> None:
-    """TensorRT for RTX 1.7 knows the flag; its wheel lacks the library that it then packs."""
+    """TensorRT for RTX 1.7 has the flag, but its wheel lacks the library for the engine."""
     with pytest.raises(BuildError, match=r"libnvinfer_lean.*without --version-compatible"):
         small.build(builder=BuilderSettings(version_compatible=True))
     assert small.builder.config.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
 
 
 def test_a_setting_that_tensorrt_would_forget_is_refused(small: Small) -> None:
-    with pytest.raises(BuildError, match="--target in its place"):
+    with pytest.raises(BuildError, match="--target instead"):
         small.build(builder=BuilderSettings(hardware_compatible=True))
 
 
@@ -133,7 +133,7 @@ class Times:
 
 
 class OnAGpu:
-    """The part of a builder configuration that only works where a GPU is."""
+    """The part of a builder configuration that works only with a GPU."""
 
     def __init__(self, fits: bool = True) -> None:
         self.fits = fits

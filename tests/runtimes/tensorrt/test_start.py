@@ -1,4 +1,4 @@
-"""How TensorRT starts, and what it says of an engine that does not fit."""
+"""How TensorRT starts, and the errors for engines that do not fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ERROR = trt.ILogger.Severity.ERROR
 
 
 class Runtime:
-    """Answers as it was told to."""
+    """Gives the answers that it was made with."""
 
     engine_host_code_allowed = False
 
@@ -52,7 +52,7 @@ VALID = (trt.EngineValidity.VALID, 0)
 
 
 def test_a_driver_that_is_too_old_is_told_before_anything_is_called() -> None:
-    """As the lean runtime of TensorRT 11.4 does it: an object, and its reason in the log alone."""
+    """Like the lean runtime of TensorRT 11.4: an object, and the error only in the log."""
     logger = collecting_logger(trt)
 
     ended: list[str] = []

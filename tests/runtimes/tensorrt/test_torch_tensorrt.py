@@ -59,10 +59,10 @@ KINDS = (
 
 
 def filled(job: Job) -> Parsed:
-    """Fill a network without a word of complaint from TensorRT."""
+    """Fill a network, without an error in TensorRT's log."""
     logger = collecting_logger(trt)
     found = Parsed(fill(trt, job, logger, lambda what, share: None), logger)
-    assert tuple(found.network.get_output(0).shape)  # every type fits, else there is no shape
+    assert tuple(found.network.get_output(0).shape)  # without matching types there is no shape
     assert logger.errors == []
     return found
 

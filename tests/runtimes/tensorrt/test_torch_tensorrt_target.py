@@ -1,4 +1,4 @@
-"""torch-tensorrt for a GPU that is not here: what it takes and refuses, and what it leaves behind.
+"""torch-tensorrt for another machine's GPU: what it accepts and refuses, and that it cleans up.
 
 Most of it needs the environment of scripts/check_torch_tensorrt.sh.
 """

@@ -1,4 +1,4 @@
-"""Element by element, reductions, and matrix products."""
+"""Element-wise operators, reductions and matrix products."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _combined(function: Callable[..., Any], a: Any, b: Any) -> Any:
 
 
 def _number(constant: Any, other: Value) -> Any:
-    """Return a constant as a number where that says the same."""
+    """Return a constant as a number where that gives the same result."""
     if isinstance(constant, Tensor) and constant.numel() == 1 and constant.ndim <= other.ndim:
         return constant.item()
     return constant
@@ -50,25 +50,22 @@ _SWAPPED: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-def _largest(call: Call) -> Any:
-    return reduce(lambda a, b: _limited(a, b, torch.maximum, "min"), call.inputs)
+def _extreme(function: Callable[..., Any], limit: str) -> Operator:
+    """Combine all inputs; a constant of one value becomes the ``limit`` of a clamp."""
 
+    def limited(a: Any, b: Any) -> Any:
+        if isinstance(b, Value):
+            a, b = b, a
+        number = _number(b, a) if isinstance(a, Value) else b
+        if isinstance(number, Tensor | Value):
+            return function(a, b)
+        return torch.clamp(a, **{limit: number})
 
-def _smallest(call: Call) -> Any:
-    return reduce(lambda a, b: _limited(a, b, torch.minimum, "max"), call.inputs)
-
-
-def _limited(a: Any, b: Any, function: Callable[..., Any], limit: str) -> Any:
-    if isinstance(b, Value):
-        a, b = b, a
-    number = _number(b, a) if isinstance(a, Value) else b
-    return (
-        function(a, b) if isinstance(number, Tensor | Value) else torch.clamp(a, **{limit: number})
-    )
+    return lambda call: reduce(limited, call.inputs)
 
 
 def _divide(a: Any, b: Any) -> Any:
-    # Whole numbers are divided towards zero.
+    # Integer division rounds towards zero.
     dtype = getattr(a, "dtype", None)
     whole = dtype is not None and not dtype.is_floating_point
     return torch.div(a, b, rounding_mode="trunc") if whole else torch.div(a, b)
@@ -108,7 +105,7 @@ def _softmax(function: Callable[..., Any]) -> Operator:
         axis = call.attribute("axis", -1 if new else 1) % call.x.ndim
         if new or axis == call.x.ndim - 1:
             return function(call.x, axis)
-        # Up to set 12, over everything from the axis on.
+        # Up to operator set 12 it is over all dimensions from the axis on.
         return torch.reshape(function(torch.flatten(call.x, axis), axis), (-1, *call.x.shape[1:]))
 
     return operator
@@ -152,7 +149,7 @@ def _position(function: Callable[..., Any]) -> Operator:
 def _matmul(call: Call) -> Any:
     left, right = call.inputs
     if is_recorded(left) and isinstance(right, Tensor) and right.ndim == 2:
-        # Layers of weights, which placement tells from attention and pooling by this form.
+        # A linear layer: placement takes a bare matrix product for attention or pooling.
         return F.linear(left, right.T.contiguous())
     return torch.matmul(left, right)
 
@@ -168,10 +165,6 @@ def _gemm(call: Call) -> Any:
         result = torch.matmul(left, right)
         result = result if alpha == 1 else result * alpha
     return result if bias is None else result + (bias if beta == 1 else bias * beta)
-
-
-def _power(x: Any, exponent: Any) -> Any:
-    return torch.pow(x, exponent)
 
 
 def _top(call: Call) -> Any:
@@ -210,9 +203,9 @@ OPERATORS: dict[str, Operator] = {
     "Log": _plain(torch.log),
     "LogSoftmax": _softmax(torch.log_softmax),
     "MatMul": _matmul,
-    "Max": _largest,
+    "Max": _extreme(torch.maximum, "min"),
     "Mean": lambda call: sum(call.inputs[1:], start=call.x) / len(call.inputs),
-    "Min": _smallest,
+    "Min": _extreme(torch.minimum, "max"),
     "Mish": _plain(F.mish),
     "Mod": _modulo,
     "Mul": _pairwise(torch.mul),
@@ -220,7 +213,7 @@ OPERATORS: dict[str, Operator] = {
     "Not": _plain(torch.logical_not),
     "Or": _plain(torch.logical_or),
     "PRelu": _prelu,
-    "Pow": _pairwise(_power),
+    "Pow": _pairwise(torch.pow),
     "Reciprocal": _plain(torch.reciprocal),
     "ReduceL2": _reduction(lambda *args: torch.sqrt(_sum_of_squares(*args))),
     "ReduceMax": _reduction(torch.amax),

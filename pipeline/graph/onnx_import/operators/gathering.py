@@ -1,4 +1,4 @@
-"""Picking pieces at many places at once, as PyTorch's newer exporter writes indexing."""
+"""Gathering with several indices at once, which PyTorch's newer exporter writes for indexing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipeline.graph.onnx_import.call import Call, Operator
 
 
 def _gather_nd(call: Call) -> Any:
-    """Number the places of the leading dimensions, and pick by number.
+    """Flatten the indexed dimensions, and select by the flat index.
 
-    An adaptive pooling whose bins do not divide the map comes as this, with windows that overlap.
+    Exporters write this for an adaptive pooling whose bins overlap.
     """
     indices = call.constant(1)
     assert indices is not None
@@ -28,7 +28,7 @@ def _gather_nd(call: Call) -> Any:
     picked = torch.index_select(flat, batch, numbers.reshape(-1))
     if len(shape) == 1:
         return picked
-    # Sizes of the other dimensions, such as the number of pictures, are not written down.
+    # Not a reshape: that would fix the other sizes, such as the number of pictures.
     return torch.unflatten(picked, batch, shape) if shape else torch.squeeze(picked, batch)
 
 

@@ -1,4 +1,4 @@
-"""Convolutions, poolings and norms: what has weights or windows."""
+"""Convolutions, poolings and norms: operators with weights or windows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Layer = nn.Conv2d | nn.ConvTranspose2d
 
 
 def layer_name(call: Call) -> str:
-    """Name a layer as its network did.
+    """Return a layer's name in the network.
 
-    ``encoder.0.weight`` gives ``encoder.0``. Exporters that merge batch norms rename the weights;
-    then the node's own name tells: ``/encoder/encoder.0/conv/Conv`` gives ``encoder.0.conv``.
+    ``encoder.0.weight`` gives ``encoder.0``. Exporters that fold batch norms rename the weights;
+    then it is the node's own name: ``/encoder/encoder.0/conv/Conv`` gives ``encoder.0.conv``.
     """
     weight: str = call.node.input[1]
     if weight.endswith(".weight"):
@@ -122,7 +122,7 @@ def _transposed(call: Call) -> Any:
         groups, bias=bias is not None, dilation=dilations, device="meta",
     )  # fmt: skip
     y = _record(call, layer, weight, bias, call.x)
-    for axis, (before, after) in enumerate(pads, start=2):  # the side that is cut more
+    for axis, (before, after) in enumerate(pads, start=2):  # PyTorch crops both sides alike
         y = slice_of(y, axis, before - least[axis - 2], y.shape[axis] - after + least[axis - 2])
     return y
 
@@ -141,14 +141,14 @@ def _max_pool(call: Call) -> Any:
     if all(b == a and 2 * b <= k for (b, a), k in zip(pads, kernel, strict=True)):
         padding = (pads[0][0], pads[1][0])
     else:
-        # A window that reaches over the edge holds the edge, whose copies change no maximum; and
-        # unlike minus infinity they have a place in every precision.
+        # A window beyond the edge also holds the edge, so copies of it change no maximum; and
+        # unlike minus infinity they can be represented in every precision.
         x = pad(x, [(0, 0), (0, 0), *pads], "replicate")
     return F.max_pool2d(x, kernel, strides, padding, dilations), positions
 
 
 def _reached(call: Call, kernel: Sequence[int], pads: list[Pair]) -> list[Pair]:
-    """Widen the padding by what the last windows reach over, where the output's size is ceiled."""
+    """Widen the padding by what the last windows reach beyond it, with ``ceil_mode``."""
     if not call.attribute("ceil_mode", 0):
         return pads
     strides, dilations, _ = _window(call, kernel)
@@ -173,7 +173,7 @@ def _average_pool(call: Call) -> Any:
     counted = bool(call.attribute("count_include_pad", 0))
     if reached == [(0, 0), (0, 0)]:
         return F.avg_pool2d(call.x, kernel, strides)
-    # Sums over zeros count too little; a constant map with (window / counted values) corrects that.
+    # The average counts padded zeros; multiplying by (window / counted values) corrects that.
     y = F.avg_pool2d(pad(call.x, [(0, 0), (0, 0), *reached]), kernel, strides)
     ones = torch.ones((1, 1, *call.x.shape[2:]))
     ones = pad(ones, [(0, 0), (0, 0), *pads], value=1.0 if counted else 0.0)
@@ -200,7 +200,7 @@ def _batch_norm(call: Call) -> Any:
 
 
 def _instance_norm(call: Call) -> Any:
-    # One group per channel: the same, and exporters do not take it for a batch norm in training.
+    # A group norm with a group per channel is the same, and is exported as it is.
     _, scale, bias = call.inputs
     return F.group_norm(call.x, call.x.shape[1], scale, bias, call.attribute("epsilon", 1e-5))
 

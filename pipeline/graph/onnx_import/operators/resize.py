@@ -1,8 +1,8 @@
-"""Resizing, in all the ways that ONNX knows.
+"""Resizing, in all modes that ONNX has.
 
-Every one of them is a matrix per direction: row i says which positions the output's position i is
-made of, and with what share. Where ``F.interpolate`` has the same matrices it is used, else the
-matrices themselves. So nothing rests on names of modes that mean different things.
+Each mode is a matrix per direction: row i holds the weights of the input positions that output
+position i is made of. Where a mode of ``F.interpolate`` has the same matrices it is used, else the
+matrices themselves. So it does not matter that ONNX and PyTorch name their modes differently.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.graph.onnx_import.call import Call, Operator
 
 Matrix = NDArray[np.float64]
 
-#: Modes of ``F.interpolate`` with ``align_corners``, the ones that other parts know first.
+#: Modes of ``F.interpolate`` with ``align_corners``; those that placement knows come first.
 _KNOWN: tuple[tuple[str, bool | None], ...] = (
     ("nearest", None),
     ("bilinear", False),
@@ -38,19 +38,19 @@ _NEAREST: dict[str, Callable[[Matrix], Matrix]] = {
 
 
 def resize_matrix(size: int, result: int, scale: float, how: dict[str, Any]) -> Matrix:
-    """Say what each position of a resized row is made of.
+    """Return the matrix that resizes a row.
 
     Args:
         size: positions before.
         result: positions after.
-        scale: that the file names; ``result / size`` where it names sizes.
+        scale: given in the file; ``result / size`` where the file gives sizes.
         how: attributes of the operator Resize.
 
     Returns:
         (result, size), rows sum to 1.
 
     Raises:
-        ValueError: a mode that ONNX does not have, or one of crops.
+        ValueError: an unknown mode, or one that crops.
     """
     x = _sources(size, result, scale, how.get("coordinate_transformation_mode", "half_pixel"))
     matrix = np.zeros((result, size))
@@ -157,7 +157,7 @@ def _is_eye(matrix: Tensor) -> bool:
 
 
 def _alike(matrix: Tensor, mode: str, corners: bool | None) -> bool:
-    """Whether a mode of ``F.interpolate`` does the same along one direction."""
+    """Whether a mode of ``F.interpolate`` is this matrix along one direction."""
     result, size = matrix.shape
     columns = torch.eye(size)[None, :, :, None]
     found = F.interpolate(columns, size=(result, 1), mode=mode, align_corners=corners)

@@ -1,7 +1,7 @@
-"""Sizes, types and the order of values.
+"""Shapes, types and the order of values.
 
-The number of pictures is the first dimension of what depends on the picture. It is never written
-down: ``-1`` stands there, so that a network that was exported for one picture takes several.
+The first dimension of tensors that depend on the picture is the number of pictures. It is recorded
+as ``-1``, so that a network that was exported for one picture takes several.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate",
 
 
 def reshape(x: Any, target: list[int]) -> Any:
-    """Give ``x`` the sizes ``target``, all of them known and for one picture."""
+    """Reshape ``x`` to ``target``: known sizes, for one picture."""
     if isinstance(x, Value) and x.node.target is torch.reshape:
         x = x.tracer.proxy(x.node.args[0])  # type: ignore[arg-type]
     if list(x.shape) == target:
@@ -30,7 +30,7 @@ def reshape(x: Any, target: list[int]) -> Any:
 
 
 def transpose(x: Any, order: list[int]) -> Any:
-    """Permute dimensions; two permutations that cancel each other leave nothing."""
+    """Permute dimensions; two permutations in a row become one, or none where they cancel."""
     if isinstance(x, Value) and x.node.target is torch.permute:
         inner, first = x.node.args[0], x.node.args[1]
         order = [first[axis] for axis in order]  # type: ignore[index,misc]
@@ -39,13 +39,9 @@ def transpose(x: Any, order: list[int]) -> Any:
 
 
 def pad(x: Any, pads: list[tuple[int, int]], mode: str = "constant", value: float = 0.0) -> Any:
-    """Add rows and columns, or remove them where a number is negative.
+    """Pad, or crop where a number is negative.
 
-    Args:
-        x: what is padded.
-        pads: (before, after) per dimension of ``x``.
-        mode: as ``F.pad`` has it.
-        value: for the mode ``constant``.
+    ``pads`` is (before, after) per dimension of ``x``; ``mode`` and ``value`` are ``F.pad``'s.
     """
     if not any(side for pair in pads for side in pair):
         return x
@@ -61,7 +57,7 @@ def slice_of(x: Any, axis: int, first: int, end: int, step: int = 1) -> Any:
     axis %= x.ndim
     if step < 0:
         return torch.index_select(x, axis, torch.tensor(range(size)[first:end:step]))
-    # Closed ends: open ones are exported as computed shapes, hundreds of layers of them.
+    # Explicit ends: open ones are exported as shape computations, hundreds of layers of them.
     first, end, step = slice(first, end, step).indices(size)
     if (first, end, step) == (0, size, 1):
         return x
@@ -191,7 +187,7 @@ def _concatenate(call: Call) -> Any:
 
 
 def repeated(constant: Tensor, pictures: Tensor) -> Tensor:
-    """Repeat what a file holds for one picture for each of several."""
+    """Repeat a file's constant for one picture once for each picture of a batch."""
     return constant.expand(pictures.shape[0], *constant.shape[1:])
 
 
@@ -236,10 +232,6 @@ def _space_to_depth(call: Call) -> Any:
     return reshape(x, [n, channels * block**2, height // block, width // block])
 
 
-def _cast(call: Call) -> Any:
-    return _cast_to(call.x, call.attribute("to"))
-
-
 def _cast_like(call: Call) -> Any:
     kind = helper.np_dtype_to_tensor_dtype(torch.empty(0, dtype=call.inputs[1].dtype).numpy().dtype)
     return _cast_to(call.x, kind)
@@ -257,16 +249,12 @@ def _cast_to(x: Any, kind: int) -> Any:
     return x.to(torch.int64)
 
 
-def _where(call: Call) -> Any:
-    return torch.where(*call.inputs)
-
-
 def _same(call: Call) -> Any:
     return call.x
 
 
 OPERATORS: dict[str, Operator] = {
-    "Cast": _cast,
+    "Cast": lambda call: _cast_to(call.x, call.attribute("to")),
     "CastLike": _cast_like,
     "Concat": _concatenate,
     "Constant": _constant,
@@ -294,5 +282,5 @@ OPERATORS: dict[str, Operator] = {
         call.x, int(call.number(1, None, 0))
     ),
     "Unsqueeze": _unsqueeze,
-    "Where": _where,
+    "Where": lambda call: torch.where(*call.inputs),
 }

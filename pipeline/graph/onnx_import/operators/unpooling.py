@@ -1,9 +1,9 @@
-"""Max unpooling, in the forms that exporters give it.
+"""Max unpooling, in the forms in which exporters write it.
 
 ONNX counts the positions of maxima through the whole tensor, PyTorch through each plane, so
-exporters subtract and add offsets on the way, flatten, and scatter. None of that is computed here:
-positions travel as the phases of ``models.unpooling``, and arithmetic with constants leaves them as
-they are. That the result is what the file says is seen when the import is compared with it.
+exporters subtract and add offsets, flatten, and scatter. None of that is computed here: positions
+are passed on as the phases of ``models.unpooling``, unchanged by arithmetic with constants. The
+comparison of the import with its file shows whether that was right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.unpooling import max_pool_phases, unpool_phases
 from pipeline.graph.onnx_import.call import Call, Operator
 from pipeline.graph.onnx_import.operators.shapes import reshape
 
-#: What exporters do with positions on their way from pooling to unpooling.
+#: Operators that exporters write between pooling and unpooling.
 _CARRIERS = frozenset(
     {"Add", "Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze"}
 )
@@ -26,7 +26,7 @@ _CARRIERS = frozenset(
 
 @dataclass(frozen=True)
 class Positions:
-    """Where the maxima of a pooling stood.
+    """Positions of the maxima of a pooling.
 
     Attributes:
         size: (H, W) of what was pooled.
@@ -39,13 +39,13 @@ class Positions:
 
 
 def pool_with_positions(call: Call) -> tuple[Any, Positions]:
-    """Pool 2x2 with stride 2, and keep where the maxima stood."""
+    """Pool 2x2 with stride 2, and keep the positions of the maxima."""
     pooled = call.recorder.call(max_pool_phases, call.x)
     return pooled[0], Positions(call.x.shape[2:], pooled[1])
 
 
 def carry(call: Call) -> Positions | None:
-    """Return the positions that a node only moves or shifts, or None for every other node."""
+    """Return the positions that a node passes on or shifts; None for every other node."""
     found = [one for one in call.inputs if isinstance(one, Positions)]
     return found[0] if found and call.node.op_type in _CARRIERS else None
 
@@ -67,7 +67,7 @@ def _unpool(call: Call) -> Any:
 
 
 def _scatter(call: Call) -> Any:
-    """Write values to positions of a constant; of zeros where that is an unpooling."""
+    """Write values to positions of a constant: an unpooling where the constant is zeros."""
     data, indices, values = call.inputs
     if all(isinstance(one, Tensor) for one in call.inputs):
         return data.index_put(tuple(indices.unbind(-1)), values)

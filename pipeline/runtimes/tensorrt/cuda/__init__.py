@@ -1,7 +1,7 @@
-"""What runs on an NVIDIA GPU beside TensorRT, and how it is reached.
+"""Access to an NVIDIA GPU besides TensorRT.
 
-``gpu`` is the interface, ``driver`` makes it with pycuda, ``nvrtc`` compiles for it, ``painting``
-draws on it, ``presence`` finds out whether there is one. Only ``driver`` needs pycuda.
+``gpu`` is the interface, ``driver`` implements it with pycuda, ``nvrtc`` compiles kernels,
+``painting`` draws, ``presence`` finds out whether there is a GPU. Only ``driver`` needs pycuda.
 """
 
 from __future__ import annotations

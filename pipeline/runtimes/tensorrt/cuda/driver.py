@@ -1,4 +1,4 @@
-"""A GPU through pycuda, which is imported here and in ``driver_errors`` alone."""
+"""A GPU through pycuda, which only this file and ``driver_errors`` import."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pipeline.runtimes.tensorrt.cuda.gpu import (
 
 @cache
 def open_gpu(number: int = 0) -> Gpu:
-    """Return a GPU; the same object whenever it is asked for again.
+    """Return a GPU; every call with the same number returns the same object.
 
     Raises:
         EngineError: the driver does not start, or has no such GPU.
@@ -52,8 +52,8 @@ def open_gpu(number: int = 0) -> Gpu:
 class PycudaGpu(Gpu):
     """Uses the primary context, as TensorRT and the CUDA runtime do.
 
-    A context of one's own would cost some hundred MB for each session, and contexts take turns on
-    the GPU instead of sharing it. The primary one is retained once and kept until the process ends.
+    A separate context would take some hundred MB per session, and contexts take turns on the GPU
+    instead of sharing it. The primary one is retained once, until the process ends.
     """
 
     def __init__(self, device: Any) -> None:
@@ -86,13 +86,13 @@ class PycudaGpu(Gpu):
         try:
             yield
         except BaseException:
-            with suppress(EngineError):  # what failed first is the reason
+            with suppress(EngineError):  # the first error is the reason
                 self._pop()
             raise
         self._pop()
 
     def _can_push(self) -> bool:
-        """Whether the context can be pushed after all; not where it was pushed before, beneath."""
+        """Whether pushing the context works when it is tried again."""
         try:
             self._context.push()
             cuda.Context.pop()
@@ -108,9 +108,9 @@ class PycudaGpu(Gpu):
             raise EngineError((LOST if State.lost else REFUSED).format(error)) from error
 
     def _is_off_stack(self) -> bool:
-        """Take the context off this thread's stack after all; False where it has to be detached.
+        """Try again to pop the context from this thread's stack; where that fails, detach it.
 
-        pycuda aborts the process when a thread ends with one on its stack.
+        pycuda aborts the process when a thread ends with a context on its stack.
         """
         try:
             cuda.Context.pop()
@@ -121,8 +121,8 @@ class PycudaGpu(Gpu):
         return True
 
     def _leave(self) -> None:
-        """Give the context back before the interpreter takes pycuda apart."""
-        for _ in range(2):  # pycuda would push it itself, and print where that is refused
+        """Release the context before the interpreter unloads pycuda."""
+        for _ in range(2):  # without the push pycuda makes one itself, and prints its errors
             with suppress(cuda.Error):
                 if not State.lost:
                     self._context.push()
@@ -159,14 +159,13 @@ class PycudaGpu(Gpu):
             return _Kernel(image, name, signature)
 
 
-# pycuda gives streams, events and modules back when their last reference goes; it does so only in
-# a thread where the context is active. So each object here holds the one reference, and drops it in
-# release().
+# pycuda frees streams, events and modules with their last reference, and only in a thread in which
+# the context is active. So each object here holds the only reference, and drops it in release().
 
 
 class _Stream(Stream):
     def __init__(self) -> None:
-        # Without the flag, work on the default stream (of any library) would hold this one up.
+        # Without the flag, work of any library on the default stream would block this one.
         self.own: Any = cuda.Stream(_NON_BLOCKING)
         self.handle = self.own.handle
 
@@ -195,7 +194,7 @@ def _of(stream: Stream) -> Any:
 
 class _Event(Event):
     def __init__(self) -> None:
-        # Waiting threads sleep; spinning would take the core that draws and encodes.
+        # Waiting threads sleep; spinning would take time from drawing and encoding.
         self.own: Any = cuda.Event(cuda.event_flags.BLOCKING_SYNC)
 
     def record(self, stream: Stream) -> None:
@@ -236,7 +235,7 @@ class _HostMemory(HostMemory):
         try:
             self.address = int(self._own.get_device_pointer())
         except cuda.Error:
-            self.release()  # else the error would hold it
+            self.release()  # else the error's traceback would keep it alive
             raise
 
     def release(self) -> None:
@@ -252,7 +251,7 @@ class _Kernel(Kernel):
             self._function = self._module.get_function(name)
             self._function.prepare(signature)
         except cuda.Error:
-            self.release()  # else the error would hold it
+            self.release()  # else the error's traceback would keep it alive
             raise
 
     def launch(self, stream: Stream, grid: Size, block: Size, *values: float) -> None:

@@ -1,7 +1,7 @@
-"""The driver's refusals in words, and what is left to do once it answers nothing any more.
+"""The driver's errors as ours, and what can still be done once every call fails.
 
-After some errors CUDA answers no call of the process. pycuda's destructors would then each print a
-warning and free nothing, so what can be freed no more is kept for ever.
+After some errors CUDA fails every call of the process. pycuda's destructors would then each print a
+warning and free nothing, so objects that can no longer be freed are kept alive for ever.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ UNOPENED = (
 
 
 class State:
-    """Of the process, which has one primary context."""
+    """State of the process, which has one primary context."""
 
     lost = False
 
 
 def is_lost() -> bool:
-    """Whether every call fails from now on: CUDA then repeats its error, asked for anything.
+    """Whether every call fails from now on, as it does after some errors.
 
-    It answers only where the GPU is active, so elsewhere nothing new is learnt. One refusal is not
-    the end.
+    This can be found out only where the GPU is active, and by two failures: one may be by chance.
     """
     if not State.lost and cuda.Context.get_current() is not None:
         State.lost = not _answers() and not _answers()
@@ -61,7 +60,7 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except cuda.Error as error:
-        # pycuda's frames hold what the call was given, and would keep it as long as the error.
+        # Frames of pycuda refer to the call's arguments, and would keep them as long as the error.
         traceback.clear_frames(error.__traceback__)
         if isinstance(error, cuda.MemoryError):
             raise EngineError(
@@ -72,13 +71,13 @@ def in_words() -> Iterator[None]:
 
 
 def drop(thing: object) -> None:
-    """Let go of something of pycuda's whose last reference frees it, or keep it for ever."""
+    """Allow the last reference to an object of pycuda to free it, or keep it for ever."""
     if thing is not None and is_lost():
         keep(thing)
 
 
 def free(own: Any) -> None:
-    """Free memory of pycuda's, or keep it for ever."""
+    """Free memory of pycuda, or keep it for ever."""
     if is_lost():
         keep(own)
     else:
@@ -87,5 +86,5 @@ def free(own: Any) -> None:
 
 
 def keep(thing: object) -> None:
-    """Keep something beyond the interpreter's end."""
+    """Keep an object alive beyond the interpreter's end."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

@@ -1,22 +1,25 @@
 """The dozen calls of a GPU's driver that this project needs, behind one interface.
 
-``driver`` makes them with pycuda; the tests have a double that makes them on host memory. Every
-call may raise EngineError: what the driver refused, in one line. Work on a stream goes on after the
-call that began it, and what fails there is raised by a later call, at the latest by the one that
-waits for it.
+``driver`` makes them with pycuda; the tests have a double that works on host memory. Every call may
+raise EngineError: the driver's error in one line. Work on a stream continues after the call that
+started it; its errors are raised by a later call, at the latest by the one that waits for it.
 
-Whoever makes something releases it, once, while the GPU is active in the thread that releases it.
+Every resource is released once, by its owner, in a thread in which the GPU is active.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engine.compatibility import GpuInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Bytes = NDArray[np.uint8]
 #: Along x, y and z.
@@ -24,41 +27,47 @@ Size = tuple[int, int, int]
 
 
 class Resource(ABC):
-    """Something on the GPU that has to be given back."""
+    """Something of the GPU that has to be released; as a context manager at the block's end."""
 
     @abstractmethod
     def release(self) -> None:
-        """Give it back; nothing may use it any more."""
+        """Release it; nothing may use it any more."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class Stream(Resource):
-    """Work on it runs in order. Attributes: ``handle``, as the driver's other users know it."""
+    """Work on it runs in order. Attributes: ``handle``, the driver's, for other libraries."""
 
     handle: int
 
     @abstractmethod
     def wait(self, event: Event) -> None:
-        """Begin what follows on this stream only after ``event``; returns at once."""
+        """Let later work on this stream start only after ``event``; returns at once."""
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Return when all is done, and raise what failed."""
+        """Wait until all its work is done; raises what failed in it."""
 
 
 class Event(Resource):
-    """A moment in a stream's work."""
+    """A point in a stream's work."""
 
     @abstractmethod
     def record(self, stream: Stream) -> None:
-        """Set the moment behind all that is on ``stream`` now."""
+        """Place the event after all work that is on ``stream`` now."""
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Return when the moment has passed, and raise what failed before it."""
+        """Wait until the work before the event is done; raises what failed in it."""
 
     @abstractmethod
     def milliseconds_since(self, earlier: Event) -> float:
-        """Time between two moments that have passed, as the GPU saw it."""
+        """Time between two events that have passed, measured by the GPU."""
 
 
 class DeviceMemory(Resource):
@@ -84,7 +93,7 @@ class Kernel(Resource):
 
     @abstractmethod
     def launch(self, stream: Stream, grid: Size, block: Size, *values: float) -> None:
-        """Run it for ``grid`` times ``block`` threads; addresses are values, too."""
+        """Run it for ``grid`` times ``block`` threads; addresses are passed as values."""
 
 
 class Gpu(ABC):
@@ -94,19 +103,19 @@ class Gpu(ABC):
 
     @property
     def lost(self) -> bool:
-        """Whether the driver answers no call of this process any more.
+        """Whether the driver fails every call of this process from now on.
 
-        Releasing then only forgets, and only another process can use the GPU.
+        Then nothing can be released, and only another process can use the GPU.
         """
         return False
 
     @abstractmethod
     def active(self) -> AbstractContextManager[None]:
-        """Let the calling thread use the GPU inside the block, other libraries included."""
+        """Let the calling thread, and other libraries in it, use the GPU inside the block."""
 
     @abstractmethod
     def stream(self) -> Stream:
-        """Make a stream that runs beside all others."""
+        """Make a stream that runs in parallel with all others."""
 
     @abstractmethod
     def event(self) -> Event:
@@ -114,15 +123,15 @@ class Gpu(ABC):
 
     @abstractmethod
     def device_memory(self, size: int) -> DeviceMemory:
-        """Take ``size`` bytes of the GPU's memory."""
+        """Allocate ``size`` bytes of the GPU's memory."""
 
     @abstractmethod
     def host_memory(self, size: int) -> HostMemory:
-        """Take ``size`` bytes of memory that copies of streams may run from and to."""
+        """Allocate ``size`` bytes of pinned memory, for copies on streams."""
 
     @abstractmethod
     def copy_in(self, target: DeviceMemory, source: Bytes, stream: Stream) -> None:
-        """Copy a part of a HostMemory's array to the GPU; it must stay as it is until done."""
+        """Copy a part of a HostMemory's array to the GPU; it must not change until that is done."""
 
     @abstractmethod
     def copy_out(self, target: Bytes, source: DeviceMemory, stream: Stream) -> None:
@@ -133,7 +142,7 @@ class Gpu(ABC):
         """Load a compiled kernel.
 
         Args:
-            image: what NVRTC made.
+            image: machine code from NVRTC.
             name: of the function.
-            signature: types of its values as in the module ``struct``: P, i and f.
+            signature: types of its parameters as in the module ``struct``: P, i and f.
         """

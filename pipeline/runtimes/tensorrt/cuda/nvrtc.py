@@ -20,13 +20,13 @@ _TOOLKIT = Path("/usr/local/cuda")
 def _library() -> ctypes.CDLL:
     """Load the system's NVRTC, else the one from PyPI.
 
-    The system's first: on a Jetson the driver takes no code from a newer CUDA than its own.
+    The system's comes first, since a Jetson's driver refuses code from a newer CUDA.
     """
     reasons = []
     for name in (*_system_names(), *_packaged()):
         try:
-            # It looks for its second half by name alone, and finds it where it is loaded already.
-            # Of a bare name nobody knows where it lies, and the working directory is anybody's.
+            # NVRTC opens its second library by name, and finds it if it is loaded already. That is
+            # only possible for absolute paths; the working directory may belong to anybody.
             if Path(name).is_absolute():
                 for builtins in sorted(Path(name).parent.glob("libnvrtc-builtins.so.*")):
                     ctypes.CDLL(str(builtins))
@@ -45,20 +45,19 @@ def _system_names() -> list[str]:
 
 
 def _packaged() -> list[str]:
-    found = [
-        library
+    return [
+        str(library)
         for folder in map(Path, sys.path)
         if folder.is_absolute() and folder.name in {"site-packages", "dist-packages"}
         for library in sorted(folder.glob("nvidia/*/lib/libnvrtc.so.*"))
     ]
-    return [str(library) for library in found]
 
 
 def version() -> tuple[int, int]:
     """CUDA version of the compiler, major and minor.
 
     Raises:
-        RuntimeMissingError: there is none.
+        RuntimeMissingError: there is no compiler.
     """
     major, minor = ctypes.c_int(), ctypes.c_int()
     _library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
@@ -75,11 +74,7 @@ def architectures() -> tuple[str, ...]:
 
 
 def compile_cubin(source: str, architecture: str) -> bytes:
-    """Compile CUDA source for one GPU architecture.
-
-    Args:
-        source: CUDA C++ without includes.
-        architecture: such as ``sm89``.
+    """Compile CUDA C++ without includes for one GPU architecture, such as ``sm89``.
 
     Raises:
         RuntimeMissingError: there is no NVRTC, or it does not know the architecture or the source.
@@ -90,7 +85,7 @@ def compile_cubin(source: str, architecture: str) -> bytes:
     _checked(nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"roadseg.cu", 0, None, None))
     try:
         number = architecture.removeprefix("sm")
-        # FMA would round once where the processor rounds twice.
+        # FMA rounds once where the processor, which draws the same pictures, rounds twice.
         options = (f"--gpu-architecture=sm_{number}".encode(), b"--fmad=false")
         array = (ctypes.c_char_p * len(options))(*options)
         if nvrtc.nvrtcCompileProgram(program, len(options), array):

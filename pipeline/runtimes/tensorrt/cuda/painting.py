@@ -1,4 +1,4 @@
-"""Class maps drawn over the frames that are on the GPU already, so that one picture comes back."""
+"""Class maps drawn over frames on the GPU, so that finished pictures are copied back."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from numpy.typing import NDArray
 from pipeline.errors import RuntimeMissingError
 from pipeline.runtimes.session import Tint
 from pipeline.runtimes.tensorrt.cuda import nvrtc
-from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, HostMemory, Stream
+from pipeline.runtimes.tensorrt.cuda.gpu import DeviceMemory, Gpu, Stream
 
-#: Pixels of one block of threads: as wide as a warp, so that neighbours read neighbouring bytes.
+#: Threads of a block, one per pixel: as wide as a warp, so that a warp reads adjacent bytes.
 BLOCK = (32, 8, 1)
 
 _SIGNATURE = "PPPPPPiiiif"
-#: Kinds of pictures whose tables are kept: a few kB each, for as many cameras of other sizes.
+#: Sizes and tints of pictures whose tables are kept; each takes a few kB.
 _MOST_TABLES = 16
 
 
 def kernel_source() -> str:
-    """CUDA source of the overlay."""
     return Path(__file__).with_name("overlay.cu").read_text(encoding="utf-8")
 
 
 @cache
 def overlay_image(architecture: str) -> bytes:
-    """Compile the overlay for a GPU architecture, once in a process.
+    """Compile the overlay for a GPU architecture, once per process.
 
     Raises:
         RuntimeMissingError: there is no compiler for it.
@@ -40,9 +39,9 @@ def overlay_image(architecture: str) -> bytes:
 
 
 def nearest(count: int, size: int) -> NDArray[np.uint16]:
-    """Where each of ``size`` pixels in a row looks among ``count``, exactly as OpenCV enlarges.
+    """Return the index, below ``count``, that nearest-neighbour resizing gives ``size`` pixels.
 
-    OpenCV itself is asked, since it rounds in its own way and GPU and CPU must show one picture.
+    OpenCV computes it, since its rounding is its own, and GPU and CPU must draw the same picture.
     """
     ramp = np.arange(count, dtype=np.float32)[None]
     looked_up = cv2.resize(ramp, (size, 1), interpolation=cv2.INTER_NEAREST)
@@ -51,7 +50,7 @@ def nearest(count: int, size: int) -> NDArray[np.uint16]:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What one painting reads and writes.
+    """The memory that one painting reads and writes.
 
     Attributes:
         frames: address of (count, height, width, 3) bytes.
@@ -68,7 +67,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Attributes: ``memory`` on the GPU; in it ``addresses`` of columns, rows and palette."""
+    """Attributes: ``memory`` on the GPU; the ``addresses`` of columns, rows and palette in it."""
 
     memory: DeviceMemory
     addresses: tuple[int, int, int]
@@ -77,14 +76,11 @@ class _Tables:
 class Painter:
     """Paints on one stream; made, used and released while the GPU is active.
 
-    Args:
-        gpu: that has the pictures.
-        map_size: height and width of class maps.
-        stream: all paintings run on it.
+    ``map_size`` is height and width of the class maps.
 
     Raises:
         RuntimeMissingError: the kernel cannot be compiled here.
-        EngineError: the GPU does not take it.
+        EngineError: the GPU refuses the kernel.
     """
 
     def __init__(self, gpu: Gpu, map_size: tuple[int, int], stream: Stream) -> None:
@@ -92,12 +88,12 @@ class Painter:
         self._gpu = gpu
         self._map_size = map_size
         self._stream = stream
-        #: Tint, height and width of pictures -> their tables, the one used last behind the others.
+        #: Tint, height and width of pictures -> their tables, the most recently used last.
         self._tables: dict[tuple[Tint, int, int], _Tables] = {}
         self._kernel = gpu.kernel(overlay_image(gpu.info.architecture), "overlay", _SIGNATURE)
 
     def paint(self, canvas: Canvas, tint: Tint) -> None:
-        """Blend; returns before it is done."""
+        """Start to blend; returns before it is done."""
         count, height, width = canvas.shape
         columns, rows, palette = self._tables_for(tint, height, width).addresses
         grid = (-(-width // BLOCK[0]), -(-height // BLOCK[1]), count)
@@ -107,14 +103,14 @@ class Painter:
         )
 
     def release(self) -> None:
-        """Give everything back; nothing may be under way."""
+        """Release everything; no painting may be under way."""
         with ExitStack() as stack:
             stack.callback(self._kernel.release)
             while self._tables:
                 stack.callback(self._tables.popitem()[1].memory.release)
 
     def _tables_for(self, tint: Tint, height: int, width: int) -> _Tables:
-        """Return the tables of one kind of picture; cameras of several sizes share the engine."""
+        """Return the tables for a tint and a size; cameras of several sizes share an engine."""
         key = (tint, height, width)
         found = self._tables.pop(key, None)
         if found is None:
@@ -126,17 +122,13 @@ class Painter:
         return found
 
     def _made_tables(self, tint: Tint, height: int, width: int) -> _Tables:
-        """Bring the palette and the ways to look to the GPU; rare, so it may wait."""
+        """Copy palette and indices to the GPU; this is rare, so it waits until that is done."""
         columns = nearest(self._map_size[1], width).view(np.uint8)
         rows = nearest(self._map_size[0], height).view(np.uint8)
-        parts = [columns, rows, np.frombuffer(tint.palette, np.uint8)]
-        whole = np.concatenate(parts)
+        whole = np.concatenate([columns, rows, np.frombuffer(tint.palette, np.uint8)])
         with ExitStack() as made:
-            device: DeviceMemory = self._gpu.device_memory(whole.size)
-            made.callback(device.release)
-            with ExitStack() as stack:
-                host: HostMemory = self._gpu.host_memory(whole.size)
-                stack.callback(host.release)
+            device = made.enter_context(self._gpu.device_memory(whole.size))
+            with self._gpu.host_memory(whole.size) as host:
                 host.array[:] = whole
                 self._gpu.copy_in(device, host.array, self._stream)
                 self._stream.synchronize()

@@ -1,4 +1,4 @@
-"""Whether this machine has a GPU, found out without anything that needs one."""
+"""Whether this machine has a GPU, found out without packages that need one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 def why_no_gpu() -> str | None:
     """Say why the driver cannot be used here; None where it can.
 
-    The driver is asked itself: a machine may have its library and no GPU, and the other way round.
+    The driver is asked, since a machine may have its library but no GPU, or the reverse.
     """
     try:
         driver = ctypes.CDLL("libcuda.so.1")

@@ -1,4 +1,4 @@
-"""What is done with pycuda when CUDA has given the process up; a stand-in fails as CUDA does."""
+"""What the driver's wrapper does with pycuda once CUDA fails every call; a fake fails likewise."""
 
 from __future__ import annotations
 

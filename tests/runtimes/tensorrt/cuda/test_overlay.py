@@ -37,7 +37,7 @@ def test_the_kernel_compiles_for_every_gpu(architecture: str) -> None:
 def test_nothing_is_loaded_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which is anybody's: the compiler's second half is looked for where its first half lies."""
+    """The working directory may be anybody's; NVRTC's second library is loaded beside the first."""
     (tmp_path / "libnvrtc-builtins.so.13").write_bytes(b"not ours")
     (tmp_path / "nvidia" / "x" / "lib").mkdir(parents=True)
     (tmp_path / "nvidia" / "x" / "lib" / "libnvrtc.so.13").write_bytes(b"not ours")

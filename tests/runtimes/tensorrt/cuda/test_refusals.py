@@ -1,4 +1,4 @@
-"""What a GPU refuses and what it takes, the same over the double, the stand-in and a real one."""
+"""Calls that a GPU refuses or accepts: the same on the double, the stand-in and a real GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.runtimes.tensorrt.cuda.painting import BLOCK, overlay_image
 
 @pytest.fixture
 def held(rig: Rig) -> Iterator[ExitStack]:
-    """What a test makes, given back while the GPU is active, after which nothing may be left."""
+    """Releases what a test makes while the GPU is active; nothing may be left after that."""
     with rig.gpu.active(), ExitStack() as stack:
         yield stack
     assert not rig.held()

@@ -1,4 +1,4 @@
-"""The whole program over real pycuda, the driver failing at each of its calls in turn."""
+"""The whole program with real pycuda, where each of the driver's calls fails in turn."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _FREES = {
     "cuStreamDestroy_v2",
     "cuDevicePrimaryCtxRelease_v2",
 }
-#: What may fail once without a consequence: the question whether the driver still answers, NVRTC's
-#: own look at the driver, and the way in and out while all is given back.
+#: Calls that may fail once without a consequence: the check whether the driver still answers,
+#: NVRTC's own calls, and pushing and popping the context during the release.
 _HARMLESS = {
     "cuCtxSynchronize",
     "cuInit",
@@ -97,18 +97,18 @@ def _run_all(run: Run, plans: list[Plan]) -> list[Result]:
 
 
 def _is_pycudas(line: str) -> bool:
-    """Whether it is of the two lines that pycuda's destructors print, which nobody can catch."""
+    """Whether pycuda's destructors printed it, which they do where nothing can catch it."""
     name = line.partition(" failed: ")[0]
     return line.startswith("PyCUDA WARNING: a clean-up") or {name, f"{name}_v2"} & _FREES != set()
 
 
 def _assert_harmless(result: Result, healthy: Result) -> None:
-    """What fails when all results are there is at most logged."""
+    """After the last result an error is at most logged."""
     assert result.masks == healthy.masks, result
     assert result.failed in _FREES | _HARMLESS, result
     logged = [line for line in result.said if not _is_pycudas(line)]
     assert len(logged) <= 1, result
-    assert all("did not take everything back" in line for line in logged), result
+    assert all("not everything on the GPU could be released" in line for line in logged), result
 
 
 @pytest.fixture(scope="module")

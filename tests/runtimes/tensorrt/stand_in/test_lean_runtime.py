@@ -1,4 +1,4 @@
-"""The lean runtime of TensorRT 11.4: what it has, and how it does not start."""
+"""The lean runtime of TensorRT 11.4: what it has, and how its start fails."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ except RuntimeMissingError as error:
 def test_where_it_does_not_start_one_line_says_so_and_the_process_ends_well(
     trt: Any, change: dict[str, str], reason: str
 ) -> None:
-    """It gives an object over nothing: using it, and freeing it, end the process."""
+    """It returns an invalid object: using it or freeing it ends the process."""
     done = subprocess.run(
         [sys.executable, "-c", _START],
         env={**os.environ, **change},
@@ -125,7 +125,7 @@ def test_where_it_does_not_start_one_line_says_so_and_the_process_ends_well(
 
 
 def test_garbage_given_to_a_runtime_that_did_not_start_would_end_the_process(trt: Any) -> None:
-    """Why the logger is asked before the object is."""
+    """This is why the log is checked before the object is used."""
     code = _START.partition("try:")[0] + (
         "logger = collecting_logger(trt)\n"
         "runtime = trt.Runtime(logger)\n"
