@@ -40,7 +40,7 @@ class NativeUnpool(nn.Module):
 
     def forward(self, x: Tensor, pooled: Pooled) -> Tensor:
         """Unpool to the indices that :class:`NativePool` left."""
-        return F.max_unpool2d(x, pooled.phase, 2, output_size=pooled.size)
+        return F.max_unpool2d(x, pooled.phase, [2], output_size=pooled.size)
 
 
 def trained(name: str) -> tuple[nn.Module, ModelSpec]:
@@ -68,7 +68,7 @@ def preprocessed(frame: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float3
     resized = cv2.resize(frame, (spec.width, spec.height))
     if spec.order == "rgb":
         resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
-    mean, std = np.float32(spec.mean), np.float32(spec.std)
+    mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
     normalised = (resized.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
@@ -110,7 +110,7 @@ def in_onnx_runtime(path: Path, spec: InputSpec) -> Segment:
 
     def segment(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         [logits] = session.run(None, {given.name: preprocessed(frame, spec)})
-        return logits.argmax(1)[0].astype(np.uint8)
+        return np.asarray(logits.argmax(1)[0], np.uint8)
 
     return segment
 
@@ -121,6 +121,6 @@ def in_openvino(path: Path, spec: InputSpec, **settings: str) -> Segment:
 
     def segment(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         logits = model(preprocessed(frame, spec))[0]
-        return logits.argmax(1)[0].astype(np.uint8)
+        return np.asarray(logits.argmax(1)[0], np.uint8)
 
     return segment

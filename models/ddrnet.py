@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
-from models.errors import WeightsError
+from models.state_file import renamed
+from models.upsampling import resized
 
 #: Channels at strides 2 and 4; those of the later stages are multiples.
 CHANNELS = 32
@@ -112,7 +113,7 @@ class DAPPM(nn.Module):
         """Map (N, inputs, H, W) to (N, outputs, H, W)."""
         maps = [self.scale0(x)]
         for number in range(1, len(WINDOWS) + 1):
-            pooled = _resized(self.get_submodule(f"scale{number}")(x), x)
+            pooled = resized(self.get_submodule(f"scale{number}")(x), x)
             maps.append(self.get_submodule(f"process{number}")(pooled + maps[-1]))
         # One pixel, which broadcasting repeats.
         maps.append(self.get_submodule("process4")(self.scale4(x) + maps[-1]))
@@ -156,15 +157,15 @@ class DualResolution(nn.Module):
         coarse, fine = self.layer3(x), self.layer3_(x)
         coarse, fine = (
             coarse + self.down3(F.relu(fine)),
-            fine + _resized(self.compression3(F.relu(coarse)), fine),
+            fine + resized(self.compression3(F.relu(coarse)), fine),
         )
         coarse, fine = self.layer4(F.relu(coarse)), self.layer4_(F.relu(fine))
         coarse, fine = (
             coarse + self.down4(F.relu(fine)),
-            fine + _resized(self.compression4(F.relu(coarse)), fine),
+            fine + resized(self.compression4(F.relu(coarse)), fine),
         )
         detail: Tensor = self.layer5_(F.relu(fine))
-        return detail + _resized(self.spp(self.layer5(F.relu(coarse))), detail)
+        return detail + resized(self.spp(self.layer5(F.relu(coarse))), detail)
 
 
 class SegmentationHead(nn.Module):
@@ -195,7 +196,7 @@ class DDRNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        return _resized(self.final_layer(self.encoder(x)), x)
+        return resized(self.final_layer(self.encoder(x)), x)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -226,12 +227,6 @@ def _stage(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """Resize ``x`` bilinearly to the height and width of ``like``."""
-    size = (like.shape[-2], like.shape[-1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
 def build_ddrnet23_slim(classes: ClassSet, width: float = 1.0) -> DDRNet:
     """Build a DDRNet-23-slim with one output channel per class, weights random."""
     return DDRNet(len(classes), width)
@@ -257,22 +252,9 @@ def load_ddrnet23_slim(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     given = {key.removeprefix(_PREFIX): value for key, value in state.items()}
     given = {key: value for key, value in given.items() if not key.startswith(_LEFT_OUT)}
     wanted = network.state_dict()
-    for name, target in wanted.items():
-        key = name.removeprefix("encoder.")
-        if key.startswith(_LEFT_OUT):
-            continue
-        value = given.pop(key, None)
-        if value is None or value.shape != target.shape:
-            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-            raise WeightsError(
-                f"DDRNet-23-slim weights hold {found} for {key}, expected {tuple(target.shape)}; "
-                "pass the Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
-            )
-        wanted[name] = value
-    if given:
-        raise WeightsError(
-            f"DDRNet-23-slim weights hold {len(given)} unknown keys such as {min(given)}; pass the "
-            "Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
-        )
-    with torch.no_grad():
-        network.load_state_dict(wanted)
+    keys = {
+        name: name.removeprefix("encoder.") for name in wanted if not name.startswith(_LEFT_OUT)
+    }
+    remedy = "pass the Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
+    found = renamed(given, keys, wanted, "DDRNet-23-slim weights", remedy)
+    network.load_state_dict(wanted | found)

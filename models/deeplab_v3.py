@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.aspp import ASPP
@@ -35,6 +34,7 @@ from models.blocks import ConvNormReLU
 from models.classes import ClassSet
 from models.efficientnet_lite import STAGES, EfficientNetLite0, EfficientNetLite2
 from models.resnet import ResNet
+from models.upsampling import resized
 
 #: Dilation of the three 3x3 branches, by output stride of the encoder.
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
@@ -75,8 +75,7 @@ class DeepLabV3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        logits = self.head(self.encoder(x).last)
-        return _resized(logits, x)
+        return resized(self.head(self.encoder(x).last), x)
 
 
 class DeepLabV3Plus(nn.Module):
@@ -118,14 +117,8 @@ class DeepLabV3Plus(nn.Module):
         for stage, skip in zip(
             self.decoder, (self.skip8(maps.stride8), self.skip4(maps.stride4)), strict=True
         ):
-            y = stage(torch.cat([_resized(y, skip), skip], 1))
-        return _resized(self.classifier(y), x)
-
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """Resize ``x`` bilinearly to the height and width of ``like``."""
-    size = (like.shape[-2], like.shape[-1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+            y = stage(torch.cat([resized(y, skip), skip], 1))
+        return resized(self.classifier(y), x)
 
 
 def build_deeplab_v3_resnet(

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import WeightsError
+from models.state_file import renamed
 
 #: Batch norm's epsilon in the published weights.
 EPSILON = 1e-3
@@ -230,26 +230,12 @@ def load_efficientnet_lite(encoder: EfficientNetLite0, state: Mapping[str, Tenso
     with torch.device("meta"):  # names only
         whole = type(encoder)().state_dict()
     cut = {_package_key(name, encoder.rows) for name in whole if name not in wanted}
-    remaining = {
+    given = {
         key: value for key, value in state.items() if not key.startswith(_HEAD) and key not in cut
     }
-    for name, target in wanted.items():
-        key = _package_key(name, encoder.rows)
-        value = remaining.pop(key, None)
-        if value is None or value.shape != target.shape:
-            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-            raise WeightsError(
-                f"{type(encoder).__name__} weights hold {found} for {key}, expected "
-                f"{tuple(target.shape)}; pass the file of {encoder.package}"
-            )
-        wanted[name] = value
-    if remaining:
-        raise WeightsError(
-            f"{type(encoder).__name__} weights hold {len(remaining)} unknown keys such as "
-            f"{min(remaining)}; pass the file of {encoder.package}"
-        )
-    with torch.no_grad():
-        encoder.load_state_dict(wanted)
+    keys = {name: _package_key(name, encoder.rows) for name in wanted}
+    what, remedy = f"{type(encoder).__name__} weights", f"pass the file of {encoder.package}"
+    encoder.load_state_dict(renamed(given, keys, wanted, what, remedy))
 
 
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")

@@ -14,11 +14,11 @@ here.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
 from models.resnet import ResNet
+from models.upsampling import resized
 
 
 class FCNResNet(nn.Module):
@@ -43,9 +43,7 @@ class FCNResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        scores = self.head(self.encoder(x).last)
-        size = (x.shape[-2], x.shape[-1])
-        return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return resized(self.head(self.encoder(x).last), x)
 
 
 def build_fcn_resnet(classes: ClassSet, depth: int, width: float = 1.0) -> FCNResNet:

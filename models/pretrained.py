@@ -11,16 +11,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from models.atomic import sha256_of
+from models.ddrnet import load_ddrnet23_slim
+from models.efficientnet_lite import load_efficientnet_lite
 from models.errors import WeightsError
 from models.install import install_package
+from models.resnet import load_resnet
 from models.spec import ModelSpec
 from models.state_file import read_state
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from models.vgg import (
+    DECIMATED_CHANNELS,
+    FULLY_CONNECTED,
+    STAGES,
+    load_vgg16,
+    load_vgg16_classifier,
+    load_vgg16_decimated,
+    load_vgg16_pairs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +156,6 @@ def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor
 
 
 def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.vgg import FULLY_CONNECTED, load_vgg16, load_vgg16_classifier, load_vgg16_decimated
-
     load_vgg16(network.encoder, state)
     pairs = _fully_connected(network)
     if pairs and "classifier.0.weight" not in state:
@@ -161,8 +171,6 @@ def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
 
 def _fully_connected(network: Any) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
     """Return each fc6 and fc7 of the network that VGG16's fit, whole or decimated."""
-    from models.vgg import DECIMATED_CHANNELS, FULLY_CONNECTED, STAGES
-
     if hasattr(network, "fc6"):
         pairs = [(network.fc6.conv, network.fc7.conv)]
     else:  # DeepLab v2 has them in each branch
@@ -172,38 +180,15 @@ def _fully_connected(network: Any) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
     return [pair for pair in pairs if tuple(pair[0].weight.shape[:3]) in sizes]
 
 
-def _load_vgg16_pairs(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.vgg import load_vgg16_pairs
-
-    load_vgg16_pairs(network.encoder, state)
-
-
-def _load_resnet(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.resnet import load_resnet
-
-    load_resnet(network.encoder, state)
-
-
-def _load_efficientnet_lite(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.efficientnet_lite import load_efficientnet_lite
-
-    load_efficientnet_lite(network.encoder, state)
-
-
-def _load_ddrnet23_slim(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.ddrnet import load_ddrnet23_slim
-
-    load_ddrnet23_slim(network, state)
-
-
+#: What fills a network from the weights of each row of :data:`ENCODERS`.
 _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
     "vgg16": _load_vgg16,
-    "vgg16_pairs": _load_vgg16_pairs,
-    "resnet50": _load_resnet,
-    "resnet101": _load_resnet,
-    "efficientnet_lite0": _load_efficientnet_lite,
-    "efficientnet_lite2": _load_efficientnet_lite,
-    "ddrnet23_slim": _load_ddrnet23_slim,
+    "vgg16_pairs": lambda network, state: load_vgg16_pairs(network.encoder, state),
+    "resnet50": lambda network, state: load_resnet(network.encoder, state),
+    "resnet101": lambda network, state: load_resnet(network.encoder, state),
+    "efficientnet_lite0": lambda network, state: load_efficientnet_lite(network.encoder, state),
+    "efficientnet_lite2": lambda network, state: load_efficientnet_lite(network.encoder, state),
+    "ddrnet23_slim": load_ddrnet23_slim,
 }
 
 
@@ -224,8 +209,6 @@ def _packaged(published: Published) -> Path:
 
 
 def _downloaded(published: Published) -> dict[str, Tensor]:
-    import torch
-
     try:
         state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             published.url, map_location="cpu", check_hash=True, weights_only=True

@@ -6,42 +6,34 @@ names; the auxiliary head, which no engine needs, is left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from models.classes import VOC, ClassSet
+from models.classes import VOC
 from models.errors import WeightsError, translated
 from models.spec import InputSpec, ModelSpec
-from models.state_file import read_state
+from models.state_file import read_state, renamed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class PublishedNetwork:
-    """One row of the table.
-
-    Attributes:
-        name: torchvision's.
-        file: on its server.
-        classes: that the weights tell apart.
-        input: what they were trained on; its size is not theirs.
-        output_stride: at which they were trained.
-    """
+class PublishedNetwork(NamedTuple):
+    """Attributes: torchvision's ``name`` of the network, and the ``file`` on its server."""
 
     name: str
     file: str
-    classes: ClassSet = VOC
-    input: InputSpec = field(default_factory=InputSpec)
-    output_stride: int = 8
 
     @property
     def url(self) -> str:
         """Where the weights are, trained on COCO's pictures of VOC's classes."""
         return f"https://download.pytorch.org/models/{self.file}"
 
+
+#: What all of them were trained for: VOC's classes, pictures as torchvision normalises them, and
+#: output stride 8.
+_CLASSES, _INPUT, _OUTPUT_STRIDE = VOC, InputSpec(), 8
 
 #: By registry name.
 NETWORKS = {
@@ -89,18 +81,19 @@ def as_published(spec: ModelSpec, path: Path) -> ModelSpec:
     Raises:
         WeightsError: no published weights are known for the network.
     """
-    row, given = _row(spec, path), spec.input
+    _row(spec, path)
+    given = spec.input
     spec = replace(
-        spec, classes=row.classes, input=replace(row.input, width=given.width, height=given.height)
+        spec, classes=_CLASSES, input=replace(_INPUT, width=given.width, height=given.height)
     )
-    if row.output_stride == spec.output_stride:
+    if spec.output_stride == _OUTPUT_STRIDE:
         return spec
-    strides = {spec.output_stride, *spec.output_strides} - {row.output_stride}
+    strides = {spec.output_stride, *spec.output_strides} - {_OUTPUT_STRIDE}
     return replace(
         spec,
-        output_stride=row.output_stride,
+        output_stride=_OUTPUT_STRIDE,
         output_strides=tuple(sorted(strides)),
-        variant={**spec.variant, "output_stride": row.output_stride},
+        variant={**spec.variant, "output_stride": _OUTPUT_STRIDE},
     )
 
 
@@ -121,17 +114,12 @@ def read_published(path: Path, spec: ModelSpec, wanted: dict[str, Tensor]) -> di
     with translated(WeightsError, problem, f"pass the file as published: {row.url}"):
         state = read_state(path)
     given = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
-    ours = {_theirs(name): name for name in wanted}
-    for key in (*ours, *sorted(given.keys() - ours.keys())):
-        expected = tuple(wanted[ours[key]].shape) if key in ours else None
-        found = tuple(given[key].shape) if key in given else None
-        if found != expected:
-            raise WeightsError(
-                f"weights {path} hold {_shape(found)} for {key}, expected {_shape(expected)} in "
-                f"torchvision's {row.name} of {len(spec.classes)} classes; pass {row.url}, or one "
-                "trained for the same classes"
-            )
-    return {name: given[key] for key, name in ours.items()}
+    remedy = (
+        f"pass torchvision's {row.name} of {len(spec.classes)} classes ({row.url}), or one trained "
+        "for the same classes"
+    )
+    keys = {name: _theirs(name) for name in wanted}
+    return renamed(given, keys, wanted, f"weights {path}", remedy)
 
 
 def _row(spec: ModelSpec, path: Path) -> PublishedNetwork:
@@ -148,7 +136,3 @@ def _theirs(name: str) -> str:
         if name.startswith(ours):
             return theirs + name[len(ours) :]
     return name
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else f"shape {shape}"

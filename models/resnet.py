@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from models.errors import WeightsError
+from models.state_file import renamed
 
 #: Bottlenecks per stage, by depth.
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -138,12 +138,6 @@ def load_resnet(encoder: ResNet, state: Mapping[str, Tensor]) -> None:
     """
     wanted = encoder.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    for key in sorted(wanted.keys() | given.keys()):
-        if key not in wanted or key not in given or wanted[key].shape != given[key].shape:
-            found = f"shape {tuple(given[key].shape)}" if key in given else "nothing"
-            expected = f"shape {tuple(wanted[key].shape)}" if key in wanted else "nothing"
-            raise WeightsError(
-                f"ResNet weights hold {found} for {key}, expected {expected}; pass a torchvision "
-                "state dict of the same depth"
-            )
-    encoder.load_state_dict(given)
+    remedy = "pass a torchvision state dict of the same depth"
+    names = {name: name for name in wanted}
+    encoder.load_state_dict(renamed(given, names, wanted, "ResNet weights", remedy))

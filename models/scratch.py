@@ -24,13 +24,9 @@ _LOCK = ".lock"
 _NOBODYS = 24 * 3600.0
 
 
-def _nothing(_folder: Path) -> None:
-    """What most have to save of a folder that was left."""
-
-
 @contextmanager
 def scratch_folder(
-    prefix: str, parent: Path | None = None, save: Callable[[Path], None] = _nothing
+    prefix: str, parent: Path | None = None, save: Callable[[Path], None] = lambda _folder: None
 ) -> Iterator[Path]:
     """Make a folder that is removed at the end; those of processes that were killed go before.
 
@@ -40,7 +36,7 @@ def scratch_folder(
         save: takes what is worth keeping out of a folder that is about to be swept.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
-    sweep(prefix, parent, save)
+    _sweep(prefix, parent, save)
     folder = parent / f"{prefix}{secrets.token_hex(8)}"
     try:  # before it is there: a signal may come at any moment
         folder.mkdir(mode=0o700)
@@ -50,7 +46,7 @@ def scratch_folder(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(prefix: str, parent: Path, save: Callable[[Path], None] = _nothing) -> None:
+def _sweep(prefix: str, parent: Path, save: Callable[[Path], None]) -> None:
     """Remove what killed processes left: folders of ours whose lock nobody holds any more."""
     for folder in parent.glob(f"{prefix}*"):
         try:

@@ -104,8 +104,8 @@ class ModelSpec(NetworkSpec):
         builder: ``module:function`` that takes (classes, **variant) and returns the network.
         paper: source of the architecture.
         output_stride: input pixels per cell of the coarsest feature map.
-        minimum_size: smallest usable width and height.
         figures: size, cost and field of view.
+        minimum_size: smallest usable width and height; the output stride unless given.
         output_strides: others that the builder makes of it, with the same weights, when it gets
             the keyword ``output_stride``.
         earlier_stage: network that the paper trains before this one, which goes on from there.
@@ -116,11 +116,14 @@ class ModelSpec(NetworkSpec):
     builder: str
     paper: Paper
     output_stride: int
-    minimum_size: int
     figures: Figures
+    minimum_size: int = 0
     output_strides: tuple[int, ...] = ()
     earlier_stage: str | None = None
     encoder: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "minimum_size", self.minimum_size or self.output_stride)
 
     def check_size(self, width: int, height: int) -> None:
         """Accept a network size, or name the nearest usable one.
