@@ -84,8 +84,7 @@ def measured_speeds(path: Path = SPEEDS) -> Speeds:
         return convert(parse_json(read_bytes(path, _MOST_BYTES)), Speeds)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"the measured speeds {path} cannot be read ({error}); measure with "
-            "scripts/frontier.sh, or install roadseg again"
+            f"the measured speeds {path} cannot be read ({error}); install roadseg again"
         ) from error
 
 

@@ -60,8 +60,9 @@ def _too_slow(report: BenchReport, least: float | None) -> str | None:
     if least is None or report.fps >= least:
         return None
     return (
-        f"{report.engine.manifest.name} runs at {report.fps:.1f} frames per second here, at least "
-        f"{least:g} were asked for (--min-fps); see bench --layers, or ask for less"
+        f"{report.engine.manifest.name} runs at {report.fps:.1f} frames per second here, expected "
+        f"at least {least:g} (--min-fps); see bench --layers for the slow layers, or lower "
+        f"--min-fps"
     )
 
 

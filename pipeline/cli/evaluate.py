@@ -49,8 +49,8 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
             )
         if options.weights is not None:
             raise EngineError(
-                f"--weights {options.weights} was given for {options.engine}, an engine brings its "
-                "own; drop --weights, or give the name of a network (see 'models')"
+                f"--weights {options.weights} was given for the engine {options.engine}, which has "
+                "its own; drop --weights, or give the name of a network (see 'models')"
             )
         engine, session = open_engine(path)
         return engine.manifest.classes, session
@@ -65,7 +65,7 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
         theirs, other = _graph(name, weights or None)
         if theirs.names != classes.names:
             raise EngineError(
-                f"--ensemble {given} tells {len(theirs)} classes apart ({theirs.names[0]}, ...), "
+                f"--ensemble {given} has {len(theirs)} classes ({theirs.names[0]}, ...), "
                 f"expected the {len(classes)} of {options.engine} ({classes.names[0]}, ...); "
                 "choose networks of the same classes"
             )

@@ -232,7 +232,7 @@ def test_drawn_frames_are_refused_for_classes_that_they_do_not_show(
     capsys: pytest.CaptureFixture[str], data: Path, classes: Path
 ) -> None:
     line = error_of(capsys, data, "--classes", str(classes), "--synthetic", "0.1")
-    assert "the drawn drive has CamVid's" in line
+    assert "the synthetic drive has CamVid's" in line
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(data: Path) -> None:
