@@ -25,7 +25,6 @@ from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, is_quiet, percent
 from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import OutputError, TrainingError
-from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.publish import TERMS, Provenance, publish, register
 from pipeline.train.recipe import Recipe, fine_tuning_recipe, qat_recipe, recipe_of
 from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
@@ -83,15 +82,15 @@ def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
         options.data / "train",
         options.data / "val",
         options.encoder_weights,
-        None if options.qat else options.weights,
+        options.weights,
+        options.calibration,
         spec.classes,
     )
     with stop_on_signal() as stop:
         # bfloat16's 8 bits would hide the INT8 rounding that --qat trains for.
         amp = bfloat16_is_fast() and not options.qat
         settings = RunSettings(folder, seed=options.seed, amp=amp, bar=bar, stop=stop)
-        tuning = FineTuning(options.weights, options.calibration) if options.qat else None
-        trainer = train_model(spec.name, data, recipe, settings, options.resume, tuning)
+        trainer = train_model(spec.name, data, recipe, settings, options.resume)
     if not trainer.finished:
         return _stopped(trainer, stop.status)
     validation = load_validation_samples(data.val, spec)

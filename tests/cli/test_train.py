@@ -288,6 +288,6 @@ def test_a_card_is_not_published_beside_weights_of_another_run(
     trained = tmp_path / "trained"
     trained.mkdir()
     (trained / "net.safetensors").write_bytes(b"other weights")
-    with pytest.raises(OutputError, match=r"net\.safetensors holds weights that the new card"):
+    with pytest.raises(OutputError, match=r"net\.safetensors holds weights of another run"):
         register("net", published, trained, weights=False)
     assert [path.name for path in trained.iterdir()] == ["net.safetensors"]
