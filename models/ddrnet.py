@@ -1,13 +1,13 @@
 """DDRNet-23-slim (Hong, Pan, Sun and Jia 2021, arXiv:2101.06085; IEEE T-ITS 2023).
 
 Two branches of residual blocks: one keeps stride 8 from the second stage on, the other goes down
-to stride 64. Twice they exchange what they have: the coarse map, reduced by 1x1 and resized, is
-added to the fine one, the fine one, taken down by strided convolutions, to the coarse one. The deep
-aggregation pyramid pooling module (DAPPM) then takes averages over growing windows of the coarsest
-map, each refined together with the one before. 5.7 M parameters.
+to stride 64. They exchange features twice: the coarse map, reduced by 1x1 and resized, is added to
+the fine one, and the fine map, after strided convolutions, to the coarse one. The deep aggregation
+pyramid pooling module (DAPPM) then averages the coarsest map over growing windows, and refines each
+average together with the one before. 5.7 M parameters.
 
 The names inside ``encoder`` are those of the authors' release (github.com/ydhongHIT/DDRNet, MIT);
-:func:`load_ddrnet23_slim` says what of their Cityscapes weights goes where.
+:func:`load_ddrnet23_slim` loads their Cityscapes weights.
 
 Deviations: maps are resized to the size of the map that they are added to, where the release
 computes it by flooring, which is the same at multiples of 8. Logits are resized to the picture with
@@ -42,7 +42,7 @@ class BasicBlock(nn.Module):
     Args:
         inputs, outputs: channels.
         stride: of the first convolution.
-        active: a ReLU at the end, which the last block of a stage leaves to its readers.
+        active: a ReLU at the end; the last block of a stage has none, its readers apply it.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, active: bool = True) -> None:
@@ -65,8 +65,8 @@ class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution beside a shortcut; a stage of one block, without a last ReLU.
 
     Args:
-        inputs: channels that come in.
-        inner: channels of the 3x3 convolution; twice as many go out.
+        inputs: input channels.
+        inner: channels of the 3x3 convolution; the block has twice as many outputs.
         stride: of the 3x3 convolution.
     """
 
@@ -92,9 +92,8 @@ class DAPPM(nn.Module):
     """Deep aggregation pyramid pooling: averages over growing windows, refined one after another.
 
     Args:
-        inputs: channels that come in.
+        inputs, outputs: channels.
         inner: channels of each of the five branches.
-        outputs: channels that go out.
     """
 
     def __init__(self, inputs: int, inner: int, outputs: int) -> None:
@@ -115,14 +114,14 @@ class DAPPM(nn.Module):
         for number in range(1, len(WINDOWS) + 1):
             pooled = resized(self.get_submodule(f"scale{number}")(x), x)
             maps.append(self.get_submodule(f"process{number}")(pooled + maps[-1]))
-        # One pixel, which broadcasting repeats.
+        # One pixel, repeated by broadcasting.
         maps.append(self.get_submodule("process4")(self.scale4(x) + maps[-1]))
         joined = self.compression(torch.cat(maps, 1))
         return joined + self.shortcut(x)  # type: ignore[no-any-return]  # a module's result is Any
 
 
 class DualResolution(nn.Module):
-    """The two branches and what they exchange, up to the sum that the head reads.
+    """The two branches and their exchange, up to the sum that the head reads.
 
     Args:
         channels: at strides 2 and 4.

@@ -5,7 +5,7 @@ stride 8; a 3x3 average pooling; fc6 as 3x3 with dilation 12 and 1024 channels, 
 bilinear upsampling by 8. 20.5 M parameters (Table 2, DeepLab-CRF-LargeFOV).
 
 The fully connected CRF of the paper is not part of the network or the engine: it is an iterative
-post-processing of the picture and the scores, and costs more than the network does.
+post-processing of the picture and the scores, and costs more than the network.
 
 Deviations: at even sizes poolings floor, as PyTorch does, where Caffe makes one row more; the paper
 trains at sizes 8 k + 1, at which both agree. VGG16's fc6 and fc7 are decimated to the smaller ones

@@ -1,15 +1,14 @@
 """FCN on a dilated ResNet, as torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
 
-FCN's idea (Long, Shelhamer and Darrell, CVPR 2015) on an encoder of its own time: ResNet at output
-stride 8, a 3x3 convolution to a quarter of the channels, dropout 0.1 and a 1x1 classifier, resized
-bilinearly. There is no paper of this network; torchvision's weights load into it.
+FCN's idea (Long, Shelhamer and Darrell, CVPR 2015) on a newer encoder: ResNet at output stride 8, a
+3x3 convolution to a quarter of the channels, dropout 0.1 and a 1x1 classifier, resized bilinearly.
+There is no paper of this network; torchvision's weights load into it.
 
 The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) are
 torchvision's, shapes too.
 
-Deviations: of the paper all but the idea: no skips, no fully connected layers, resize in place of
-transposed convolutions. Of torchvision's network none; its auxiliary head is no part of a network
-here.
+Deviations from the paper: no skips, no fully connected layers, a resize instead of transposed
+convolutions. From torchvision's network: no auxiliary head.
 """
 
 from __future__ import annotations

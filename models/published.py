@@ -1,7 +1,7 @@
-"""Whole networks that torchvision publishes: which they are, and how their state dicts are read.
+"""Whole networks that torchvision publishes, and how their state dicts are read.
 
-Nothing is fetched: the user has the file. Its tensors are those of a network here, under other
-names; the auxiliary head, which no engine needs, is left out.
+Nothing is downloaded; the user gives the file. It has the tensors of a network here under other
+names. The auxiliary head, which no engine needs, is left out.
 """
 
 from __future__ import annotations
@@ -48,23 +48,23 @@ NETWORKS = {
 }
 
 _BACKBONE = "backbone."
-#: Beginnings of torchvision's keys and of ours.
+#: Prefixes of torchvision's keys and of ours.
 _BEGINNINGS = ((_BACKBONE, "encoder."), ("classifier.", "head."))
 
 _AUXILIARY = "aux_classifier."
 
 
 def is_published(path: Path) -> bool:
-    """Say whether a weight file is one of PyTorch's, or a safetensors file with torchvision's keys.
+    """Whether a weight file is PyTorch's, or a safetensors file with torchvision's keys.
 
-    A damaged file is what its name says.
+    A damaged file is judged by its suffix.
     """
     from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             return any(name.startswith(_BACKBONE) for name in file.keys())  # noqa: SIM118
-    except Exception:  # of safetensors, about whatever stands there
+    except Exception:  # whatever safetensors raises for another kind of file
         if path.suffix in (".pth", ".pt", ".safetensors"):
             return path.suffix != ".safetensors"
     with path.open("rb") as opened:
@@ -76,7 +76,7 @@ def as_published(spec: ModelSpec, path: Path) -> ModelSpec:
 
     Args:
         spec: registry row of the network; its size stays.
-        path: of a file of which :func:`is_published` holds.
+        path: of a published file, see :func:`is_published`.
 
     Raises:
         WeightsError: no published weights are known for the network.
@@ -101,13 +101,13 @@ def read_published(path: Path, spec: ModelSpec, wanted: dict[str, Tensor]) -> di
     """Read a published state dict under the names that it has here.
 
     Args:
-        path: of a file of which :func:`is_published` holds.
+        path: of a published file, see :func:`is_published`.
         spec: registry row of the network.
         wanted: state dict of the network, which it must fill.
 
     Raises:
         WeightsError: no published weights are known for the network, or the file is damaged, holds
-            more than tensors, or other ones; the first is named with its shape.
+            more than tensors, or other tensors, of which the first is named.
     """
     row = _row(spec, path)
     problem = f"weights {path} cannot be read as a state dict of torchvision's {row.name}"
@@ -125,8 +125,8 @@ def read_published(path: Path, spec: ModelSpec, wanted: dict[str, Tensor]) -> di
 def _row(spec: ModelSpec, path: Path) -> PublishedNetwork:
     if spec.name not in NETWORKS:
         raise WeightsError(
-            f"weights {path} are in PyTorch's form, in which none are known for {spec.name} (known "
-            f"for: {', '.join(NETWORKS)}); pass a safetensors file that 'train' left"
+            f"weights {path} are a published PyTorch file, but none are known for {spec.name} "
+            f"(known for: {', '.join(NETWORKS)}); pass a safetensors file that 'train' wrote"
         )
     return NETWORKS[spec.name]
 

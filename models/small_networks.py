@@ -1,7 +1,7 @@
-"""Rows of the registry: small forms of the papers' networks, ours, for boards and processors.
+"""Rows of the registry: our small forms of the papers' networks, for boards and processors.
 
-Those on the first five stages of EfficientNet-Lite0 at output stride 8 differ in one idea each;
-``fcn8s_lite`` and ``unet_lite`` need its coarse maps and have all of it, ``deconvnet_lite`` a
+Those on the first five stages of EfficientNet-Lite0 at output stride 8 differ in one idea each.
+``fcn8s_lite`` and ``unet_lite`` need coarser maps and have all stages, ``deconvnet_lite`` has a
 narrow VGG16.
 """
 

@@ -1,4 +1,4 @@
-"""Tensors out of files that others wrote; no code in them is run."""
+"""Reading tensors from files, without running code in them, and fitting them to a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict as it is.
-
-    Args:
-        path: a safetensors file if it is called so, else PyTorch's: a mapping of tensors.
+    """Read a state dict from a ``.safetensors`` file, or a mapping of tensors from PyTorch's.
 
     Raises:
-        Exception: whatever safetensors, pickle or PyTorch say about a file that is damaged or holds
+        Exception: whatever safetensors, pickle or PyTorch raise if the file is damaged or holds
             more than tensors.
     """
     import torch

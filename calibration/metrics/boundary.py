@@ -42,16 +42,15 @@ class BoundaryCounter:
     class, recall the reverse. Counts are summed over all frames before F1 is taken, as they are for
     mIoU: averaged frame by frame, as in the paper, one stray pixel would weigh as much as a car.
 
-    Void is left out, and what predictions do there is not seen. Nor are boundary pixels within
-    ``tolerance`` of void counted (they may be matched): where an annotator left a seam between two
-    things, their outline lies somewhere in it.
+    Void pixels are ignored. Boundary pixels within ``tolerance`` of void are not counted (but may
+    be matched): if an annotator left void between two objects, their outline lies somewhere in it.
     """
 
     def __init__(self, classes: ClassSet, tolerance: int = TOLERANCE) -> None:
         self.classes = classes
         self.tolerance = tolerance
         rows, columns = np.mgrid[-tolerance : tolerance + 1, -tolerance : tolerance + 1]
-        # Growing a mask by this disc marks all that is near it, ten times faster than distances do.
+        # Dilating a mask by this disc marks all pixels near it, ten times faster than distances.
         self._disc = (rows**2 + columns**2 <= tolerance**2).astype(np.uint8)
         shape = (len(classes), 2)
         self.pixels: NDArray[np.int64] = np.zeros(shape, np.int64)  # labelled, predicted

@@ -1,4 +1,4 @@
-"""What one mIoU hides: outlines, small things and flicker, counted together."""
+"""Scores of what mIoU does not show: outlines, small objects and flicker."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_evaluate_lets_networks_vote(
     save_weights(tmp_path / "w.safetensors", other, build_model(other).state_dict())
     given = f"segnet_lite={tmp_path / 'w.safetensors'}"
     line = error_of(capsys, *arguments, "--ensemble", given)
-    assert "tells 2 classes apart (road, ...), expected the 11 of segnet_lite" in line
+    assert "has 2 classes (road, ...), expected the 11 of segnet_lite" in line
 
 
 def test_bench_gives_rate_and_percentiles(capsys: Captured, engine: Path) -> None:
