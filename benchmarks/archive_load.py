@@ -20,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +103,7 @@ def workers(engine: Path, video: str) -> None:
         _commits.clear()
         with tempfile.TemporaryDirectory() as name:
             options = ArchiveOptions(Path(name) / "out", workers=count)
-            archive(expand([video]), loaded.manifest, replace(work), options)
+            archive(expand([video]), loaded.manifest, work, options)
         (began, first), (ended, last) = _commits[0], _commits[-1]
         rates.append((last - first) / (ended - began))
         log.info(f"{count} workers: {rates[-1]:.2f} frames a second")

@@ -272,13 +272,10 @@ def _pooled_alone(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[No
             continue
         value = node.all_input_nodes[0]
         others = [user for user in value.users if user is not node]
-        fine = not others or _poolings_before(node) < _POSITIONS_AMONG_BYTES
+        poolings = sum(one.target in MAX_POOLINGS for one in _sources(node)) - 1  # before this one
+        fine = not others or poolings < _POSITIONS_AMONG_BYTES
         if fine and all(_compared(user) for user in others):
             yield value, node
-
-
-def _poolings_before(node: Node) -> int:
-    return sum(one.target in MAX_POOLINGS for one in _sources(node) if one is not node)
 
 
 def _compared(node: Node) -> bool:

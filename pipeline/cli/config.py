@@ -32,7 +32,7 @@ def with_config(arguments: Sequence[str], parser: argparse.ArgumentParser) -> li
         parser: of ``run``.
     """
     words = list(arguments)
-    if words[:1] != [_COMMAND] or not any(_is(word, _FILE) for word in words):
+    if words[:1] != [_COMMAND] or not any(word.partition("=")[0] == f"--{_FILE}" for word in words):
         return words
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument(f"--{_FILE}", type=Path, nargs="?")
@@ -112,7 +112,3 @@ def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
         (one.option_strings[-1].lstrip("-") if one.option_strings else one.dest): one
         for one in parser._actions
     }
-
-
-def _is(word: str, name: str) -> bool:
-    return word.partition("=")[0] == f"--{name}"

@@ -222,10 +222,6 @@ def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
     return [f"{name}: {install_pycuda()} and {install_extra(extra)} install what runs engines here"]
 
 
-def _building(runtime: RuntimeReport) -> str:
-    return "yes" if runtime.can_build else "bundle" if runtime.can_bundle else "no"
-
-
 def _camera_advice(found: list[Camera]) -> list[str]:
     barred = [camera.device for camera in found if not camera.usable]
     if not barred:
@@ -254,9 +250,8 @@ def as_text(report: Report) -> str:
         lines.append(f"  {name:<22}{_shown(value)}")
     lines += ["", f"{'runtime':<24}{'build':<8}run"]
     for runtime in report.runtimes:
-        lines.append(
-            f"  {runtime.runtime:<22}{_building(runtime):<8}{'yes' if runtime.can_run else 'no'}"
-        )
+        builds = "yes" if runtime.can_build else "bundle" if runtime.can_bundle else "no"
+        lines.append(f"  {runtime.runtime:<22}{builds:<8}{'yes' if runtime.can_run else 'no'}")
     if report.advice:
         lines += ["", *(f"- {line}" for line in report.advice)]
     return "\n".join(lines)

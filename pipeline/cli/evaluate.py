@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calibration.metrics.boundary import TOLERANCE
 from calibration.metrics.detail import Detail
 from calibration.metrics.miou import Scores
 from calibration.scenes.dataset import open_labelled_folder
@@ -101,7 +102,7 @@ def _lines(scores: Scores, detail: Detail | None) -> list[str]:
 
 
 def _detail_lines(detail: Detail) -> list[str]:
-    lines = [f"boundary F1 is within {detail.boundary.tolerance} pixels", "recall by region size:"]
+    lines = [f"boundary F1 is within {TOLERANCE} pixels", "recall by region size:"]
     lines += [
         f"  {name:<12}{percent(size.recall)}   of {size.regions} regions"
         for name, size in detail.recall_by_size.items()

@@ -17,7 +17,7 @@ import numpy as np
 
 from calibration.scenes.synthetic.camera import FAR, View
 from calibration.scenes.synthetic.items import Item, Person, Vehicle
-from calibration.scenes.synthetic.street import LANE, PAINTS, Edges, edges_at, vehicle_kind
+from calibration.scenes.synthetic.street import LANE, PAINTS, edges_at, vehicle_kind
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,12 @@ def moving(seed: int, seconds: float, view: View) -> Iterator[Item]:
                 continue
             s = (number + 0.7 * member.jitter) * stream.spacing + drift
             if near < s < far:
-                yield _place(stream, member, s, _at(edges, stream.side, s - grid[0]))
+                k = int(s - grid[0])
+                lines = (float(line[stream.side][k]) for line in (edges.kerb, edges.back))
+                yield _place(stream, member, s, *lines)
 
 
-def _at(edges: Edges, side: int, metres: float) -> tuple[float, float]:
-    """Kerb and back of the pavement at a place on the one-metre grid."""
-    k = int(metres)
-    return float(edges.kerb[side][k]), float(edges.back[side][k])
-
-
-def _place(stream: _Stream, member: _Member, s: float, edges: tuple[float, float]) -> Item:
-    kerb, back = edges
+def _place(stream: _Stream, member: _Member, s: float, kerb: float, back: float) -> Item:
     sign = 1 if stream.side else -1
     if stream.name == "cars":
         kind = vehicle_kind(member.looks / (1 << 16), 0.06)
