@@ -7,8 +7,8 @@ There is no paper of this network; torchvision's weights load into it.
 The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) are
 torchvision's, shapes too.
 
-Deviations from the paper: no skips, no fully connected layers, a resize instead of transposed
-convolutions. From torchvision's network: no auxiliary head.
+Deviations: from the paper, no skips, no fully connected layers, and a resize instead of transposed
+convolutions; from torchvision's network, no auxiliary head.
 """
 
 from __future__ import annotations
