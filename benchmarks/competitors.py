@@ -1,7 +1,7 @@
-"""The same work the way a user would otherwise do it: frames of bytes in, class maps out.
+"""The same work with other tools: frames of bytes in, class maps out.
 
-Each resizes and normalises with OpenCV and NumPy, as examples of these libraries do, runs the
-network on floats and takes the arg-max with NumPy or PyTorch.
+Each resizes and normalises with OpenCV and NumPy, like examples of these libraries, runs the
+network on floats, and takes the arg-max with NumPy or PyTorch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Segment = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class NativePool(nn.Module):
-    """PyTorch's own pooling with indices, in the form that our networks pass on."""
+    """PyTorch's own pooling with indices, with the return type of our networks."""
 
     def forward(self, x: Tensor) -> Pooled:
         """Pool 2x2."""
@@ -52,7 +52,7 @@ def trained(name: str) -> tuple[nn.Module, ModelSpec]:
 
 
 def native(name: str) -> tuple[nn.Module, ModelSpec]:
-    """Build it with ``F.max_unpool2d`` where it unpools."""
+    """Build a trained network with ``F.max_unpool2d`` in its unpooling layers."""
     network, spec = trained(name)
     for parent in list(network.modules()):
         for child, module in list(parent.named_children()):
@@ -74,7 +74,7 @@ def preprocessed(frame: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float3
 
 
 def eager(name: str) -> Segment:
-    """PyTorch as it is."""
+    """PyTorch, eager."""
     network, spec = native(name)
     return _in_pytorch(network, spec.input)
 
