@@ -1,6 +1,6 @@
-"""Two figures of ``archive``: its memory over many segments, and what a second worker brings.
+"""Two figures of ``archive``: its memory over many segments, and the speedup by a second worker.
 
-Run in the environment of scripts/check_scale.sh, on a machine that does nothing else:
+Run in the environment of scripts/check_scale.sh, on an idle machine:
 
     .venv-scale/bin/python benchmarks/archive_load.py memory --segments 10000
     .venv-scale/bin/python benchmarks/archive_load.py workers ENGINE VIDEO
@@ -20,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +41,7 @@ _commits: list[tuple[float, int]] = []
 
 
 def _watch_commits() -> None:
-    """Note when segments are committed, and how many frames there were then."""
+    """Record when segments are committed, and the number of frames so far."""
     original = Collector._commit
 
     def commit(self: Collector, *given: object) -> None:
@@ -53,7 +52,7 @@ def _watch_commits() -> None:
 
 
 def resident(process: int) -> int:
-    """Resident bytes of a process that is its own, shared memory left out; 0 for one that ended."""
+    """Return the resident bytes of a process without shared memory; 0 for one that ended."""
     try:
         fields = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()
     except OSError:
@@ -104,7 +103,7 @@ def workers(engine: Path, video: str) -> None:
         _commits.clear()
         with tempfile.TemporaryDirectory() as name:
             options = ArchiveOptions(Path(name) / "out", workers=count)
-            archive(expand([video]), loaded.manifest, replace(work), options)
+            archive(expand([video]), loaded.manifest, work, options)
         (began, first), (ended, last) = _commits[0], _commits[-1]
         rates.append((last - first) / (ended - began))
         log.info(f"{count} workers: {rates[-1]:.2f} frames a second")
@@ -113,7 +112,7 @@ def workers(engine: Path, video: str) -> None:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the chosen measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("memory")

@@ -1,7 +1,7 @@
-"""The same work the way a user would otherwise do it: frames of bytes in, class maps out.
+"""The same work with other tools: frames of bytes in, class maps out.
 
-Each resizes and normalises with OpenCV and NumPy, as examples of these libraries do, runs the
-network on floats and takes the arg-max with NumPy or PyTorch.
+Each resizes and normalises with OpenCV and NumPy, like examples of these libraries, runs the
+network on floats, and takes the arg-max with NumPy or PyTorch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Segment = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class NativePool(nn.Module):
-    """PyTorch's own pooling with indices, in the form that our networks pass on."""
+    """PyTorch's own pooling with indices, with the return type of our networks."""
 
     def forward(self, x: Tensor) -> Pooled:
         """Pool 2x2."""
@@ -40,7 +40,7 @@ class NativeUnpool(nn.Module):
 
     def forward(self, x: Tensor, pooled: Pooled) -> Tensor:
         """Unpool to the indices that :class:`NativePool` left."""
-        return F.max_unpool2d(x, pooled.phase, 2, output_size=pooled.size)
+        return F.max_unpool2d(x, pooled.phase, [2], output_size=pooled.size)
 
 
 def trained(name: str) -> tuple[nn.Module, ModelSpec]:
@@ -52,7 +52,7 @@ def trained(name: str) -> tuple[nn.Module, ModelSpec]:
 
 
 def native(name: str) -> tuple[nn.Module, ModelSpec]:
-    """Build it with ``F.max_unpool2d`` where it unpools."""
+    """Build a trained network with ``F.max_unpool2d`` in its unpooling layers."""
     network, spec = trained(name)
     for parent in list(network.modules()):
         for child, module in list(parent.named_children()):
@@ -68,13 +68,13 @@ def preprocessed(frame: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float3
     resized = cv2.resize(frame, (spec.width, spec.height))
     if spec.order == "rgb":
         resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
-    mean, std = np.float32(spec.mean), np.float32(spec.std)
+    mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
     normalised = (resized.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
 
 def eager(name: str) -> Segment:
-    """PyTorch as it is."""
+    """PyTorch, eager."""
     network, spec = native(name)
     return _in_pytorch(network, spec.input)
 
@@ -110,7 +110,7 @@ def in_onnx_runtime(path: Path, spec: InputSpec) -> Segment:
 
     def segment(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         [logits] = session.run(None, {given.name: preprocessed(frame, spec)})
-        return logits.argmax(1)[0].astype(np.uint8)
+        return np.asarray(logits.argmax(1)[0], np.uint8)
 
     return segment
 
@@ -121,6 +121,6 @@ def in_openvino(path: Path, spec: InputSpec, **settings: str) -> Segment:
 
     def segment(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         logits = model(preprocessed(frame, spec))[0]
-        return logits.argmax(1)[0].astype(np.uint8)
+        return np.asarray(logits.argmax(1)[0], np.uint8)
 
     return segment

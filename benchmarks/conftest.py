@@ -1,4 +1,4 @@
-"""What the benchmarks share: an engine, a frame, a clip."""
+"""Fixtures of the benchmarks: an engine, a frame, a clip."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIP_FRAMES = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--networks``, ``--precision`` and ``--slow``; ``--base`` and its like for the gate."""
+    """``--networks``, ``--precision`` and ``--slow``; ``--base`` and others for the gate."""
     parser.addoption(
         "--networks",
         default="segnet_lite,deeplab_v3plus_lite",
@@ -34,7 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--precision", default="int8", help="of the engines; default: int8")
     parser.addoption(
-        "--slow", action="store_true", help="also what takes minutes: torch.compile, calibration"
+        "--slow",
+        action="store_true",
+        help="also run what takes minutes: torch.compile, calibration",
     )
     plugin.add_options(parser)
 
@@ -46,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what takes a network with each that was asked for."""
+    """Run benchmarks with a network on each of ``--networks``."""
     if "network" in metafunc.fixturenames:
         names = metafunc.config.getoption("networks").split(",")
         metafunc.parametrize("network", names, scope="session")
@@ -54,7 +56,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def slow(request: pytest.FixtureRequest) -> bool:
-    """Whether there is time."""
+    """Whether to run what takes minutes."""
     return bool(request.config.getoption("slow"))
 
 

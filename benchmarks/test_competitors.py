@@ -1,7 +1,7 @@
-"""Our engines beside what a user would otherwise run, on one frame, in turns, in one run.
+"""Our engines and other tools on one frame, in turns in one run.
 
-``ratio`` is how many times as long the other took as our INT8 engine: the median over turns. The
-milliseconds beside it are those of a shared machine.
+``ratio`` is the time of the other tool over that of our INT8 engine, the median over turns. The
+milliseconds depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -62,6 +62,6 @@ def test_others(benchmark: BenchmarkFixture, network: str, slow: bool, tmp_path:
     }
     benchmark.extra_info["ratio"] = ratios
     benchmark.extra_info["ms"] = {n: statistics.median(t) * 1e3 for n, t in times.items()}
-    # The same network everywhere, or the comparison means nothing.
+    # All must run the same network, or the comparison means nothing.
     for name, classes in maps.items():
         assert np.mean(classes == maps["roadseg fp32"]) > 0.95, name

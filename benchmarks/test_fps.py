@@ -2,8 +2,8 @@
 
     .venv/bin/pytest benchmarks --benchmark-json=benchmarks.json
 
-Machines are shared and noisy: what counts is ``share_of_engine``, the ratio of two medians taken
-in turns in one run, not the milliseconds of one of them.
+On a shared machine ``share_of_engine`` counts, the ratio of two medians taken in turns in one run,
+not the milliseconds of one of them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_end_to_end(
 
 
 def test_threads(benchmark: BenchmarkFixture, engine: Engine, clip: Path, tmp_path: Path) -> None:
-    """From a file to a video by inference threads and hint, in turns: what the default rests on.
+    """From a file to a video by inference threads and hint, in turns: the reason for the default.
 
     ``fps_ratio`` is over the default, which leaves the number of threads to OpenVINO.
     """

@@ -1,8 +1,8 @@
-"""What slow engines, many cameras and long runs do to ages, turns and memory.
+"""Effects of slow engines, many cameras and long runs on frame ages, fairness and memory.
 
-Sessions do no work here: it is the stream that is measured. Ages, turns and rates stand in
-``extra_info`` beside what is allowed, since a busy machine makes them worse; what no machine may
-change is asserted: drops, memory, threads and files.
+Sessions do no work here, so that the stream is measured. Ages, fairness and rates are in
+``extra_info`` beside their limits, since they depend on the machine; drops, memory, threads and
+files, which do not, are asserted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONG_RUN = 100_000
 
 
 class Load(NullSession):
-    """Takes ``seconds`` for a run of one frame, without the processor, as an engine on a GPU."""
+    """Takes ``seconds`` per frame without using the processor, like an engine on a GPU."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Load(NullSession):
 
 
 class Camera(Source):
-    """One picture of the drawn drive again and again, at a steady rate or as fast as it goes."""
+    """Repeats one picture of the synthetic drive, at a steady rate or as fast as possible."""
 
     def __init__(self, size: str, count: int | None = None, fps: float | None = None) -> None:
         super().__init__("camera")
@@ -73,7 +73,7 @@ class Shows(NoneSink):
 
 
 class Weighs(NoneSink):
-    """Notes memory, threads and files of the process, at the first frames from given ones on."""
+    """Records memory, threads and files of the process at the given frames."""
 
     def __init__(self, *at: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A stream of ten frames a second and its visitor, while strangers do to the page what they can."""
+"""A stream of ten frames a second and its visitor while clients attack the page."""
 
 from __future__ import annotations
 

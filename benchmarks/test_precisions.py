@@ -1,4 +1,4 @@
-"""What INT8 and BF16 are worth: engines of one network in turn, on one frame, in one run."""
+"""Speedup of INT8 and BF16: engines of one network in turn on one frame."""
 
 from __future__ import annotations
 

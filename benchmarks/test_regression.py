@@ -34,7 +34,7 @@ _spent = 0.0
 
 
 def seconds_in_worker() -> float:
-    """Timer for pytest-benchmark: it goes on by what the worker of this commit took."""
+    """Timer for pytest-benchmark: the total time measured by this commit's worker."""
     return _spent
 
 
@@ -43,7 +43,7 @@ class Sides:
 
     Args:
         runtime: of the engines.
-        revision: the base in place of the accepted one; ``none`` for this tree alone.
+        revision: another base than the accepted one; ``none`` for this tree alone.
     """
 
     def __init__(self, runtime: str, revision: str | None) -> None:
@@ -55,19 +55,19 @@ class Sides:
         self.base_names: list[str] = self.base.ask("list") if self.base else self.names
 
     def open(self) -> None:
-        """Start the processes, anew where they are there."""
+        """Start the processes."""
         self.head = Worker(ROOT, self._runtime)
         self.base = Worker(self._root, self._runtime) if self._root else None
 
     def turn(self, name: str, number: int) -> tuple[float, float]:
-        """Let both do a burst, every other time in the other order; seconds of head and base."""
+        """Time a burst of both, in alternating order; return seconds of head and base."""
         base = self.base if name in self.base_names else None
         of_base = _ask(base, f"time {name}") if base and number % 2 else nan
         of_head = _ask(self.head, f"time {name}")
         return of_head, _ask(base, f"time {name}") if base and not number % 2 else of_base
 
     def ratio(self, name: str, turns: int) -> Ratio:
-        """Take turns in processes of their own, whose memory lies elsewhere."""
+        """Take turns in new processes, with another memory layout."""
         self.close()
         self.open()
         taken = [self.turn(name, number) for number in range(-1, turns)][1:]  # the first opens it
@@ -80,7 +80,7 @@ class Sides:
 
 
 def _ask(worker: Worker, what: str) -> Any:
-    """Ask a side; what it cannot do fails in one line."""
+    """Ask a side; fail in one line if it cannot do that."""
     try:
         return worker.ask(what)
     except SideError as error:
@@ -108,7 +108,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
-    """Both sides; without the base nothing can be judged."""
+    """Both sides; exits if the base is missing."""
     try:
         opened = Sides(request.config.getoption("runtime"), request.config.getoption("base"))
     except SideError as error:
@@ -121,7 +121,7 @@ def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
 def test_time(
     time: str, sides: Sides, benchmark: BenchmarkFixture, request: pytest.FixtureRequest
 ) -> None:
-    """Fails where this commit took longer, twice."""
+    """Fails if this commit took longer, twice."""
     sides.turn(time, 0)  # opens what is timed
     started = perf_counter()
     sides.turn(time, 1)
@@ -155,7 +155,7 @@ def test_time(
 
 
 def test_figure(figure: str, sides: Sides, request: pytest.FixtureRequest) -> None:
-    """Fails where a figure that no other process moves is worse."""
+    """Fails if a figure that does not depend on the load is worse."""
     kind = Catalogue(request.config.getoption("runtime"), OUTPUTS).figures[figure]
     head = _ask(sides.head, f"figure {figure}")
     request.config.stash[FIGURES][figure] = {"value": head, "unit": kind.unit}
@@ -175,7 +175,7 @@ def test_figure(figure: str, sides: Sides, request: pytest.FixtureRequest) -> No
 
 
 def test_nothing_is_missing(sides: Sides) -> None:
-    """What the base measures, this commit measures as well."""
+    """Fails if this commit does not measure something that the base measures."""
     missing = [name for name in sides.base_names if name not in sides.names]
     if missing:
         pytest.fail(

@@ -1,4 +1,4 @@
-"""From the start of a process to its first class map, and its memory, beside a bare script."""
+"""Time from the start of a process to its first class map, and memory, beside a bare script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.engine.manifest import Engine
 ROUNDS = 5
 _ROOT = Path(__file__).parents[1]
 
-#: What a user would write with OpenVINO's model cache for the same first frame.
+#: A minimal script with OpenVINO's model cache for the same first frame.
 BARE = """
 import sys, cv2, openvino
 engine, video, cache = sys.argv[1:]
@@ -27,7 +27,7 @@ model([frame[None]])[0]
 """
 
 
-#: Runs a command from a process that is small itself: a child begins with its parent's memory.
+#: Runs a command from a small process, since a child starts with its parent's memory.
 MEASURE = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -42,7 +42,7 @@ def test_first_frame(
 ) -> None:
     """``ratio`` over the bare script, in turns; ``memory_mb`` is the most that was resident."""
     environment = {**os.environ, "ROADSEG_CACHE": str(tmp_path / "ours")}
-    # As on a user's machine: what was imported once is not compiled from its source again.
+    # With cached bytecode, as on a user's machine.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTHONPYCACHEPREFIX"] = str(tmp_path / "bytecode")
     path = str(int8_engine.path)

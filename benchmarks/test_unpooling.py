@@ -1,7 +1,7 @@
-"""What unpooling costs: an INT8 engine beside the same one that drops its pooling indices.
+"""Cost of unpooling: an INT8 engine beside the same one without pooling indices.
 
-The other engine is what public ports of SegNet run: plain max pooling, nearest enlargement. It is
-another network, and so its class maps are of no use; its time is.
+The other engine is like public ports of SegNet: plain max pooling, nearest-neighbour upsampling. It
+is another network, so only its time is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ASKED = 0.08
 
 
 def plain_pool(_: MaxPoolPhases, x: Tensor) -> Pooled:
-    """Forget where the maxima stood."""
+    """Pool without recording positions."""
     values = F.max_pool2d(x, 2)
     return Pooled(values, values, (x.shape[-2], x.shape[-1]))
 
@@ -45,7 +45,7 @@ def plain_unpool(_: MaxUnpoolPhases, x: Tensor, pooled: Pooled) -> Tensor:
 def test_share_of_unpooling(
     benchmark: BenchmarkFixture, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Processor time of one thread: what a busy machine moves least."""
+    """Compare processor time of one thread, which depends least on the load."""
     ours = build(_options(name, tmp_path / "ours"), lambda what, share: None)
     monkeypatch.setattr(MaxPoolPhases, "forward", plain_pool)
     monkeypatch.setattr(MaxUnpoolPhases, "forward", plain_unpool)

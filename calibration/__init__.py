@@ -1,1 +1,1 @@
-"""Road-scene data, scores, and the numbers that INT8 needs. Nothing here needs a runtime."""
+"""Road-scene data, scores, and INT8 calibration. Nothing here needs a runtime."""

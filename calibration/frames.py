@@ -11,19 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.errors import CalibrationError, DataError
-from calibration.scenes.dataset import list_pictures, read_picture
+from calibration.scenes.dataset import first_names, list_pictures, read_picture
 from calibration.scenes.video import Candidates, VideoFrames, describe_video
 from calibration.selection import NEARLY_ALIKE, Choice, choose, describe
 from models.atomic import sha256_of
 
-#: Frames below which INT8 is refused: ranges of fewer scenes are chance.
+#: Fewest frames to calibrate INT8 with; ranges of fewer scenes are not reliable.
 FEWEST = 16
 
-#: Pictures or video frames that are looked at, evenly spaced; the choice is made among them.
+#: Most pictures or video frames, evenly spaced, among which the choice is made.
 _CANDIDATES = 2000
-
-#: How many names a warning lists before it only counts.
-_NAMED = 3
 
 _NEVER_RANDOM = "random noise is never used instead"
 
@@ -33,13 +30,13 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class CalibrationFrames:
-    """Chosen frames; each iteration reads them anew, one at a time, as (H, W, 3) uint8 BGR.
+    """Chosen frames; each iteration reads them again, one at a time, as (H, W, 3) uint8 BGR.
 
     Attributes:
         source: name of the folder or file, without its path.
         names: of the frames: a picture's stem, or ``frame 000123`` of a video.
         fingerprint: SHA-256 of the chosen pictures' files in order, or of the video and the chosen
-            numbers; where files lie and how they are called does not matter.
+            numbers; independent of the files' paths and names.
         warnings: what a user should know before relying on them.
         images: what an iteration reads.
     """
@@ -73,16 +70,16 @@ class _Pictures:
 def open_calibration_frames(
     path: Path, count: int = 128, progress: Progress = lambda what, share: None
 ) -> CalibrationFrames:
-    """Choose frames for calibration: all kinds of light and content, the same at every call.
+    """Choose frames of varied light and content for calibration, the same at every call.
 
-    A first pass describes every frame by a thumbnail (of more than 2000, evenly spaced ones); how
-    the choice is made of these stands in ``calibration/selection.py``. A video is read from its
-    start in each pass, which for a drive of an hour takes minutes.
+    A first pass describes every frame by a thumbnail (2000 evenly spaced ones if there are more);
+    ``calibration/selection.py`` chooses among these. Each pass reads a video from its start, which
+    takes minutes for a drive of an hour.
 
     Args:
         path: a folder of pictures, a folder that holds ``images/``, or a video file.
         count: frames to choose, at least ``FEWEST``.
-        progress: told about the first pass.
+        progress: called during the first pass.
 
     Raises:
         CalibrationError: nothing there, no pictures, no video, or fewer than ``FEWEST`` usable
@@ -90,7 +87,8 @@ def open_calibration_frames(
     """
     if count < FEWEST:
         raise CalibrationError(
-            f"{count} calibration frames asked, expected at least {FEWEST}; 128 is a good number"
+            f"{count} calibration frames were asked for, expected at least {FEWEST}; 128 is a good "
+            "number"
         )
 
     path = Path(path)
@@ -142,7 +140,7 @@ def _sha256(text: str) -> str:
 def _describe_pictures(
     pictures: list[Path], most: int, progress: Callable[[float], None]
 ) -> Candidates:
-    """Describe at most ``most`` evenly spaced pictures; those that cannot be read are named."""
+    """Describe at most ``most`` evenly spaced pictures; warn of those that cannot be read."""
     most = min(most, len(pictures))
     tried = [position * len(pictures) // most for position in range(most)]
     candidates = Candidates([], [], [])
@@ -155,10 +153,9 @@ def _describe_pictures(
             broken.append(pictures[number].name)
         progress(position / len(tried))
     if broken:
-        more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
         candidates.warnings.append(
             f"{len(broken)} of {len(tried)} pictures cannot be read and were left out: "
-            f"{', '.join(broken[:_NAMED])}{more}"
+            f"{first_names(broken)}"
         )
     return candidates
 
@@ -166,7 +163,7 @@ def _describe_pictures(
 def _choose(
     path: Path, candidates: Candidates, count: int
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Numbers of the chosen frames, and what a user should know about them."""
+    """Return the numbers of the chosen frames, and warnings about them."""
     usable = len(candidates.numbers)
     if usable < FEWEST:
         reasons = "".join(f"; {warning}" for warning in candidates.warnings)
@@ -180,13 +177,13 @@ def _choose(
 
 
 def _judge(choice: Choice, count: int) -> Iterator[str]:
-    """What a user should know about the frames that were chosen."""
+    """Warn of too few or too similar frames."""
     chosen, distinct = len(choice.indices), choice.distinct
     if chosen < count:
-        yield f"{count} calibration frames asked, {chosen} usable"
+        yield f"{count} calibration frames were asked for, {chosen} are usable"
     if distinct < chosen / 2:
         yield (
             f"calibration frames are nearly alike: only {distinct} of {chosen} differ by "
-            f"{NEARLY_ALIKE:g} grey levels or more; INT8 will be right for such scenes only, "
+            f"{NEARLY_ALIKE:g} grey levels or more; INT8 will be accurate for such scenes only, "
             "give a longer and more varied drive"
         )

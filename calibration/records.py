@@ -1,4 +1,4 @@
-"""What a calibration table says beside its ranges, as records that its file is checked against."""
+"""Typed records of a calibration table beside its ranges; files are checked against them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PerMethod = Mapping[str, PerType]
 
 
 class Fingerprint(TypedDict, total=False):
-    """What ranges were measured on, and what they hold for; hashes are SHA-256.
+    """What ranges were measured on (``frames``, ``frame_count``, ``source``) and are valid for.
 
-    ``frames``, ``frame_count`` and ``source`` say the former; ``preprocessing`` (the fields of
-    ``InputSpec``), ``weights`` and ``graph`` the latter.
+    They are valid for ``preprocessing`` (the fields of ``InputSpec``), ``weights`` and ``graph``.
+    Hashes are SHA-256.
     """
 
     frames: str
@@ -35,7 +35,7 @@ class Fingerprint(TypedDict, total=False):
 
 
 class Judged(TypedDict, total=False):
-    """What INT8 was worth when its table was made; ``speedup`` on ``processor``, over FP32."""
+    """Accuracy of INT8 when its table was made, and its ``speedup`` over FP32 on ``processor``."""
 
     frames: int
     pixel_agreement: float
@@ -46,7 +46,7 @@ class Judged(TypedDict, total=False):
 
 
 class Measured(TypedDict, total=False):
-    """What a table's choices rest on: agreement with FP32 on ``frames``; see :class:`Judged`."""
+    """Measurements behind a table's choices: agreement with FP32 on ``frames``, and the result."""
 
     agreement_by_method: Mapping[str, float]
     frames: int

@@ -1,19 +1,19 @@
-"""Which frames to calibrate with: every light and place of a drive, and no frame twice.
+"""The choice of calibration frames: all light and places of a drive, without near duplicates.
 
-A range is wrong where calibration never saw the scene, and a hundred frames of one traffic light
-are one scene. Frames are therefore chosen in two stages, both deterministic:
+Ranges can be wrong for scenes that calibration did not see, and a hundred frames at one traffic
+light are one scene. So frames are chosen in two stages, both deterministic:
 
-1. **Exposure strata**: eight bands of mean luminance, fixed ones, so that night is night in every
-   data set. Half of the frames go to the bands by their size, half to all bands alike: five per
-   cent of tunnel frames get more than five per cent, and do not take over.
+1. **Exposure strata**: eight fixed bands of mean luminance. Half of the frames are distributed over
+   the bands in proportion to their size, half equally, so that five per cent of tunnel frames get a
+   larger share but not most of the frames.
 2. **Content, within a band**: farthest-first traversal (Gonzalez, "Clustering to minimize the
-   maximum intercluster distance", 1985). The first frame is the band's most ordinary one, each next
+   maximum intercluster distance", 1985). The first frame is the band's most average one, each next
    one differs most from all chosen before. Unlike clustering it needs no random start and no number
-   of clusters, it takes a duplicate only when nothing else is left, and its k frames cover the band
-   at most twice as badly as the best k would.
+   of clusters, takes a duplicate only when nothing else is left, and the distance of any frame to
+   its k chosen ones is at most twice that of the best k.
 
-Descriptors are whole numbers, so distances and ties (the first frame wins) are the same on all
-machines; in half grey levels of a 32x24 thumbnail, they seldom see that a decoder rounds otherwise.
+Descriptors are whole numbers, in half grey levels of a 32x24 thumbnail, so distances and ties (the
+first frame wins) are the same on all machines, and mostly with other decoders' rounding too.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _BANDS = 8
 _THUMBNAIL = (32, 24)  # width, height
 _CELLS = (8, 6)  # of the layout, in x and y
 
-#: Weight of each descriptor value: mean, contrast, edges and two colours as much as the layout.
+#: Weights of descriptor values: mean, contrast, edges and two colours weigh as much as the layout.
 _WEIGHTS = np.array([_CELLS[0] * _CELLS[1]] * 5 + [1] * (_CELLS[0] * _CELLS[1]), np.int64)
-#: Squared distance of one grey level: values count half ones.
+#: Squared distance of one grey level, since values are in half levels.
 _UNIT = 4 * int(_WEIGHTS[0])
 
 Descriptor = NDArray[np.int64]
@@ -80,14 +80,14 @@ def choose(descriptors: Sequence[Descriptor], count: int) -> Choice:
         for (order, gaps), n in zip(traversals, seats, strict=True)
         for index, gap in zip(order[n:], gaps[n:], strict=True)
     ]
-    # Left over only where all that differ are in: the least alike of the others follow.
+    # If all distinct frames are chosen, the most different of the others follow.
     fill = [index for _, index in sorted(rest)[: count - sum(seats)]]
     indices = [*np.concatenate(chosen).tolist(), *fill]
     return Choice(tuple(sorted(indices)), sum(seats))
 
 
 def _farthest_first(table: NDArray[np.int64]) -> tuple[list[int], NDArray[np.int64]]:
-    """All rows in the order of choice, and each one's squared distance to those before it."""
+    """Return the rows in order of choice, and each one's squared distance to those before it."""
     centre = np.rint(table.mean(axis=0)).astype(np.int64)
     row = int(np.argmin(_distances(table, centre)))
     order, gaps = [], []
@@ -108,7 +108,7 @@ def _distances(table: NDArray[np.int64], row: Descriptor) -> NDArray[np.int64]:
 
 
 def _share_out(count: int, sizes: Sequence[int]) -> list[int]:
-    """Seats of each band, at most its size: half by size, half alike (Sainte-Lague's method)."""
+    """Distribute seats over the bands: half by size, half equally (Sainte-Lague's method)."""
     weights = [size / sum(sizes) + 1 / len(sizes) for size in sizes]
     seats = [0] * len(sizes)
     for _ in range(min(count, sum(sizes))):

@@ -1,8 +1,8 @@
-"""The calibration table: ranges of every INT8 site, and what they were measured on.
+"""The calibration table: ranges of all INT8 sites, and what they were measured on.
 
-A table is data, in one JSON file that can be read and committed. Ranges hold for one network with
+A table is one JSON file that can be read and committed. Its ranges are valid for one network with
 one set of weights, one graph and one preprocessing; ``CalibrationTable.check`` compares these
-before a table is used, since INT8 with another network's ranges is wrong without looking wrong.
+before a table is used, since INT8 with other ranges is wrong without an error.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from models.atomic import atomic_path
 from models.bounded import read_bytes
 from models.typed import convert_all, parse_json
 
-#: Raised when a key changes its meaning; tables of another format are refused.
+#: Incremented when a key changes its meaning; tables of another format are refused.
 FORMAT_VERSION = 1
 
 _KIND = "roadseg-calibration"
 
-#: Significant digits of every number. More say nothing about a range, and fill the file.
+#: Significant digits of every number; more would only make the file larger.
 _DIGITS = 6
 
 #: Digits of a hash, which errors shorten.
 _SHA256 = 64
 
-#: Bytes of a table; those of the largest networks have a tenth of it.
+#: Most bytes of a table, ten times that of the largest network.
 _MOST_BYTES = 64 << 20
 
-#: Characters of a reason, which may hold a name of any length.
+#: Most characters of a reason in an error; it may hold a name of any length.
 _LONGEST_REASON = 200
 
 _REMEDY = "calibrate again with --calibration DIR|VIDEO"
 
-#: What must agree and what to do where it does not, causes first: another size makes another graph
-#: too, and the size is what the user knows.
+#: What must agree, and what to do if it does not. Causes come first: another size changes the graph
+#: too, and the user knows the size.
 _COMPARED: Mapping[str, str] = {
     "model": "use the table of this network",
     "preprocessing": "build with the preprocessing of the table",
@@ -59,8 +59,8 @@ class Site:
 
     Attributes:
         minimum, maximum: smallest and largest value.
-        thresholds: method -> ``int8`` and ``uint8`` -> largest magnitude kept.
-        clipped: the same keys -> share of values beyond it, 0 to 1.
+        thresholds: method -> ``int8`` and ``uint8`` -> largest magnitude represented.
+        clipped: the same keys -> share of larger values, 0 to 1.
     """
 
     minimum: float
@@ -75,17 +75,18 @@ class Site:
 
 @dataclass(frozen=True)
 class CalibrationTable:
-    """Ranges and choices of one network; numbers are rounded to six digits when it is made.
+    """Ranges and choices of one network.
 
-    So a table that was just measured and the same one read from its file build the same engine.
+    Numbers are rounded to six digits when it is made, so that a table just measured and the same
+    one read from its file build the same engine.
 
     Attributes:
         model: registry name of the network.
-        fingerprint: what it was measured on and holds for.
+        fingerprint: what it was measured on and is valid for.
         sites: by name.
-        method: that the network uses; None before one was chosen.
+        method: chosen for the network; None before the choice.
         high_precision: layers that stay in floating point.
-        measured: what the choices rest on.
+        measured: measurements behind these choices.
     """
 
     model: str
@@ -101,11 +102,11 @@ class CalibrationTable:
         object.__setattr__(self, "sites", dict(self.sites))
 
     def threshold_of(self, site: str, dtype: Dtype) -> float:
-        """Largest magnitude that the chosen method keeps at a site.
+        """Return the largest magnitude that the chosen method represents at a site.
 
         Raises:
             CalibrationError: a site that was not calibrated, no method chosen, or ``uint8`` for a
-                site with negative values, which it would cut off.
+                site with negative values.
         """
         found = self.sites.get(site)
         if found is None:
@@ -126,11 +127,7 @@ class CalibrationTable:
         return found.thresholds[self.method][dtype]
 
     def check(self, model: str, expected: Fingerprint) -> None:
-        """Compare with what is about to be built; the frames may be any.
-
-        Args:
-            model: registry name.
-            expected: what is left out is not compared.
+        """Compare with a network that is to be built; fields missing in ``expected`` may be any.
 
         Raises:
             CalibrationError: they differ; names the first field, preprocessing before hashes.
@@ -157,7 +154,7 @@ class CalibrationTable:
         return {"kind": _KIND, "format_version": FORMAT_VERSION, **asdict(self)}
 
     def save(self, path: Path) -> None:
-        """Write the table atomically: sorted keys, a line for each site, so that changes read."""
+        """Write the table atomically, with sorted keys and one line per site for readable diffs."""
         document = self.to_json()
         sites = _lines(document.pop("sites"), indent=2)
         lines = f'{_lines(document, indent=1)},\n "sites": {{\n{sites}\n }}'
@@ -166,7 +163,7 @@ class CalibrationTable:
 
 
 def load_table(path: Path) -> CalibrationTable:
-    """Read a table and check that what it says is possible.
+    """Read and check a table.
 
     Raises:
         CalibrationError: missing, damaged, something else, or of another format.
@@ -190,7 +187,7 @@ def load_table(path: Path) -> CalibrationTable:
             f"{FORMAT_VERSION}; {_REMEDY}"
         )
     try:
-        # Tables have had room for a method of a tensor's own, which was never used.
+        # Older tables have a field for a method per tensor, which was never used.
         if document.get("methods"):
             raise ValueError("a tensor has a method of its own")
         table = convert_all(
@@ -206,7 +203,7 @@ def load_table(path: Path) -> CalibrationTable:
 
 
 def _check(table: CalibrationTable) -> None:
-    """Raise ValueError where a table that was read says something impossible."""
+    """Raise ValueError if a table holds impossible values."""
     for name, site in table.sites.items():
         if not (math.isfinite(site.maximum - site.minimum) and site.minimum <= site.maximum):
             raise ValueError(f"site {name} reaches from {site.minimum:g} to {site.maximum:g}")
@@ -223,7 +220,7 @@ def _check(table: CalibrationTable) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON would give it back, numbers rounded."""
+    """Convert a value to what JSON reads back, with rounded numbers."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -238,7 +235,7 @@ def _plain(value: Any) -> Any:
 
 
 def _first_difference(where: str, ours: Any, theirs: Any) -> tuple[str, Any, Any] | None:
-    """Where two values differ first, down into mappings, and the two values there."""
+    """Return the first place where two values differ, inside mappings too, and both values."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         for key in (*theirs, *(key for key in ours if key not in theirs)):
             found = _first_difference(f"{where}.{key}", ours.get(key), theirs.get(key))

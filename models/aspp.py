@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ImagePooling(nn.Sequential):
-    """The mean over the picture, through a 1x1 convolution, spread over every position."""
+    """The mean over the picture, through a 1x1 convolution, repeated at every position."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
@@ -21,7 +21,7 @@ class ImagePooling(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H, W), one value per channel."""
-        # Resizing one pixel bilinearly is repeating it, which no runtime gets wrong.
+        # The same as resizing one pixel bilinearly, but safe in every runtime.
         pooled: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         return pooled.expand(-1, -1, x.shape[-2], x.shape[-1])
 
@@ -32,7 +32,7 @@ class ASPP(nn.Module):
     Laid out as torchvision's ``ASPP``, so its state dict loads as it is.
 
     Args:
-        inputs: channels that come in.
+        inputs: input channels.
         outputs: channels of every branch and of the result.
         rates: dilation of each 3x3 branch.
         dropout: share of the projected values dropped in training.

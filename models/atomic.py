@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their name, then moved over it."""
+"""Atomic files: written under a temporary name, then renamed; and hashes of files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name in the same folder; on success it becomes ``path``.
 
-    The suffix stays last, since several libraries choose a format by it. On an exception, an
-    interrupt included, the temporary file is removed and ``path`` is as it was.
+    The suffix is kept, since several libraries choose a format by it. On an exception, also an
+    interrupt, the temporary file is removed and ``path`` is unchanged.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
-        if temporary.exists():  # safetensors makes files that nobody else may read
+        if temporary.exists():  # safetensors makes files that only their owner may read
             temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
@@ -37,7 +37,7 @@ def sha256_of(*paths: Path) -> str:
 
 
 def _umask() -> int:
-    """Rights that new files of this process do not get; asking for them means setting them."""
+    """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -8,12 +8,12 @@ from torch import nn
 
 
 class ConvReLU(nn.Sequential):
-    """Convolution and ReLU, as in the networks from before batch norm; the picture keeps its size.
+    """Convolution and ReLU, without batch norm; the map keeps its size.
 
     Args:
         inputs, outputs: channels.
         kernel: side of the kernel, odd.
-        dilation: input pixels between two taps of the kernel.
+        dilation: distance of the kernel's taps in input pixels.
     """
 
     conv: nn.Conv2d
@@ -24,7 +24,7 @@ class ConvReLU(nn.Sequential):
 
 
 class ConvNormReLU(nn.Sequential):
-    """Convolution, batch norm, ReLU; the picture keeps its size.
+    """Convolution, batch norm, ReLU; the map keeps its size.
 
     The convolution keeps its bias although batch norm makes it redundant: the Caffe networks have
     it, so published weights map one to one, and folding removes it from the engine anyway.
@@ -32,7 +32,7 @@ class ConvNormReLU(nn.Sequential):
     Args:
         inputs, outputs: channels.
         kernel: side of the kernel, odd.
-        dilation: input pixels between two taps of the kernel.
+        dilation: distance of the kernel's taps in input pixels.
     """
 
     conv: nn.Conv2d
@@ -50,7 +50,7 @@ FullyConnected = tuple[ConvReLU | ConvNormReLU, ConvReLU | ConvNormReLU]
 
 
 def same_convolution(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:
-    """Make a convolution with bias that keeps the picture's size, started as He et al. 2015 do."""
+    """Make a convolution with bias that keeps the map's size, initialised as in He et al. 2015."""
     padding = dilation * (kernel // 2)
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Files that are read whole, up to a size that they cannot honestly have."""
+"""Limits on the size of files that are read whole, and of pictures."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import os
 import zipfile
 from pathlib import Path
 
-#: OpenCV's own limit of a picture's pixels, as users may set it; it reads this when it is loaded.
+#: Environment variable of OpenCV's limit on a picture's pixels; OpenCV reads it when it is loaded.
 _PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _MOST_PIXELS = 1 << 26
 
 
 class TooLargeError(OSError):
-    """A file holds more than it can honestly hold; nothing of it was kept."""
+    """A file is larger than such files can be."""
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Read a file of ``most`` bytes at most; one without an end, such as a device, is too large.
+    """Read a file of at most ``most`` bytes.
 
     Raises:
-        TooLargeError: there is more.
+        TooLargeError: there is more, or no end, as in a device.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise TooLargeError(f"it holds more than the {in_words(most)} that are read of such a file")
+        raise TooLargeError(f"it is larger than {in_words(most)}, the limit for such a file")
     return content
 
 
@@ -41,10 +41,10 @@ def read_text(path: Path, most: int) -> str:
 
 
 def check_not_packed(path: Path) -> None:
-    """Refuse a zip file that is larger unpacked; PyTorch stores its tensors as they are.
+    """Refuse a compressed zip file; PyTorch does not compress tensors.
 
     Raises:
-        TooLargeError: it would take more memory than it has bytes.
+        TooLargeError: it is larger unpacked.
         OSError: it cannot be read.
     """
     if not zipfile.is_zipfile(path):
@@ -64,15 +64,15 @@ def in_words(size: int) -> str:
 
 
 def limit_pictures() -> None:
-    """Let OpenCV refuse pictures of more than 67 million pixels before it takes memory for them.
+    """Make OpenCV refuse pictures of more than 67 million pixels before it allocates memory.
 
-    It must be called before OpenCV is loaded, whose own limit is sixteen times as much. What the
+    Call it before OpenCV is loaded, whose own limit is sixteen times as large. A limit that the
     user set in the environment stays.
     """
     os.environ.setdefault(_PIXELS, str(_MOST_PIXELS))
 
 
 def too_many_pixels() -> str:
-    """Say what is wrong with a picture that OpenCV refused for its size, and what to do."""
+    """Describe the problem of a picture that is too large for OpenCV, and what to do."""
     most = os.environ.get(_PIXELS, "2^30")
     return f"it would have more than {most} pixels; scale it down, or set {_PIXELS} to more"

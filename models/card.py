@@ -1,4 +1,4 @@
-"""The card of published weights: what they were made from and of, and what they are worth."""
+"""The card of published weights: data, training, scores and licence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Always(TypedDict):
 
 
 class Card(_Always, total=False):
-    """What every card says, and what those of weights trained here say beside it."""
+    """Fields of every card, and further ones of weights trained here."""
 
     coding: str
     val_detail: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Card(_Always, total=False):
 
 
 def read_card(path: Path) -> Card:
-    """Read a card; keys that are not known here stay in it.
+    """Read a card, unknown keys included.
 
     Raises:
         WeightsError: it cannot be read, or misses or misstates a key, which is named.

@@ -1,4 +1,4 @@
-"""What the channels of a network mean: class names, palette, and the label value left out."""
+"""Class sets: the names and colours of a network's channels, and the label value for void."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 #: Class maps are bytes.
 MOST_CLASSES = 256
-#: A name is drawn into legends and stands in every manifest.
+#: Names appear in legends and in every manifest.
 _LONGEST_NAME = 200
 
 RGB = tuple[int, int, int]
@@ -40,7 +40,7 @@ def check_classes(classes: ClassSet) -> None:
     """Check a class set that a file states.
 
     Raises:
-        ValueError: more or fewer classes than a byte can tell apart, or a colour that is none.
+        ValueError: no class or more than 256, an invalid colour, or a name that is too long.
     """
     if not 1 <= len(classes) <= MOST_CLASSES:
         raise ValueError(f"{len(classes)} classes, expected 1 to {MOST_CLASSES}")
@@ -132,9 +132,9 @@ CITYSCAPES = ClassSet(
 
 
 def voc_colour(index: int) -> RGB:
-    """Return colour ``index`` of PASCAL VOC's palette, in which neighbours are far from each other.
+    """Return colour ``index`` of PASCAL VOC's palette, in which neighbours differ strongly.
 
-    The bits of the index are dealt out to red, green and blue, from the highest bit of each on.
+    The bits of the index go to red, green and blue in turn, from the highest bit of each on.
     """
     red = green = blue = 0
     for bit in range(7, -1, -1):

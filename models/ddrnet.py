@@ -1,13 +1,13 @@
 """DDRNet-23-slim (Hong, Pan, Sun and Jia 2021, arXiv:2101.06085; IEEE T-ITS 2023).
 
 Two branches of residual blocks: one keeps stride 8 from the second stage on, the other goes down
-to stride 64. Twice they exchange what they have: the coarse map, reduced by 1x1 and resized, is
-added to the fine one, the fine one, taken down by strided convolutions, to the coarse one. The deep
-aggregation pyramid pooling module (DAPPM) then takes averages over growing windows of the coarsest
-map, each refined together with the one before. 5.7 M parameters.
+to stride 64. They exchange features twice: the coarse map, reduced by 1x1 and resized, is added to
+the fine one, and the fine map, after strided convolutions, to the coarse one. The deep aggregation
+pyramid pooling module (DAPPM) then averages the coarsest map over growing windows, and refines each
+average together with the one before. 5.7 M parameters.
 
 The names inside ``encoder`` are those of the authors' release (github.com/ydhongHIT/DDRNet, MIT);
-:func:`load_ddrnet23_slim` says what of their Cityscapes weights goes where.
+:func:`load_ddrnet23_slim` loads their Cityscapes weights.
 
 Deviations: maps are resized to the size of the map that they are added to, where the release
 computes it by flooring, which is the same at multiples of 8. Logits are resized to the picture with
@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
-from models.errors import WeightsError
+from models.state_file import renamed
+from models.upsampling import resized
 
 #: Channels at strides 2 and 4; those of the later stages are multiples.
 CHANNELS = 32
@@ -41,7 +42,7 @@ class BasicBlock(nn.Module):
     Args:
         inputs, outputs: channels.
         stride: of the first convolution.
-        active: a ReLU at the end, which the last block of a stage leaves to its readers.
+        active: a ReLU at the end; the last block of a stage has none, its readers apply it.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, active: bool = True) -> None:
@@ -64,8 +65,8 @@ class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution beside a shortcut; a stage of one block, without a last ReLU.
 
     Args:
-        inputs: channels that come in.
-        inner: channels of the 3x3 convolution; twice as many go out.
+        inputs: input channels.
+        inner: channels of the 3x3 convolution; the block has twice as many outputs.
         stride: of the 3x3 convolution.
     """
 
@@ -91,9 +92,8 @@ class DAPPM(nn.Module):
     """Deep aggregation pyramid pooling: averages over growing windows, refined one after another.
 
     Args:
-        inputs: channels that come in.
+        inputs, outputs: channels.
         inner: channels of each of the five branches.
-        outputs: channels that go out.
     """
 
     def __init__(self, inputs: int, inner: int, outputs: int) -> None:
@@ -112,16 +112,16 @@ class DAPPM(nn.Module):
         """Map (N, inputs, H, W) to (N, outputs, H, W)."""
         maps = [self.scale0(x)]
         for number in range(1, len(WINDOWS) + 1):
-            pooled = _resized(self.get_submodule(f"scale{number}")(x), x)
+            pooled = resized(self.get_submodule(f"scale{number}")(x), x)
             maps.append(self.get_submodule(f"process{number}")(pooled + maps[-1]))
-        # One pixel, which broadcasting repeats.
+        # One pixel, repeated by broadcasting.
         maps.append(self.get_submodule("process4")(self.scale4(x) + maps[-1]))
         joined = self.compression(torch.cat(maps, 1))
         return joined + self.shortcut(x)  # type: ignore[no-any-return]  # a module's result is Any
 
 
 class DualResolution(nn.Module):
-    """The two branches and what they exchange, up to the sum that the head reads.
+    """The two branches and their exchange, up to the sum that the head reads.
 
     Args:
         channels: at strides 2 and 4.
@@ -156,15 +156,15 @@ class DualResolution(nn.Module):
         coarse, fine = self.layer3(x), self.layer3_(x)
         coarse, fine = (
             coarse + self.down3(F.relu(fine)),
-            fine + _resized(self.compression3(F.relu(coarse)), fine),
+            fine + resized(self.compression3(F.relu(coarse)), fine),
         )
         coarse, fine = self.layer4(F.relu(coarse)), self.layer4_(F.relu(fine))
         coarse, fine = (
             coarse + self.down4(F.relu(fine)),
-            fine + _resized(self.compression4(F.relu(coarse)), fine),
+            fine + resized(self.compression4(F.relu(coarse)), fine),
         )
         detail: Tensor = self.layer5_(F.relu(fine))
-        return detail + _resized(self.spp(self.layer5(F.relu(coarse))), detail)
+        return detail + resized(self.spp(self.layer5(F.relu(coarse))), detail)
 
 
 class SegmentationHead(nn.Module):
@@ -195,7 +195,7 @@ class DDRNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        return _resized(self.final_layer(self.encoder(x)), x)
+        return resized(self.final_layer(self.encoder(x)), x)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -226,12 +226,6 @@ def _stage(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """Resize ``x`` bilinearly to the height and width of ``like``."""
-    size = (like.shape[-2], like.shape[-1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
 def build_ddrnet23_slim(classes: ClassSet, width: float = 1.0) -> DDRNet:
     """Build a DDRNet-23-slim with one output channel per class, weights random."""
     return DDRNet(len(classes), width)
@@ -257,22 +251,9 @@ def load_ddrnet23_slim(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     given = {key.removeprefix(_PREFIX): value for key, value in state.items()}
     given = {key: value for key, value in given.items() if not key.startswith(_LEFT_OUT)}
     wanted = network.state_dict()
-    for name, target in wanted.items():
-        key = name.removeprefix("encoder.")
-        if key.startswith(_LEFT_OUT):
-            continue
-        value = given.pop(key, None)
-        if value is None or value.shape != target.shape:
-            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-            raise WeightsError(
-                f"DDRNet-23-slim weights hold {found} for {key}, expected {tuple(target.shape)}; "
-                "pass the Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
-            )
-        wanted[name] = value
-    if given:
-        raise WeightsError(
-            f"DDRNet-23-slim weights hold {len(given)} unknown keys such as {min(given)}; pass the "
-            "Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
-        )
-    with torch.no_grad():
-        network.load_state_dict(wanted)
+    keys = {
+        name: name.removeprefix("encoder.") for name in wanted if not name.startswith(_LEFT_OUT)
+    }
+    remedy = "pass the Cityscapes file that github.com/ydhongHIT/DDRNet leads to"
+    found = renamed(given, keys, wanted, "DDRNet-23-slim weights", remedy)
+    network.load_state_dict(wanted | found)

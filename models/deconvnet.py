@@ -3,8 +3,8 @@
 VGG16 with batch norm and index-keeping pooling, the fully connected layers as convolutions (fc6
 7x7 without padding, fc7 1x1, 4096 channels each), and a mirrored decoder: a 7x7 transposed
 convolution back to pool5, then five stages of unpooling and stride-1 transposed convolutions
-(Table 2 of the paper). 252 M parameters, two hundred more than SegNet: fc6 and its mirror hold
-103 M each.
+(Table 2 of the paper). 252 M parameters, over 220 M more than SegNet: fc6 and its mirror have 103 M
+each.
 
 Deviations: the paper works on object proposals of 224x224 and merges them; here the network takes
 the whole picture, at any size of at least 224 a side, since unpooling restores recorded sizes. It

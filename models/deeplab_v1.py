@@ -5,7 +5,7 @@ stride 8; a 3x3 average pooling; fc6 as 3x3 with dilation 12 and 1024 channels, 
 bilinear upsampling by 8. 20.5 M parameters (Table 2, DeepLab-CRF-LargeFOV).
 
 The fully connected CRF of the paper is not part of the network or the engine: it is an iterative
-post-processing of the picture and the scores, and costs more than the network does.
+post-processing of the picture and the scores, and costs more than the network.
 
 Deviations: at even sizes poolings floor, as PyTorch does, where Caffe makes one row more; the paper
 trains at sizes 8 k + 1, at which both agree. VGG16's fc6 and fc7 are decimated to the smaller ones
@@ -17,12 +17,12 @@ fc7 of 256 channels with batch norm in place of dropout.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import ConvNormReLU, ConvReLU, FullyConnected
 from models.classes import ClassSet
 from models.efficientnet_lite import CUT_STAGES, EfficientNetLite0
+from models.upsampling import resized
 from models.vgg import VGG16, Pool, scaled_channels
 
 #: Poolings and dilations of DeepLab's VGG16, v1 and v2.
@@ -65,8 +65,7 @@ class DeepLabV1(nn.Module):
         y = self.pool(self.encoder(x)[-1])
         y = self.dropout(self.fc6(y))
         y = self.score(self.dropout(self.fc7(y)))
-        size = (x.shape[-2], x.shape[-1])
-        return F.interpolate(y, size=size, mode="bilinear", align_corners=True)
+        return resized(y, x, align_corners=True)
 
 
 def build_deeplab_v1(classes: ClassSet, width: float = 1.0) -> DeepLabV1:

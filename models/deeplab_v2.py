@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.blocks import ConvReLU
@@ -26,6 +25,7 @@ from models.classes import ClassSet
 from models.deeplab_v1 import DILATIONS, FULLY_CONNECTED, POOLS
 from models.efficientnet_lite import CUT_STAGES, EfficientNetLite0
 from models.resnet import ResNet
+from models.upsampling import resized
 from models.vgg import VGG16, scaled_channels
 
 #: Dilations of the four branches ("ASPP-L").
@@ -52,8 +52,7 @@ class DeepLabV2(nn.Module):
         features = self.encoder(x)[-1]
         first, *others = (branch(features) for branch in self.branches)
         scores: Tensor = sum(others, start=first)
-        size = (x.shape[-2], x.shape[-1])
-        return F.interpolate(scores, size=size, mode="bilinear", align_corners=True)
+        return resized(scores, x, align_corners=True)
 
 
 def build_deeplab_v2_vgg16(classes: ClassSet, width: float = 1.0) -> DeepLabV2:

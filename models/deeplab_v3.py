@@ -12,11 +12,11 @@ Deviations: the 3x3 convolution between ASPP and the classifier is torchvision's
 1x1 convolution behind the concatenation (here, too: ASPP's ``project``) and the classifier next.
 ASPP's branches are concatenated and projected, where version 2 summed scores; a 1x1 convolution of
 a concatenation is a sum as well, of the branches' own 1x1 convolutions. Multi-grid is an option of
-the builder (``multi_grid``, the paper's best is 1, 2, 4), off unless told, since torchvision's
-weights are of a network without. The first block of a dilated stage keeps the dilation before it,
+the builder (``multi_grid``, the paper's best is 1, 2, 4), off by default, since torchvision's
+weights were trained without. The first block of a dilated stage keeps the dilation before it,
 as torchvision's. The ``lite`` forms are ours: EfficientNet-Lite0 and narrower heads, for small
-boards, or -Lite2 (``lite2``) for those with room; v3+ there has two skips (strides 8 and 4), the
-paper one (stride 4); v3 there has output stride 8 unless told, since 16 costs it 5 points on CamVid
+boards, or -Lite2 (``lite2``) for larger ones; their v3+ has two skips (strides 8 and 4), the
+paper one (stride 4); their v3 has output stride 8 by default, since 16 costs 5 points on CamVid
 (``docs/experiments.md``); ``deeplab_v3_cut5`` keeps the first five stages of that encoder. Logits
 are upsampled with half-pixel centres (``align_corners=False``), as torchvision does; the first
 TensorFlow release aligned corners.
@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.aspp import ASPP
@@ -35,24 +34,25 @@ from models.blocks import ConvNormReLU
 from models.classes import ClassSet
 from models.efficientnet_lite import STAGES, EfficientNetLite0, EfficientNetLite2
 from models.resnet import ResNet
+from models.upsampling import resized
 
 #: Dilation of the three 3x3 branches, by output stride of the encoder.
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
-#: Of ASPP in the lite forms: training leaves them underfitted rather than overfitted
-#: (``docs/experiments.md``), so little of what they compute is dropped.
+#: Dropout of ASPP in the lite forms: low, since training leaves them underfitted rather than
+#: overfitted (``docs/experiments.md``).
 LITE_DROPOUT = 0.1
 
 
 class DeepLabV3(nn.Module):
-    """DeepLab v3 on any encoder that hands on ``last``, its coarsest map.
+    """DeepLab v3 on any encoder that returns ``last``, its coarsest map.
 
     Args:
         encoder: dilated network.
         classes: number of output channels.
         channels: of the ASPP branches and of the 3x3 convolution; the paper has 256.
         output_stride: of the encoder, 16 or 8.
-        dropout: share of ASPP's values dropped in training; torchvision's 0.5 unless told.
+        dropout: share of ASPP's values dropped in training; torchvision has 0.5.
     """
 
     def __init__(
@@ -75,19 +75,18 @@ class DeepLabV3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        logits = self.head(self.encoder(x).last)
-        return _resized(logits, x)
+        return resized(self.head(self.encoder(x).last), x)
 
 
 class DeepLabV3Plus(nn.Module):
-    """DeepLab v3+ with a decoder that takes up the maps of strides 8 and 4.
+    """DeepLab v3+ with skips from the maps of strides 8 and 4.
 
     Args:
         encoder: dilated network.
         classes: number of output channels.
         channels: of ASPP and of the decoder's two steps.
-        skips: channels that the maps of strides 8 and 4 are reduced to by 1x1 convolutions, few,
-            so that they do not outweigh the context (section 3.2).
+        skips: channels that 1x1 convolutions reduce the maps of strides 8 and 4 to; few, so that
+            they do not outweigh the context (section 3.2).
     """
 
     def __init__(
@@ -118,14 +117,8 @@ class DeepLabV3Plus(nn.Module):
         for stage, skip in zip(
             self.decoder, (self.skip8(maps.stride8), self.skip4(maps.stride4)), strict=True
         ):
-            y = stage(torch.cat([_resized(y, skip), skip], 1))
-        return _resized(self.classifier(y), x)
-
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    """Resize ``x`` bilinearly to the height and width of ``like``."""
-    size = (like.shape[-2], like.shape[-1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+            y = stage(torch.cat([resized(y, skip), skip], 1))
+        return resized(self.classifier(y), x)
 
 
 def build_deeplab_v3_resnet(

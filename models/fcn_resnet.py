@@ -1,24 +1,23 @@
 """FCN on a dilated ResNet, as torchvision's ``fcn_resnet50`` and ``fcn_resnet101``.
 
-FCN's idea (Long, Shelhamer and Darrell, CVPR 2015) on an encoder of its own time: ResNet at output
-stride 8, a 3x3 convolution to a quarter of the channels, dropout 0.1 and a 1x1 classifier, resized
-bilinearly. There is no paper of this network; torchvision's weights load into it.
+FCN's idea (Long, Shelhamer and Darrell, CVPR 2015) on a newer encoder: ResNet at output stride 8, a
+3x3 convolution to a quarter of the channels, dropout 0.1 and a 1x1 classifier, resized bilinearly.
+There is no paper of this network; torchvision's weights load into it.
 
 The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``classifier``) are
 torchvision's, shapes too.
 
-Deviations: of the paper all but the idea: no skips, no fully connected layers, resize in place of
-transposed convolutions. Of torchvision's network none; its auxiliary head is no part of a network
-here.
+Deviations: from the paper, no skips, no fully connected layers, and a resize instead of transposed
+convolutions; from torchvision's network, no auxiliary head.
 """
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
 from models.resnet import ResNet
+from models.upsampling import resized
 
 
 class FCNResNet(nn.Module):
@@ -43,9 +42,7 @@ class FCNResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
-        scores = self.head(self.encoder(x).last)
-        size = (x.shape[-2], x.shape[-1])
-        return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return resized(self.head(self.encoder(x).last), x)
 
 
 def build_fcn_resnet(classes: ClassSet, depth: int, width: float = 1.0) -> FCNResNet:

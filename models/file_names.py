@@ -1,4 +1,4 @@
-"""Names that come out of files and become names of files: checked in one place."""
+"""Check of names from inside files that are used as file names."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether a name from a file may become that of a file: one that lies beside it.
+    """Whether a name from inside a file is safe as the name of another file beside it.
 
-    A file may come from anybody. A name in it with a folder, such as ``../x`` or ``/etc/passwd``,
-    would have us read or write elsewhere. So there are letters, digits, ``.``, ``_`` and ``-``, and
-    no dot at the beginning. Names of classes and layers are free, and never part of a path.
+    Files may come from anywhere, and a name such as ``../x`` or ``/etc/passwd`` would make us read
+    or write elsewhere. Names of classes and layers need no check, since they are never part of a
+    path.
     """
     return isinstance(name, str) and len(name) <= _LONGEST and bool(_PLAIN.fullmatch(name))
 
 
-#: What :func:`is_plain_name` asks for, for the errors of those who ask.
+#: What :func:`is_plain_name` accepts, for error messages.
 PLAIN_NAME = (
     f"letters, digits, '.', '_' and '-', no dot at the beginning and at most {_LONGEST} characters"
 )

@@ -1,10 +1,10 @@
-"""How to install what is missing: in the environment of a checkout, or beside a wheel."""
+"""Commands that install missing packages, in a checkout or beside an installed wheel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: Pins and scripts are in a checkout alone.
+#: Only a checkout has pins and scripts.
 _ROOT = Path(__file__).parents[1]
 
 

@@ -1,4 +1,4 @@
-"""One writer for one output: a lock that the system takes away from a process that dies."""
+"""One writer per output: a file lock, which the system releases when its process ends."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from models.errors import OutputError
 
 log = logging.getLogger(__name__)
 
-#: What file systems say that have no locks.
+#: Errors of file systems without locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class WriteLock(AbstractContextManager["WriteLock"]):
-    """Held from the beginning until ``release``, or the end of the process, ``kill -9`` included.
+    """Held from its creation until ``release`` or the end of the process, also by ``kill -9``.
 
     Args:
-        path: file of the lock, which holds the number of the process; removed at the end.
-        what: that is written, for the error.
+        path: of the lock file, which holds the process id; removed at the end.
+        what: name of the output, for errors.
 
     Raises:
-        OutputError: another process, which is named, or another writer of this one holds it.
+        OutputError: another process, or another writer of this process, holds it.
     """
 
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
         self._file: int | None = None
         while self._file is None:
-            # A symbolic link in its place would have us write into its target.
+            # No symbolic link, which would make us write into its target.
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             try:
                 self._acquire(file, what)
-                there = _is_at(file, path)  # else its last holder has removed it meanwhile
+                there = _is_at(file, path)  # False if its last holder just removed it
             except BaseException:
                 os.close(file)
                 raise

@@ -1,4 +1,4 @@
-"""What a network costs, counted on its layers without computing anything."""
+"""Size and cost of a network, counted from its layers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def cost_of_network(network: nn.Module, spec: InputSpec) -> Cost:
     Element-wise work (norms, activations, pooling, unpooling) is left out, as papers do.
 
     Args:
-        network: in eval mode, on the meta device: shapes without memory.
+        network: in eval mode, on the meta device, so that nothing is computed.
         spec: size of the picture.
     """
     picture = torch.empty(1, 3, spec.height, spec.width, device="meta")
-    # Constants that a network makes on the way must be on the meta device too.
+    # Constants that a network creates must be on the meta device too.
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(picture)
     parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -20,10 +20,10 @@ FCN16 = replace(FCN, idea="skips of scores")
 #: Long et al. did not use CamVid; the figure is the one that Jegou et al. 2017 compare with.
 FCN8 = replace(FCN16, camvid_test_miou=0.570)
 
-#: Of the paper it has the idea; the network is torchvision's.
+#: The paper's idea, but torchvision's network.
 FCN_RESNET = replace(FCN, idea="dilation", parameters=None)
 
-#: The papers have no such small networks, so no figures for them; so it is for those below.
+#: The papers have no such small networks, so the lite forms have no figures of them.
 FCN_LITE = replace(FCN8, camvid_test_miou=None, parameters=None)
 
 DECONVNET = Paper(

@@ -1,4 +1,4 @@
-"""Poolings in forms that every TensorRT front end takes."""
+"""Poolings in forms that every TensorRT front end supports."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 def ceil_max_pool(x: Tensor) -> Tensor:
     """2x2/stride-2 max pooling that keeps an odd last row and column, as Caffe does.
 
-    ``ceil_mode=True`` is what TensorRT front ends reject; one row of zeros says the same where no
-    value is negative, which is so behind a ReLU.
+    TensorRT front ends reject ``ceil_mode=True``; a row of zeros has the same effect if no value is
+    negative, as behind a ReLU.
 
     Args:
         x: (N, C, H, W) without negative values.
@@ -28,9 +28,8 @@ def ceil_max_pool(x: Tensor) -> Tensor:
 def adaptive_average_pool(x: Tensor, bins: int) -> Tensor:
     """``F.adaptive_avg_pool2d(x, bins)`` as two matrix products.
 
-    Bins of unequal size, as 45 rows in 6 bins need, exist in no runtime's pooling layer; a constant
-    matrix with 1/size over each bin's positions, from the left for rows and from the right for
-    columns, is the same mean.
+    No runtime's pooling layer has bins of unequal size, which 45 rows in 6 bins need. Constant
+    matrices with 1/size over each bin's positions, applied to rows and columns, give the same mean.
 
     Args:
         x: (N, C, H, W).

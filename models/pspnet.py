@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.classes import ClassSet
 from models.efficientnet_lite import STAGES, EfficientNetLite0
 from models.pooling import adaptive_average_pool
 from models.resnet import ResNet
+from models.upsampling import resized
 
 #: Bins per side of the four pyramid levels.
 BINS = (1, 2, 3, 6)
@@ -47,11 +47,10 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 2 C, H, W)."""
-        size = (x.shape[-2], x.shape[-1])
         maps = [x]
         for level, bins in zip(self.levels, BINS, strict=True):
             mean = level(adaptive_average_pool(x, bins))
-            maps.append(F.interpolate(mean, size=size, mode="bilinear", align_corners=True))
+            maps.append(resized(mean, x, align_corners=True))
         return torch.cat(maps, 1)
 
 
@@ -79,8 +78,7 @@ class PSPNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised pictures to (N, classes, H, W) logits."""
         scores = self.head(self.pyramid(self.encoder(x).last))
-        size = (x.shape[-2], x.shape[-1])
-        return F.interpolate(scores, size=size, mode="bilinear", align_corners=True)
+        return resized(scores, x, align_corners=True)
 
 
 class AuxiliaryHead(nn.Sequential):

@@ -1,47 +1,39 @@
-"""Whole networks that torchvision publishes: which they are, and how their state dicts are read.
+"""Whole networks that torchvision publishes, and how their state dicts are read.
 
-Nothing is fetched: the user has the file. Its tensors are those of a network here, under other
-names; the auxiliary head, which no engine needs, is left out.
+Nothing is downloaded; the user gives the file. It has the tensors of a network here under other
+names. The auxiliary head, which no engine needs, is left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from models.classes import VOC, ClassSet
+from models.classes import VOC
 from models.errors import WeightsError, translated
 from models.spec import InputSpec, ModelSpec
-from models.state_file import read_state
+from models.state_file import read_state, renamed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class PublishedNetwork:
-    """One row of the table.
-
-    Attributes:
-        name: torchvision's.
-        file: on its server.
-        classes: that the weights tell apart.
-        input: what they were trained on; its size is not theirs.
-        output_stride: at which they were trained.
-    """
+class PublishedNetwork(NamedTuple):
+    """Attributes: torchvision's ``name`` of the network, and the ``file`` on its server."""
 
     name: str
     file: str
-    classes: ClassSet = VOC
-    input: InputSpec = field(default_factory=InputSpec)
-    output_stride: int = 8
 
     @property
     def url(self) -> str:
         """Where the weights are, trained on COCO's pictures of VOC's classes."""
         return f"https://download.pytorch.org/models/{self.file}"
 
+
+#: What all of them were trained for: VOC's classes, pictures as torchvision normalises them, and
+#: output stride 8.
+_CLASSES, _INPUT, _OUTPUT_STRIDE = VOC, InputSpec(), 8
 
 #: By registry name.
 NETWORKS = {
@@ -56,23 +48,23 @@ NETWORKS = {
 }
 
 _BACKBONE = "backbone."
-#: Beginnings of torchvision's keys and of ours.
+#: Prefixes of torchvision's keys and of ours.
 _BEGINNINGS = ((_BACKBONE, "encoder."), ("classifier.", "head."))
 
 _AUXILIARY = "aux_classifier."
 
 
 def is_published(path: Path) -> bool:
-    """Say whether a weight file is one of PyTorch's, or a safetensors file with torchvision's keys.
+    """Whether a weight file is PyTorch's, or a safetensors file with torchvision's keys.
 
-    A damaged file is what its name says.
+    A damaged file is judged by its suffix.
     """
     from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             return any(name.startswith(_BACKBONE) for name in file.keys())  # noqa: SIM118
-    except Exception:  # of safetensors, about whatever stands there
+    except Exception:  # whatever safetensors raises for another kind of file
         if path.suffix in (".pth", ".pt", ".safetensors"):
             return path.suffix != ".safetensors"
     with path.open("rb") as opened:
@@ -84,23 +76,24 @@ def as_published(spec: ModelSpec, path: Path) -> ModelSpec:
 
     Args:
         spec: registry row of the network; its size stays.
-        path: of a file of which :func:`is_published` holds.
+        path: of a published file, see :func:`is_published`.
 
     Raises:
         WeightsError: no published weights are known for the network.
     """
-    row, given = _row(spec, path), spec.input
+    _row(spec, path)
+    given = spec.input
     spec = replace(
-        spec, classes=row.classes, input=replace(row.input, width=given.width, height=given.height)
+        spec, classes=_CLASSES, input=replace(_INPUT, width=given.width, height=given.height)
     )
-    if row.output_stride == spec.output_stride:
+    if spec.output_stride == _OUTPUT_STRIDE:
         return spec
-    strides = {spec.output_stride, *spec.output_strides} - {row.output_stride}
+    strides = {spec.output_stride, *spec.output_strides} - {_OUTPUT_STRIDE}
     return replace(
         spec,
-        output_stride=row.output_stride,
+        output_stride=_OUTPUT_STRIDE,
         output_strides=tuple(sorted(strides)),
-        variant={**spec.variant, "output_stride": row.output_stride},
+        variant={**spec.variant, "output_stride": _OUTPUT_STRIDE},
     )
 
 
@@ -108,37 +101,32 @@ def read_published(path: Path, spec: ModelSpec, wanted: dict[str, Tensor]) -> di
     """Read a published state dict under the names that it has here.
 
     Args:
-        path: of a file of which :func:`is_published` holds.
+        path: of a published file, see :func:`is_published`.
         spec: registry row of the network.
         wanted: state dict of the network, which it must fill.
 
     Raises:
         WeightsError: no published weights are known for the network, or the file is damaged, holds
-            more than tensors, or other ones; the first is named with its shape.
+            more than tensors, or other tensors, of which the first is named.
     """
     row = _row(spec, path)
     problem = f"weights {path} cannot be read as a state dict of torchvision's {row.name}"
     with translated(WeightsError, problem, f"pass the file as published: {row.url}"):
         state = read_state(path)
     given = {key: value for key, value in state.items() if not key.startswith(_AUXILIARY)}
-    ours = {_theirs(name): name for name in wanted}
-    for key in (*ours, *sorted(given.keys() - ours.keys())):
-        expected = tuple(wanted[ours[key]].shape) if key in ours else None
-        found = tuple(given[key].shape) if key in given else None
-        if found != expected:
-            raise WeightsError(
-                f"weights {path} hold {_shape(found)} for {key}, expected {_shape(expected)} in "
-                f"torchvision's {row.name} of {len(spec.classes)} classes; pass {row.url}, or one "
-                "trained for the same classes"
-            )
-    return {name: given[key] for key, name in ours.items()}
+    remedy = (
+        f"pass torchvision's {row.name} of {len(spec.classes)} classes ({row.url}), or one trained "
+        "for the same classes"
+    )
+    keys = {name: _theirs(name) for name in wanted}
+    return renamed(given, keys, wanted, f"weights {path}", remedy)
 
 
 def _row(spec: ModelSpec, path: Path) -> PublishedNetwork:
     if spec.name not in NETWORKS:
         raise WeightsError(
-            f"weights {path} are in PyTorch's form, in which none are known for {spec.name} (known "
-            f"for: {', '.join(NETWORKS)}); pass a safetensors file that 'train' left"
+            f"weights {path} are a published PyTorch file, but none are known for {spec.name} "
+            f"(known for: {', '.join(NETWORKS)}); pass a safetensors file that 'train' wrote"
         )
     return NETWORKS[spec.name]
 
@@ -148,7 +136,3 @@ def _theirs(name: str) -> str:
         if name.startswith(ours):
             return theirs + name[len(ours) :]
     return name
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else f"shape {shape}"

@@ -1,15 +1,14 @@
 """The theoretical receptive field of a network: which input pixels one output pixel can depend on.
 
-Nothing is measured or fitted. The network is traced to its operator graph at one size, and the
-interval of rows (then of columns) that one output pixel needs is carried backwards through every
-operator, from the logits to the picture. The picture is taken as padded without end: an interval
-may leave it, as the field of a pixel near the border does.
+The network is exported to its operator graph at one size, and the interval of rows (then of
+columns) that one output pixel needs is propagated backwards through every operator, from the logits
+to the picture. An interval may exceed the picture, as the field of a pixel near the border does.
 
-This is exact, because of every operator here the first and the last input index grow with the
-output index: the ends of an interval come from its ends, whatever lies between. Poolings over the
-whole picture have no interval; they are reported as global context and do not widen the field.
+This is exact, since for every operator here the first and the last input index grow with the output
+index, so the ends of an interval map to the ends of its source. Poolings over the whole picture
+have no interval; they are reported as global context and do not widen the field.
 
-Only shapes are computed: parameters may be on the ``meta`` device, where they cost nothing.
+Only shapes are computed, so parameters may be on the ``meta`` device.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from torch.fx import Node
 
 from models.receptive_rules import Span, shape_of, source_axis, sources_span
 
-#: Neighbouring output pixels per axis of which the largest field counts: at output stride 32 the
-#: field depends on where inside its cell of the coarsest map a pixel stands.
+#: Neighbouring output pixels per axis whose largest field is reported: at output stride 32 it
+#: depends on a pixel's position inside its cell of the coarsest map.
 POSITIONS = 32
 
 
@@ -34,7 +33,7 @@ class ReceptiveField:
 
     Attributes:
         height, width: largest number of rows and of columns over 32 x 32 central output pixels.
-        global_context: a pooling over the whole picture (or over a grid of parts of it) adds to
+        global_context: whether a pooling over the whole picture (or a grid of its parts) adds to
             that; the sides are those of the other paths.
         top, left: first row and column of the field of the central output pixel
             (H // 2, W // 2); negative where it begins outside the picture.
@@ -75,7 +74,7 @@ def receptive_field(network: nn.Module, height: int, width: int) -> ReceptiveFie
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one axis shows: longest interval, first index of the central one."""
+    """Result for one axis: longest interval, first index of the central one."""
 
     longest: int
     central_first: int
@@ -83,7 +82,7 @@ class _Seen:
 
 
 def _walk(nodes: list[Node], start: Node, axis: int) -> _Seen:
-    """Carry the intervals of the central positions from the graph's output back to ``start``."""
+    """Propagate the intervals of the central positions from the graph's output to ``start``."""
     (result,) = nodes[-1].all_input_nodes  # the output node
     extent = shape_of(result)[axis]
     centre = extent // 2

@@ -1,8 +1,8 @@
-"""What each operator needs of its inputs for an interval of its outputs, along one axis.
+"""Rules: the interval of an operator's inputs that an interval of its outputs needs, on one axis.
 
 A rule maps the first and last index of the result to the first and last index of the inputs, on
-maps that go on without end; ``models.receptive_field`` chains the rules. An operator without a
-rule is refused by name, never guessed, unless PyTorch itself tags it as working element by element.
+maps without borders; ``models.receptive_field`` chains the rules. An operator without a rule is an
+error, unless PyTorch tags it as element by element.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Span:
 
 
 class Call:
-    """An operator of the graph, seen along one axis of its result, counted from the last (-1)."""
+    """An operator of the graph and one axis of its result, counted from the last (-1)."""
 
     def __init__(self, node: Node, axis: int) -> None:
         assert isinstance(node.target, OpOverload)
@@ -53,7 +53,7 @@ class Call:
         return self._arguments[name]
 
     def along(self, name: str) -> int:
-        """Return the part for this axis of an argument (rows, columns), or of one for both."""
+        """Return an argument's value for this axis; it is (rows, columns), or one for both."""
         value = self[name]
         if isinstance(value, int):
             return value
@@ -82,13 +82,13 @@ def shape_of(node: Node) -> tuple[int, ...]:
 
 
 def source_axis(node: Node, axis: int) -> int:
-    """Return which axis of an operator's inputs becomes ``axis`` of its result."""
+    """Return the axis of an operator's inputs that becomes ``axis`` of its result."""
     rule = _AXES.get(node.target)
     return axis if rule is None else rule(Call(node, axis))
 
 
 def sources_span(node: Node, axis: int, span: Span) -> Span | None:
-    """Return what an operator needs of its inputs for ``span``; None: the whole picture."""
+    """Return the span of an operator's inputs for ``span``; None for the whole picture."""
     target = node.target
     if not isinstance(target, OpOverload):
         raise ModelError(
@@ -185,7 +185,7 @@ def _reshaped_axis(call: Call) -> int:
 
 
 def _reshape(call: Call, span: Span) -> Span:
-    """Only maps and their windows become each other, channels last."""
+    """Between maps and their windows, channels last."""
     axis = _reshaped_axis(call)
     before, after = shape_of(call["self"]), shape_of(call.node)
     if len(after) == 6:
@@ -213,7 +213,7 @@ def _mean(call: Call, span: Span) -> Span | None:
 
 def _step(call: Call) -> Fraction:
     """Input pixels per output pixel of a resize with half-pixel centres or by neighbours."""
-    if call["scale_factors"]:  # PyTorch then trusts the factor, not the sizes it leads to
+    if call["scale_factors"]:  # PyTorch uses the factor, not the resulting sizes
         return 1 / Fraction(call["scale_factors"][call.axis])
     return Fraction(call.size("input"), call.size())
 
@@ -259,7 +259,7 @@ _RULES: Mapping[OpOverload, Callable[[Call, Span], Span | None]] = {
     _ATEN.matmul.default: _everything,
 }
 
-#: Operators whose results have rows and columns elsewhere than their inputs.
+#: Operators that move rows and columns to other axes.
 _AXES: Mapping[Any, Callable[[Call], int]] = {
     _ATEN.reshape.default: _reshaped_axis,
     _ATEN.permute.default: _permuted_axis,

@@ -5,9 +5,9 @@ one to one (the ImageNet classifier ``fc`` is left out). As there, the stride of
 in its 3x3 convolution ("v1.5"); the paper and the Caffe networks have it in the first 1x1.
 
 For dense prediction later strides are turned into dilation (Yu et al. 2017). A stage's first block
-keeps the dilation of the stage before, as torchvision's ``replace_stride_with_dilation``, or has
-that of its stage, as the releases of DeepLab v2 and PSPNet: published weights are of one or the
-other, and the tensors are the same.
+keeps the dilation of the stage before, as in torchvision's ``replace_stride_with_dilation``, or has
+that of its stage, as in the releases of DeepLab v2 and PSPNet. Published weights were trained with
+one or the other; the tensors are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from models.errors import WeightsError
+from models.state_file import renamed
 
 #: Bottlenecks per stage, by depth.
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -30,8 +30,8 @@ class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution beside a shortcut.
 
     Args:
-        inputs: channels that come in.
-        inner: channels of the 3x3 convolution; four times as many go out.
+        inputs: input channels.
+        inner: channels of the 3x3 convolution; the block has four times as many outputs.
         stride, dilation: of the 3x3 convolution.
     """
 
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
-        nn.init.zeros_(self.bn3.weight)  # starts as its shortcut, which trains deep stacks sooner
+        nn.init.zeros_(self.bn3.weight)  # starts as its shortcut, so that deep stacks train faster
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, 4 * inner, H / stride, W / stride)."""
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
 
 
 class Features(NamedTuple):
-    """What the encoder hands on: the maps of its third and fourth stage."""
+    """The maps of the encoder's third and fourth stage."""
 
     stage3: Tensor
     last: Tensor
@@ -83,7 +83,7 @@ class ResNet(nn.Module):
         depth: 50 or 101.
         output_stride: 32 is the paper's; at 16 and 8 later strides become dilation.
         width: factor on every channel count.
-        dilate_first: dilate the first block of a stage as its others.
+        dilate_first: dilate the first block of a stage like its others.
         multi_grid: factors on the dilations of the last stage's three blocks, the first included
             (DeepLab v3, section 3.2); None for torchvision's form.
     """
@@ -138,12 +138,6 @@ def load_resnet(encoder: ResNet, state: Mapping[str, Tensor]) -> None:
     """
     wanted = encoder.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    for key in sorted(wanted.keys() | given.keys()):
-        if key not in wanted or key not in given or wanted[key].shape != given[key].shape:
-            found = f"shape {tuple(given[key].shape)}" if key in given else "nothing"
-            expected = f"shape {tuple(wanted[key].shape)}" if key in wanted else "nothing"
-            raise WeightsError(
-                f"ResNet weights hold {found} for {key}, expected {expected}; pass a torchvision "
-                "state dict of the same depth"
-            )
-    encoder.load_state_dict(given)
+    remedy = "pass a torchvision state dict of the same depth"
+    names = {name: name for name in wanted}
+    encoder.load_state_dict(renamed(given, names, wanted, "ResNet weights", remedy))

@@ -1,4 +1,4 @@
-"""Scratch folders that go with the process that made them, or at the next start after it died."""
+"""Temporary folders, removed at the end or, if the process was killed, by a later one."""
 
 from __future__ import annotations
 
@@ -17,32 +17,28 @@ from models.lock import WriteLock
 
 log = logging.getLogger(__name__)
 
-#: Tells whose a scratch folder is; the lock ends with the process.
+#: Held while the folder's process lives.
 _LOCK = ".lock"
-#: Seconds after which a folder without a lock is nobody's: of an earlier version, or of a process
-#: that was killed before it locked it.
+#: Seconds after which a folder without a lock file is removed: it is of an earlier version, or of a
+#: process that was killed before it made the lock.
 _NOBODYS = 24 * 3600.0
-
-
-def _nothing(_folder: Path) -> None:
-    """What most have to save of a folder that was left."""
 
 
 @contextmanager
 def scratch_folder(
-    prefix: str, parent: Path | None = None, save: Callable[[Path], None] = _nothing
+    prefix: str, parent: Path | None = None, save: Callable[[Path], None] = lambda _folder: None
 ) -> Iterator[Path]:
-    """Make a folder that is removed at the end; those of processes that were killed go before.
+    """Make a folder that is removed at the end; first remove those of killed processes.
 
     Args:
-        prefix: of its name, and of the names of those that are swept.
+        prefix: of its name; left folders with this prefix are removed.
         parent: where; the system's folder for temporary files by default.
-        save: takes what is worth keeping out of a folder that is about to be swept.
+        save: called with a left folder before it is removed, to keep what is worth it.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
-    sweep(prefix, parent, save)
+    _sweep(prefix, parent, save)
     folder = parent / f"{prefix}{secrets.token_hex(8)}"
-    try:  # before it is there: a signal may come at any moment
+    try:  # before the folder exists, since a signal may come at any moment
         folder.mkdir(mode=0o700)
         with WriteLock(folder / _LOCK, str(folder)):
             yield folder
@@ -50,8 +46,8 @@ def scratch_folder(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(prefix: str, parent: Path, save: Callable[[Path], None] = _nothing) -> None:
-    """Remove what killed processes left: folders of ours whose lock nobody holds any more."""
+def _sweep(prefix: str, parent: Path, save: Callable[[Path], None]) -> None:
+    """Remove folders of killed processes: those whose lock nobody holds any more."""
     for folder in parent.glob(f"{prefix}*"):
         try:
             if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():

@@ -10,9 +10,9 @@ channels each way, no ReLU and no bias in the decoder; 1.416 M parameters (Table
 
 Deviations: none in SegNet; SegNet-Basic leaves out the local contrast normalisation of the picture
 (the deployment graph normalises it). Its release has biases in the decoder's convolutions, where
-section 3.2 has none; batch norm takes them away again. Odd sizes are floored when pooled, as
+section 3.2 has none; batch norm would cancel them anyway. Odd sizes are floored when pooled, as
 PyTorch does (Caffe ceils), and unpooling restores the recorded size, so 480x360 (360, 180, 90, 45,
-22, 11 rows) passes.
+22, 11 rows) works.
 """
 
 from __future__ import annotations

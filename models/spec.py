@@ -1,4 +1,4 @@
-"""What a network promises, as data: shared by training, calibration, deployment and the camera."""
+"""The description of a network, shared by training, calibration, deployment and the camera."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ class Paper:
     """Where a network comes from, and what it reported on CamVid (11 classes, test split).
 
     Attributes:
-        camvid_note: what must be known to compare with that figure.
-        idea: what it gets detail or context by, in the field's words; pages say which network
-            stands for what.
+        camvid_note: what to know before comparing with that figure.
+        idea: how it gets detail or context, for tables.
     """
 
     title: str
@@ -62,14 +61,14 @@ class Paper:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the network measures; the tests hold the built network against it.
+    """Figures of the network, which tests compare with the built one.
 
     Attributes:
         parameters: learned values.
         gmacs: 10^9 multiply-adds of one picture at the spec's input size.
         receptive_field: theoretical side, in pixels, of what one central output sees through
             convolutions, poolings and resizes with a window; the longer side where they differ.
-        global_context: a pooling over the whole picture adds to that.
+        global_context: whether a pooling over the whole picture adds to that.
     """
 
     parameters: int
@@ -80,14 +79,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network is, wherever it comes from.
+    """A network, registered or from an ONNX file.
 
     Attributes:
-        name: that its engines have.
-        classes: what its output channels mean.
+        name: of its engines.
+        classes: of its output channels.
         input: how a camera frame becomes its input.
-        variant: what tells it from others of its name; of a row of the registry the keyword
-            arguments of its builder, since variants are data, not subclasses.
+        variant: distinguishes networks of one name; for a row of the registry the keyword arguments
+            of its builder.
     """
 
     name: str
@@ -102,31 +101,35 @@ class ModelSpec(NetworkSpec):
 
     Attributes:
         builder: ``module:function`` that takes (classes, **variant) and returns the network.
-        paper: source of the architecture.
+        paper: of the architecture.
         output_stride: input pixels per cell of the coarsest feature map.
-        minimum_size: smallest usable width and height.
         figures: size, cost and field of view.
-        output_strides: others that the builder makes of it, with the same weights, when it gets
-            the keyword ``output_stride``.
-        earlier_stage: network that the paper trains before this one, which goes on from there.
+        minimum_size: smallest usable width and height; the output stride unless given.
+        output_strides: others that the builder supports with the same weights, by its keyword
+            ``output_stride``.
+        earlier_stage: network that the paper trains before this one, which continues from it.
         encoder: row of ``models.pretrained.ENCODERS`` whose published weights fit the network's
-            ``encoder``; None where the network starts from random weights, as its paper does.
+            ``encoder``; None if the network starts from random weights, as in its paper.
     """
 
     builder: str
     paper: Paper
     output_stride: int
-    minimum_size: int
     figures: Figures
+    minimum_size: int = 0
     output_strides: tuple[int, ...] = ()
     earlier_stage: str | None = None
     encoder: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "minimum_size", self.minimum_size or self.output_stride)
+
     def check_size(self, width: int, height: int) -> None:
-        """Accept a network size, or name the nearest usable one.
+        """Check a network size.
 
         Raises:
-            SizeError: a side is below ``minimum_size`` or above ``LARGEST_SIZE``.
+            SizeError: a side is below ``minimum_size`` or above ``LARGEST_SIZE``; the nearest
+                usable size is named.
         """
         nearest = [min(max(side, self.minimum_size), LARGEST_SIZE) for side in (width, height)]
         if nearest != [width, height]:

@@ -1,4 +1,4 @@
-"""How fast the registered networks were, each beside its accuracy, in one run on one machine."""
+"""Measured speed and accuracy of the registered networks, in one run on one machine."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SPEEDS = Path(__file__).parent / "trained" / "speeds.json"
 
 _MOST_BYTES = 1 << 20
 
-#: Who runs the engines of this project; the other tools are there to compare.
+#: Tool that runs this project's engines; the others are for comparison.
 OURS = "roadseg"
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One way to run one network.
+    """One network with one tool, in one precision and size.
 
     Attributes:
         network: registry name.
-        tool: ``roadseg``, or what else runs it.
+        tool: ``roadseg``, or another one.
         precision: ``int8`` or ``fp32``.
         width, height: of the network's input and of the frames, in pixels.
         miou: on CamVid val, 0 to 1.
@@ -42,18 +42,18 @@ class Speed:
 
     @property
     def fps(self) -> float:
-        """Frames per second, one after the other."""
+        """Frames per second, one frame at a time."""
         return 1000 / self.milliseconds
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """One run, in which all took turns.
+    """Results of one run, in which all were timed in turn.
 
     Attributes:
         machine: processor and its cores.
         date: ISO 8601.
-        rounds: how often each had its turn.
+        rounds: number of turns of each.
         rows: in the order of the registry.
     """
 
@@ -63,7 +63,7 @@ class Speeds:
     rows: tuple[Speed, ...]
 
     def save(self, path: Path = SPEEDS) -> None:
-        """Write them, a line for each row."""
+        """Write them as JSON, with a line for each row."""
         import json
 
         head = {"machine": self.machine, "date": self.date, "rounds": self.rounds}
@@ -75,7 +75,7 @@ class Speeds:
 
 
 def measured_speeds(path: Path = SPEEDS) -> Speeds:
-    """Read what was measured.
+    """Read the measured speeds.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -84,13 +84,12 @@ def measured_speeds(path: Path = SPEEDS) -> Speeds:
         return convert(parse_json(read_bytes(path, _MOST_BYTES)), Speeds)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"the measured speeds {path} cannot be read ({error}); measure with "
-            "scripts/frontier.sh, or install roadseg again"
+            f"the measured speeds {path} cannot be read ({error}); install roadseg again"
         ) from error
 
 
 def fastest(speeds: Speeds, least_miou: float = 0.0) -> list[Speed]:
-    """Return our own ways that reach an accuracy, the fastest first.
+    """Return rows of this project's engines that reach an accuracy, the fastest first.
 
     Args:
         speeds: to choose from.

@@ -1,4 +1,4 @@
-"""Documents out of files as typed objects: whatever does not fit is one ``ValueError``."""
+"""Conversion of parsed files to typed objects; whatever does not fit is a ``ValueError``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse_json(content: str | bytes) -> Any:
     """Parse JSON, as plain values.
 
     Raises:
-        ValueError: no JSON, no UTF-8, or lists in lists deeper than the interpreter follows.
+        ValueError: no JSON, no UTF-8, or nested too deeply.
     """
     try:
         return json.loads(content)
@@ -23,7 +23,7 @@ def parse_json(content: str | bytes) -> Any:
 
 
 def convert(document: object, kind: type[T]) -> T:
-    """Make an object of annotated fields from plain values, and check each by its annotation.
+    """Make an object from plain values, and check each field by its annotation.
 
     Args:
         document: of lists, dicts, numbers and text.
@@ -43,12 +43,12 @@ def convert(document: object, kind: type[T]) -> T:
 
 
 def convert_all(document: Mapping[str, object], kind: type[T], ignored: Collection[str]) -> T:
-    """Make a dataclass as :func:`convert` does, of a document without other fields than its own.
+    """Make a dataclass as :func:`convert` does, and refuse unknown fields.
 
     Args:
         document: the fields.
         kind: the dataclass.
-        ignored: keys of the document that are none of its fields.
+        ignored: keys of the document that are not fields of the dataclass.
 
     Raises:
         ValueError: a field is unknown, missing or of another type; it is named.
@@ -61,7 +61,7 @@ def convert_all(document: Mapping[str, object], kind: type[T], ignored: Collecti
 
 
 def _as_it_is(kind: type, value: object) -> object:
-    """Take what is of its type already, such as a tensor."""
+    """Accept a value that has the right type already, such as a tensor."""
     if not isinstance(value, kind):
         raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
     return value

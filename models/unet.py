@@ -2,16 +2,16 @@
 
 Two 3x3 convolutions per level, 64 to 1024 channels over four 2x2 poolings, and the same way up:
 2x2 transposed convolution, concatenation with the encoder's map, two 3x3 convolutions. Dropout at
-the end of the contracting path, a 1x1 classifier, no batch norm. As the authors' release: a ReLU
+the end of the contracting path, a 1x1 classifier, no batch norm. As in the authors' release: a ReLU
 behind each transposed convolution, and dropout behind the fourth and the fifth level. Weights start
 as in section 3: normal, with variance 2 / N for N incoming values.
 
 Deviations: convolutions are padded, so the output has the picture's size (the paper's lose a
-border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and what
-the way up has too much is cropped. The paper starts from random weights; its first four levels have
-the shapes of VGG16's, so they may start from there (as Iglovikov and Shvets 2018, arXiv:1801.05746,
-do with VGG11). ``unet_lite`` is ours, for small boards: EfficientNet-Lite0 on the way down, batch
-norm on the way up, which ends at stride 2.
+border, tile the picture and crop the skips). Poolings keep odd last rows and columns, and the way
+up crops what is too large. The paper starts from random weights; its first four levels have the
+shapes of VGG16's, so they may start from its weights (as Iglovikov and Shvets 2018,
+arXiv:1801.05746, do with VGG11). ``unet_lite`` is ours, for small boards: EfficientNet-Lite0 on the
+way down, batch norm on the way up, which ends at stride 2.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from models.upsampling import BilinearUpsampling, cropped
 #: Channels of the four levels and of the bottom.
 CHANNELS = (64, 128, 256, 512, 1024)
 
-#: Levels of the contracting path that end in dropout, the deepest.
+#: Number of the deepest levels of the contracting path that end in dropout.
 _DROPPED = 2
 
 #: Channels on the way up in the lite form, at strides 16, 8, 4 and 2.
@@ -80,14 +80,14 @@ class UNet(nn.Module):
 
 def _start_as_the_paper(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     incoming = layer.weight[0].numel()
-    if isinstance(layer, nn.ConvTranspose2d):  # its taps do not overlap: one reaches each pixel
+    if isinstance(layer, nn.ConvTranspose2d):  # its taps do not overlap, one reaches each pixel
         incoming = layer.in_channels
     nn.init.normal_(layer.weight, std=(2 / incoming) ** 0.5)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # it has a bias here
 
 
 class UNetLite(nn.Module):
-    """U-Net's way up on an encoder that hands on a map of each stride from 2 to 32.
+    """U-Net's way up on an encoder with maps of strides 2 to 32.
 
     Args:
         encoder: the way down.

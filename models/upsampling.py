@@ -1,13 +1,22 @@
-"""Learned upsampling that starts as bilinear interpolation (Long et al. 2015, section 3.3)."""
+"""Upsampling to the size of another map: bilinear, or learned from that start."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def resized(x: Tensor, like: Tensor, align_corners: bool = False) -> Tensor:
+    """Resize (N, C, h, w) bilinearly to the height and width of ``like``."""
+    size = (like.shape[-2], like.shape[-1])
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
 class BilinearUpsampling(nn.ConvTranspose2d):
-    """Transposed convolution by an even factor, initialised to bilinear interpolation.
+    """Transposed convolution by an even factor that starts as bilinear interpolation.
+
+    Long et al. 2015, section 3.3.
 
     Args:
         channels: of input and output; every output may learn from every input.

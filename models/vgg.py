@@ -1,9 +1,9 @@
 """VGG16's convolutional layers (Simonyan and Zisserman, 2015, configuration D).
 
 SegNet, DeconvNet, FCN, DeepLab v1 and v2 and DilatedNet all start from these thirteen 3x3
-convolutions in five stages. How a stage is pooled and dilated belongs to each paper, so both come
-as data. Published weights carry torchvision's key names (``features.N.weight``, no batch norm);
-the table below says where each one goes.
+convolutions in five stages. Pooling and dilation of a stage differ between papers, so both are
+arguments. Published weights have torchvision's key names (``features.N.weight``, no batch norm),
+listed in the tables below.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FULLY_CONNECTED = 4096
 
 
 class Pool(NamedTuple):
-    """Max pooling behind a stage: 2x2 keeps an odd last row (Caffe's ceil), 3x3 is padded by 1."""
+    """Max pooling after a stage: 2x2 keeps an odd last row (Caffe's ceil), 3x3 is padded by 1."""
 
     kernel: int
     stride: int
@@ -75,7 +75,7 @@ def vgg16_stages(
 
 
 class VGG16(nn.ModuleList):
-    """The five stages without batch norm, pooled and dilated as a paper wants them.
+    """The five stages without batch norm, with a paper's pooling and dilation.
 
     Args:
         pools: behind each stage; None leaves the map as it is.
@@ -130,8 +130,8 @@ def load_vgg16_pairs(levels: nn.ModuleList, state: Mapping[str, Tensor]) -> None
     """Copy the first two convolutions of VGG16's first four stages into an encoder of such pairs.
 
     Args:
-        levels: of two convolutions each, with VGG16's channels in the first four; those after them
-            stay as they are.
+        levels: of two convolutions each, with VGG16's channels in the first four; later ones are
+            not changed.
         state: as for :func:`load_vgg16`.
 
     Raises:
@@ -146,7 +146,7 @@ def load_vgg16_pairs(levels: nn.ModuleList, state: Mapping[str, Tensor]) -> None
 
 
 def vgg16_state(stages: nn.ModuleList) -> dict[str, Tensor]:
-    """Return what :func:`load_vgg16` takes, of trained stages with batch norm: norms are folded.
+    """Return a state dict for :func:`load_vgg16` from trained stages, their batch norms folded.
 
     Args:
         stages: made by :func:`vgg16_stages` with ``norm``, in evaluation mode.
@@ -169,7 +169,7 @@ def _refuse_unknown(remaining: Mapping[str, Tensor]) -> None:
 
 
 def load_vgg16_classifier(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Tensor]) -> None:
-    """Copy VGG16's fully connected layers into the convolutions that took their place.
+    """Copy VGG16's fully connected layers into the convolutions that replace them.
 
     Args:
         fc6: 512 to 4096 channels, 7x7.
@@ -184,15 +184,15 @@ def load_vgg16_classifier(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Te
         _copy(convolution, f"classifier.{number}", remaining)
 
 
-#: Of fc6's 7x7 taps and of the 4096 channels of fc6 and fc7 one in so many is kept.
+#: One of so many of fc6's 7x7 taps, and of the 4096 channels of fc6 and fc7, is kept.
 DECIMATED_TAPS, DECIMATED_CHANNELS = 3, 4
 
 
 def load_vgg16_decimated(fc6: nn.Conv2d, fc7: nn.Conv2d, state: Mapping[str, Tensor]) -> None:
     """Copy VGG16's fully connected layers into DeepLab's smaller ones, decimated.
 
-    Every third tap each way and every fourth channel, as they are ("simple decimation", DeepLab v1,
-    section 3.1). Which channels the authors kept is not told.
+    Every third tap each way and every fourth channel are kept unchanged ("simple decimation",
+    DeepLab v1, section 3.1). The paper does not say which channels the authors kept.
 
     Args:
         fc6: 512 to 1024 channels, 3x3.
@@ -222,7 +222,7 @@ def _copy(convolution: nn.Conv2d, prefix: str, remaining: dict[str, Tensor]) -> 
         parameter: Tensor = getattr(convolution, kind)
         value = remaining.pop(key, None)
         wanted = tuple(parameter.shape)
-        # A fully connected layer is the convolution over its whole input, flattened.
+        # A fully connected layer is a convolution over its whole input, flattened.
         shapes = {wanted, (wanted[0], parameter[0].numel())} if kind == "weight" else {wanted}
         if value is None or tuple(value.shape) not in shapes:
             found = "nothing" if value is None else f"shape {tuple(value.shape)}"

@@ -2,8 +2,8 @@
 
 A kernel ``K`` (O, I, kh, kw) is stored as int8 under its own name and FP32 scales (O, 1, 1, 1)
 under ``NAME.scale``; it is read back as ``int8 * scale``. Everything else (biases, batch norm)
-stays FP32. Four times smaller than FP32, which is what lets paper-size weights live in the
-repository; what the coding costs in mIoU stands on each weight set's card.
+stays FP32. The file is four times smaller than in FP32, so that the repository can hold full-width
+weights; the card of each weight set has the mIoU that the coding costs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from models.typed import convert, parse_json
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Trained weights that the repository carries: NAME.safetensors with NAME.json, its card.
+#: Trained weights in the repository: NAME.safetensors with its card, NAME.json.
 TRAINED = Path(__file__).parent / "trained"
 
 _FORMAT = "roadseg-int8-1"
@@ -42,7 +42,7 @@ def registered_weights(model: str) -> Path | None:
 
 
 def registered_table(model: str) -> Path:
-    """Where the INT8 calibration table of the registered weights lies, or would lie."""
+    """Return the path of the registered weights' calibration table, which may not exist."""
     return TRAINED / f"{model}.calibration.json"
 
 
@@ -130,14 +130,14 @@ def as_trained(spec: ModelSpec, source: str | None) -> ModelSpec:
         return as_published(spec, path)
     with _readable(path), safe_open(path, framework="pt") as file:
         classes = (file.metadata() or {}).get("classes")
-    # The first files did not record them.
+    # The first files did not record the classes.
     return spec if classes is None else replace(spec, classes=_classes_of(path, classes))
 
 
 def owner_of(source: str) -> str | None:
-    """Name the network that a file of ours, or a registered name, has the weights of.
+    """Return the network that a weight file, or a registered name, belongs to.
 
-    None where a file does not say so, as published ones.
+    None for a file that does not say so, such as a published one.
 
     Raises:
         WeightsError: the file cannot be read as safetensors.
@@ -160,8 +160,8 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
         network: built from ``spec``.
         spec: registry row of the network.
         source: a file, ours or one that torchvision published (see :mod:`models.published`);
-            ``none`` for the random weights that the network has; a registered name; or None for
-            the best registered weights.
+            ``none`` to keep the random weights; a registered name; or None for the network's
+            registered weights.
 
     Raises:
         WeightsError: nothing registered, no such file, damaged, or of another network.
@@ -187,17 +187,13 @@ def load_weights(network: nn.Module, spec: ModelSpec, source: str | None) -> Loa
 
 
 def check_finite(name: str, state: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are no numbers.
-
-    Raises:
-        WeightsError: some are NaN or infinite; the first tensor is named.
-    """
+    """Raise WeightsError if weights are NaN or infinite; the first tensor is named."""
     for tensor, values in state.items():
         wrong = int((~values.isfinite()).sum()) if values.is_floating_point() else 0
         if wrong:
             raise WeightsError(
-                f"{name} holds {wrong} values that are no finite numbers in {tensor}, expected "
-                "none; the training diverged or the file is damaged: take an earlier checkpoint"
+                f"{name} holds {wrong} NaN or infinite values in {tensor}, expected none; the "
+                "training diverged or the file is damaged, take an earlier checkpoint"
             )
 
 
@@ -223,7 +219,7 @@ def _find(spec: ModelSpec, source: str | None) -> Path:
 def _read(path: Path, spec: ModelSpec) -> dict[str, Tensor]:
     from safetensors import safe_open
 
-    # Of safetensors, or of PyTorch about scales that fit no kernel.
+    # Errors of safetensors, or of PyTorch about scales that fit no kernel.
     with _readable(path), safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         owner = metadata.get("model", spec.name)
@@ -242,8 +238,8 @@ def _classes_of(path: Path, recorded: str) -> ClassSet:
         check_classes(classes)
     except (ValueError, TypeError) as error:
         raise WeightsError(
-            f"weights {path} state no class set ({error}); the file is damaged, fetch or train it "
-            "again"
+            f"weights {path} have no valid class set ({error}); the file is damaged, fetch or "
+            f"train it again"
         ) from error
     return classes
 
@@ -252,7 +248,7 @@ def _check_classes(path: Path, spec: ModelSpec, recorded: str | None) -> None:
     names = spec.classes.names if recorded is None else _classes_of(path, recorded).names
     if names != spec.classes.names:
         raise WeightsError(
-            f"weights {path.name} tell {len(names)} classes apart ({', '.join(names[:3])}, ...), "
+            f"weights {path.name} have {len(names)} classes ({', '.join(names[:3])}, ...), "
             f"expected the {len(spec.classes)} of {spec.name}; pass weights trained for these"
         )
 

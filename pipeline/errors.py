@@ -1,16 +1,16 @@
-"""Errors about engines and streams; the whole tree hangs on ``models.errors.RoadsegError``.
+"""Errors about engines and streams; all are subclasses of ``models.errors.RoadsegError``.
 
 ::
 
     RoadsegError
     ├── EngineError           an engine or manifest that is missing, damaged or not for this machine
-    │   └── IncompatibleEngineError   not for this machine: building it again here helps
+    │   └── IncompatibleEngineError   not for this machine: it can be built again here
     ├── BuildError            a network that a compiler could not turn into an engine
     │   └── AccuracyError     an INT8 engine that would lose more than it may
     ├── RuntimeMissingError   a runtime or package that this machine does not have
     ├── SourceError           frames that cannot be read
     ├── SinkError             results that cannot be written
-    └── TrainingError         a run that cannot go on
+    └── TrainingError         a run that cannot continue
 """
 
 from __future__ import annotations
@@ -92,14 +92,14 @@ class SinkError(RoadsegError):
 
 
 class TrainingError(RoadsegError):
-    """A training run cannot go on, or would replace another; its checkpoint is as it was."""
+    """A training run cannot continue, or would replace another; its checkpoint is unchanged."""
 
 
 def printable(text: str) -> str:
-    """Return text in which nothing moves a terminal's cursor, colours it or turns its direction.
+    """Escape everything but printable characters, line ends and tabs, as Python would.
 
-    Names of files, classes and tensors are other people's; what is no printable character, line
-    ends and tabs apart, stands in it as Python would write it.
+    Names of files, classes and tensors come from outside, and could hold control characters that
+    change the terminal.
     """
     if text.isprintable():
         return text
@@ -107,12 +107,12 @@ def printable(text: str) -> str:
 
 
 def in_words(error: BaseException) -> str:
-    """Describe an error in one line, with its kind where it is not one of ours."""
+    """Describe an error in one line, with its type if it is not a RoadsegError."""
     text = " ".join(str(error).split())
     return text if isinstance(error, RoadsegError) else f"{type(error).__name__}: {text}"
 
 
 def log_failure(error: BaseException) -> None:
-    """Log an error at once; a mistake of our own comes with its traceback."""
+    """Log an error; one that is not a RoadsegError, which is a bug, with its traceback."""
     unexpected = None if isinstance(error, RoadsegError) else error
     log.error("%s", in_words(error), exc_info=unexpected)

@@ -1,4 +1,4 @@
-"""What travels through a stream: a frame on the way in, a result on the way out."""
+"""The data of a stream: frames on the way in, results on the way out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ class Frame:
         image: (H, W, 3) uint8, BGR, as OpenCV gives it; never written to after capture.
         index: 0, 1, 2 ... as the source delivered it; dropped frames leave gaps.
         captured: seconds of ``time.monotonic()`` at capture (a file: when it was decoded).
-        name: what per-frame outputs are called; unique within a source, no folder, no suffix.
-        label: (H, W) uint8 class map where the source knows the truth, else None.
-        seconds: place in the source's own time, 0 at its first frame; None where it has none
-            beyond index and rate.
+        name: of per-frame outputs; unique within a source, without folder and suffix.
+        label: (H, W) uint8 class map if the source is labelled, else None.
+        seconds: time stamp of the source, 0 at its first frame; None if there is only a rate.
     """
 
     image: Image
@@ -40,8 +39,8 @@ class Mark:
 
     Attributes:
         polygon: corners (x, y), 0..1 of the picture's width and height.
-        text: to stand at it.
-        alert: drawn so that it is seen at once.
+        text: drawn beside it.
+        alert: whether it is drawn in red.
     """
 
     polygon: tuple[tuple[float, float], ...]
@@ -57,11 +56,11 @@ class Result:
         frame: the frame that was segmented.
         classes: (h, w) uint8 class indices, at the network's own size.
         finished: seconds of ``time.monotonic()`` when ``classes`` was ready.
-        blended: (H, W, 3) uint8, BGR, the frame with class colours over it, where the session made
-            it; None where the drawing stage has to.
-        shares: (classes,) float64, share of the picture per class, 0..1; None when no sink asked.
-        overlay: (H, W, 3) uint8, BGR, the drawn frame; None when no sink asked for one.
-        marks: zones and what was measured in them, drawn on ``overlay`` and on the page.
+        shares: (classes,) float64, share of the picture per class, 0..1; None if no sink wants it.
+        overlay: (H, W, 3) uint8, BGR, the drawn frame; None if no sink wants it.
+        blended: (H, W, 3) uint8, BGR, the frame with class colours over it, if the session made it;
+            None leaves that to the drawing stage.
+        marks: zones with their measurements, drawn on ``overlay`` and on the page.
     """
 
     frame: Frame

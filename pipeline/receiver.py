@@ -1,4 +1,4 @@
-"""The reader of class maps, under the name that programs of others import it by."""
+"""The reader of class maps, under the import path that other programs use."""
 
 from __future__ import annotations
 

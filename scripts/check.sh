@@ -6,15 +6,15 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/check.sh [--fast] [PYTEST OPTIONS]
 
-Run shellcheck, ruff, mypy, import-linter and the tests; all of them, even when one fails.
+Run shellcheck, ruff, mypy, import-linter and the tests, all of them even if one fails.
 PYTEST OPTIONS go to pytest, for example: scripts/check.sh -k unpooling
 
-  --fast  leave out the tests marked slow, each of which takes more than five seconds; what is left
-          takes two or three minutes on two cores
+  --fast  leave out the tests marked slow, of more than five seconds each; the others take two or three
+          minutes on two cores
 
   ROADSEG_DATA           folder with road data; the tests that need it are skipped without it
   ROADSEG_REQUIRE_DATA   1: such a skip is a failure (CI sets it)
-  ROADSEG_REQUIRE_SYSTEM 1: a skip for want of scripts/system_packages.sh is a failure, too
+  ROADSEG_REQUIRE_SYSTEM 1: a skip because scripts/system_packages.sh was not run is a failure, too
 TEXT
     exit 0
 fi
@@ -42,9 +42,9 @@ check ruff check
 check ruff format --check
 check mypy
 check lint-imports --no-logo
-# Each process computes with one thread; OpenVINO's own share what is left.
+# One thread per test process; OpenVINO's threads share the other cores.
 cores=$(nproc)
-export OMP_NUM_THREADS=1 # which nproc would heed
+export OMP_NUM_THREADS=1 # after nproc, which would obey it
 check pytest -p no:benchmark --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal --durations=30 \
     "${tests[@]}" "$@"
 

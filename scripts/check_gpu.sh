@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a GPU can show, in five minutes at most, and without a network: one JSON file after each step.
+# Checks on a GPU, in at most five minutes and without a network: one JSON file after each step.
 set -euo pipefail
 
 usage() {
@@ -7,24 +7,24 @@ usage() {
 usage: scripts/check_gpu.sh [--output FOLDER]
        scripts/check_gpu.sh --fetch
 
-Run on a machine with an NVIDIA GPU, nvcc and a PyTorch that is made for it; no TensorRT, OpenVINO or
-PyAV is needed. Every step writes a JSON file into FOLDER (default: build/check-gpu): what was
-found, what was missing, what failed. The exit status is 1 where a step was not done.
+Run on a machine with an NVIDIA GPU, nvcc and a PyTorch for it; TensorRT, OpenVINO and PyAV are not
+needed. Every step writes a JSON file into FOLDER (default: build/check-gpu) with its results, missing
+parts and failures. The exit status is 1 if a step was not done.
 
   1-pycuda     pycuda compiled here from its sources, without cuRAND
   2-doctor     versions, GPU, driver
   3-networks   trained networks in FP16, channels last, eager and compiled by PyTorch
-  4-driver     pinned copies, overlap of copy and compute, nesting, threads, a silent end
+  4-driver     pinned copies, overlap of copy and compute, nesting, threads, no output at exit
   5-overlay    the overlay kernel against the processor's picture
-  6-sanitizer  the same under compute-sanitizer, where there is one
+  6-sanitizer  the same under compute-sanitizer, if it is installed
   7-session    the session with PyTorch in TensorRT's place against ONNX Runtime, and an illegal access
-  8-tests      the session's tests marked gpu, where there is pytest
+  8-tests      the session's tests marked gpu, if pytest is installed
 
-  --fetch  on a machine with a network: lay what pip will need into build/gpu-wheels (2 MB), to be
-           carried along; nothing is run
+  --fetch  on a machine with a network: download what pip will need into build/gpu-wheels (2 MB), to
+           be copied to the GPU machine; nothing is run
 
   PYTHON              the interpreter with PyTorch (default: python3)
-  ROADSEG_GPU_SCALE   share of the work, for trying the script over the stand-in driver (default: 1)
+  ROADSEG_GPU_SCALE   share of the work, to try the script with the stand-in driver (default: 1)
 TEXT
 }
 
@@ -76,7 +76,7 @@ began=$SECONDS
 failed=0
 export PYTHONPATH=$packages:$root:$root/tests/support${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 
-# Writes what a command of no Python of ours did: name, status, its last lines.
+# Writes the result of an external command: name, status, its last lines.
 told() {
     "$python" - "$output/$1.json" "$2" "$3" "$4" <<'PYTHON'
 import json, sys
@@ -90,7 +90,7 @@ print(f"{step}: {'done' if ok else status}")
 PYTHON
 }
 
-# The given seconds, or what is left of all, whichever is less.
+# The given seconds, or the time left if that is less.
 most() {
     local left=$((290 - SECONDS + began))
     if [[ $left -lt 1 ]]; then left=1; fi
@@ -127,7 +127,7 @@ build_pycuda() {
     # As in scripts/install_pycuda.sh: it asks for the driver's library and needs no symbol of it yet.
     cc -shared -Wl,-soname,libcuda.so.1 -o "$stubs/libcuda.so" -x c /dev/null
     printf 'CUDA_ENABLE_CURAND = False\n' >"$stubs/home/.aksetup-defaults.py"
-    # Not optimised: what it wraps takes the time, and it is to be there soon.
+    # Not optimised, to be ready soon: the wrapped calls take the time.
     HOME=$stubs/home CUDA_ROOT=$toolkit CPATH=$toolkit/include LDFLAGS=-Wl,--no-as-needed \
         LIBRARY_PATH=$stubs:$toolkit/lib64 CFLAGS='-O0 -g0' \
         timeout 180 "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --no-cache-dir \
@@ -135,7 +135,7 @@ build_pycuda() {
     "$python" -c 'import pycuda.driver as cuda; print("compiled for CUDA", *cuda.get_version())'
 }
 
-# It takes longest, and the first steps do without it.
+# In the background: it takes longest, and the first steps do not need it.
 log=$output/pycuda.log
 build_pycuda >"$log" 2>&1 &
 building=$!

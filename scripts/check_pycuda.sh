@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The CUDA session's tests over a stand-in for the driver's library, with the real pycuda and TensorRT's lean runtime.
+# The CUDA session's tests with the real pycuda, TensorRT's lean runtime, and a stand-in for the driver's library.
 set -euo pipefail
 export LC_ALL=C # comm and sort agree
 
@@ -9,8 +9,8 @@ usage: scripts/check_pycuda.sh [PYTEST OPTIONS]
 
 Build pycuda as scripts/install_pycuda.sh does, and a stand-in for libcuda.so.1 that computes on the
 processor and refuses what a driver refuses (tests/support/stand_in_libcuda.cpp); then run the tests
-of everything that talks to the driver over it. No GPU is needed, nor the CUDA toolkit. pycuda and the
-lean runtime of TensorRT (150 MB) are laid into build/stand-in, beside the packages of .venv.
+of all code that calls the driver with it. No GPU and no CUDA toolkit are needed. pycuda and the lean
+runtime of TensorRT (150 MB) are installed into build/stand-in, beside the packages of .venv.
 PYTEST OPTIONS go to pytest, for example: scripts/check_pycuda.sh -k painter
 TEXT
     exit 0
@@ -25,7 +25,7 @@ pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/constraints.txt" | head -n 1
 "$root/scripts/install_pycuda.sh" --wheel-only
 wheel=$(compgen -G "$wheels/pycuda-$(pinned pycuda)-*.whl")
 
-# Written last: packages with it are whole.
+# Written last: with it the packages are complete.
 stamp=$folder/packages/roadseg-stamp
 current=$(cksum "$root/constraints.txt" "$wheel")
 if [[ ! -f $stamp || $(<"$stamp") != "$current" ]]; then
@@ -36,7 +36,7 @@ if [[ ! -f $stamp || $(<"$stamp") != "$current" ]]; then
     printf '%s\n' "$current" >"$stamp"
 fi
 
-# Every symbol that pycuda wants of the driver and the stand-in does not have: "not supported".
+# Driver symbols that pycuda needs and the stand-in lacks return "not supported".
 support=$root/tests/support
 rm -rf "$folder/driver"
 mkdir -p "$folder/driver"

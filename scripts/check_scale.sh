@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of what works beyond one machine, Ray and Triton, in the environments that they need.
+# The tests of Ray and Triton, in the environments that they need.
 set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
@@ -7,8 +7,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: scripts/check_scale.sh [--prepare | PYTEST OPTIONS]
 
 Make the environments .venv-scale (Ray, Triton's client; 1.4 GB the first time) and .venv-triton (a real
-Triton server; 0.6 GB), and run the tests there that need them. They need no GPU, and take three minutes
-on two cores.
+Triton server; 0.6 GB), and run their tests. They need no GPU, and take three minutes on two cores.
 PYTEST OPTIONS go to pytest, for example: scripts/check_scale.sh -k triton
 
   --prepare  make the environments, and run nothing
@@ -20,7 +19,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 scripts/environment.sh scale
 
-# The server's own: its NumPy is too old for the checkout, which is not installed there.
+# The server has its own environment, since its NumPy is too old for this project.
 server=$root/.venv-triton
 wanted=$({
     .venv-scale/bin/python -c 'import sys; print(sys.version_info[:2], sys.argv)' "$server"
@@ -42,5 +41,5 @@ if [[ ${1:-} == --prepare ]]; then exit 0; fi
 
 export ROADSEG_TRITON_PYTHON=$server/bin/python
 export OMP_NUM_THREADS=1
-# The fixtures of the other tests want PyTorch, which is not here.
+# The fixtures of the other tests need PyTorch, which is not installed here.
 exec .venv-scale/bin/pytest --confcutdir=tests/scale --durations=5 tests/scale "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of the way into TensorRT through torch-tensorrt, in the environment that it needs.
+# The tests of the torch-tensorrt front end, in the environment that it needs.
 set -euo pipefail
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
@@ -16,9 +16,9 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh" torch-tensorrt-rtx
 cd "$root"
-# What needs torch-tensorrt, and what stands under it: the parser and this TensorRT's own version.
+# Tests of torch-tensorrt, and of the parser with this environment's version of TensorRT.
 cores=$(nproc)
-export OMP_NUM_THREADS=1 # which nproc would heed
+export OMP_NUM_THREADS=1 # after nproc, which would obey it
 exec .venv-torch-tensorrt/bin/pytest -p no:benchmark \
     --numprocesses=$((cores < 4 ? cores : 4)) --dist=worksteal \
     tests/runtimes/tensorrt/test_torch_tensorrt.py tests/runtimes/tensorrt/test_torch_tensorrt_target.py \

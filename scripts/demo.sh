@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Segments a drive with an engine that is built for this machine, or was before.
+# Segments a drive with an engine for this machine, which is built the first time.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,7 +10,7 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: scripts/demo.sh [NETWORK] [RUN OPTIONS]
 
 Segment a drive with NETWORK (default: deeplab_v3plus_lite) and write outputs/demo.mp4. The engine is
-built the first time, for this machine, and used again while it is current. The drive is a motorway
+built for this machine the first time, and used again while it is current. The drive is a motorway
 video in $ROADSEG_DATA, or, without that variable, 300 frames of the synthetic one. RUN OPTIONS go to
 `roadseg run`, after the defaults:
   scripts/demo.sh segnet --source my_drive.mp4

@@ -6,19 +6,19 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/environment.sh [torch-tensorrt-rtx | scale]
 
-Make the environment .venv in the checkout, or bring it up to date. Every other script calls this
-first; when nothing changed it takes a moment and prints nothing.
+Make the environment .venv in the checkout, or update it. Every other script calls this first; if
+nothing changed it takes a moment and prints nothing.
 
-  torch-tensorrt-rtx  make .venv-torch-tensorrt in its place: PyTorch with CUDA and torch-tensorrt for
+  torch-tensorrt-rtx  make .venv-torch-tensorrt instead: PyTorch with CUDA and torch-tensorrt for
                       TensorRT for RTX, 6 GB, for --front-end torch-tensorrt (Linux on x86-64);
-                      torch-tensorrt, its old name, works as well
-  scale               make .venv-scale in its place: Ray and Triton's client, 1.5 GB, for
+                      the old name torch-tensorrt works as well
+  scale               make .venv-scale instead: Ray and Triton's client, 1.5 GB, for
                       scripts/check_scale.sh; no PyTorch
 
   PYTHON      the interpreter to make it with, 3.10 or newer (default: python3)
   PIP_*       pip's own variables, for example
               PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
-              takes PyTorch without CUDA, 200 MB in place of several GB
+              takes PyTorch without CUDA, 200 MB instead of several GB
 TEXT
     exit 0
 fi
@@ -46,8 +46,8 @@ scale)
     exit 2
     ;;
 esac
-stamp=$venv/roadseg-stamp           # written last: an environment that has it is whole
-unfinished=$venv/roadseg-unfinished # there while pip works: what it left may be broken
+stamp=$venv/roadseg-stamp           # written last: with it the environment is complete
+unfinished=$venv/roadseg-unfinished # exists while pip runs: the environment may be broken
 log=$venv/install.log
 
 say() { printf '%s\n' "$*" >&2; }
@@ -69,7 +69,7 @@ is_current() {
         [[ $(fingerprint 2>/dev/null) == "$(<"$stamp")" ]]
 }
 
-# One run at a time for each environment. The lock hangs on an open file, so it ends with its process, however that ends.
+# One run at a time per environment. The lock is on an open file, so it ends with its process.
 take_lock() {
     exec 9<"$constraints"
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null && return
@@ -90,7 +90,7 @@ check_python() {
             "on Debian or Ubuntu: apt-get install python$version-venv"
 }
 
-# A venv left by an interrupted run, by a removed interpreter or by another folder is made anew.
+# A venv of an interrupted run, of a removed interpreter or of another folder is made again.
 is_usable() {
     [[ -x $venv/bin/python && ! -e $unfinished ]] &&
         "$venv/bin/python" -c 'import pip' 2>/dev/null &&
@@ -104,7 +104,7 @@ discard() {
     rm -rf "$venv-discarded"
 }
 
-# On a terminal, pip's steps pass by on one line; the log has them all.
+# A terminal shows pip's current step on one line; the log has all of them.
 show_progress() {
     local line
     while IFS= read -r line; do
@@ -146,7 +146,7 @@ rm -f "$stamp"
 [[ -d $venv ]] || "$python" -m venv "$venv" || fail "'$python' could not make $venv"
 : >"$unfinished"
 : >"$log"
-# setuptools first and from the constraints: the build of the checkout then fetches none of its own.
+# setuptools first and from the constraints, so that the build of the checkout does not fetch its own.
 pip_install setuptools
 pip_install --no-build-isolation --editable "${root}[$extras]"
 rm "$unfinished"

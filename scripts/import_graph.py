@@ -1,4 +1,4 @@
-"""Count imports and import cycles of a checkout, read from its text: nothing is imported.
+"""Count imports and import cycles of a checkout by parsing it; nothing is imported.
 
 Imports inside functions and under ``TYPE_CHECKING`` count like all others. ``from package import
 module`` is an import of the module, ``from package import name`` one of the package's own file.
@@ -43,7 +43,7 @@ def _imported(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
 
 
 def entry_graph(graph: Graph) -> Graph:
-    """Put the files of ``pipeline`` together by its entries, those of a package by its name."""
+    """Group the files of ``pipeline`` by its entries, and those of other packages by package."""
 
     def entry(name: str) -> str:
         top, _, rest = name.partition(".")

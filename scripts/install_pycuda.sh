@@ -7,11 +7,11 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
 usage: scripts/install_pycuda.sh [--wheel-only]
 
 Build pycuda at the version of constraints.txt, and install it in .venv together with NVRTC. pycuda
-comes as source only. The headers are NVIDIA's packages on PyPI, so neither the CUDA toolkit nor nvcc
-is needed, nor a GPU: a C++ compiler and Python's headers are. Left out is cuRAND, which nothing here
-uses. The wheel is kept in build/pycuda and not built again.
+comes as source only. The headers are NVIDIA's packages on PyPI, so the CUDA toolkit, nvcc and a GPU are
+not needed, but a C++ compiler and Python's headers are. cuRAND, which nothing here uses, is left out.
+The wheel is kept in build/pycuda and not built again.
 
-  --wheel-only  build it, and install nothing
+  --wheel-only  build the wheel, install nothing
 TEXT
     exit 0
 fi
@@ -32,8 +32,8 @@ if ! compgen -G "$folder/pycuda-$version-*.whl" >/dev/null; then
         nvidia-cuda-profiler-api==13.0.85
     toolkit=$(echo "$folder"/headers/nvidia/cu*)
     ln -s "$toolkit"/lib/libcudart.so.* "$folder/lib/libcudart.so"
-    # The driver's library may be missing here; this one offers no symbol, and the wheel is to ask
-    # for the real one all the same.
+    # The driver's library may be missing here. This one has no symbols; the wheel will load the real
+    # one.
     cc -shared -Wl,-soname,libcuda.so.1 -o "$folder/lib/libcuda.so" -x c /dev/null
     printf 'CUDA_ENABLE_CURAND = False\n' >"$folder/home/.aksetup-defaults.py"
     HOME=$folder/home CUDA_ROOT=$toolkit CPATH=$toolkit/include LIBRARY_PATH=$folder/lib \

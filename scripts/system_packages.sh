@@ -6,14 +6,14 @@ if [[ ${1:-} == -h || ${1:-} == --help ]]; then
     cat <<'TEXT'
 usage: scripts/system_packages.sh
 
-Install, on Debian or Ubuntu and as root, the servers and programs that tests talk to; does nothing
-when all are there. Tests skip without them, unless ROADSEG_REQUIRE_SYSTEM=1 makes that a failure.
+Install, on Debian or Ubuntu and as root, the servers and programs that some tests use; does nothing if
+all are installed. Without them these tests are skipped, or fail with ROADSEG_REQUIRE_SYSTEM=1.
 TEXT
     exit 0
 fi
 
 packages=(
-    # GStreamer's RTSP server with Python, and what it serves H.264 with
+    # GStreamer's RTSP server with Python, and its H.264 plugins
     python3-gi
     gir1.2-gst-rtsp-server-1.0
     gir1.2-gst-plugins-base-1.0
@@ -22,7 +22,7 @@ packages=(
     gstreamer1.0-plugins-bad
     # The compiler of pycuda, and of the overlay kernel as the processor computes it
     g++
-    # The browser that looks at the page, and a screen for windows where there is none
+    # The browser for the page, and a virtual screen for windows
     chromium
     xvfb
 )
@@ -35,7 +35,7 @@ fail() {
 is_installed() { [[ $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) == "install ok installed" ]]; }
 
 command -v apt-get >/dev/null ||
-    fail "this system has no apt-get; install what answers to these Debian packages: ${packages[*]}"
+    fail "this system has no apt-get; install the equivalents of these Debian packages: ${packages[*]}"
 
 missing=()
 for package in "${packages[@]}"; do

@@ -1,4 +1,4 @@
-"""When is slower slower: the rule, on turns of head and base."""
+"""The rule for a loss of speed, from turns of head and base."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.regression.work import Figure
 
-#: A loss of so much has to be found 19 times in 20.
+#: A loss of this share must be detected in 19 of 20 runs.
 LIMIT = 0.05
-#: Two processes of the same code usually differ by less, for where their memory happens to lie.
+#: Two processes of the same code usually differ by less, because of their memory layout.
 _SPREAD = 0.015
-#: What the whole interval of a loss lies beyond.
+#: The whole interval of a loss must be above this share.
 _SURE = 0.02
 _RESAMPLES = 1000
 
@@ -28,12 +28,12 @@ class Ratio:
 
     @property
     def looks_slower(self) -> bool:
-        """Whether the limit is reached, as far as two processes can tell."""
+        """Whether the limit may be exceeded, given the spread of two processes."""
         return self.median > 1 + LIMIT - _SPREAD
 
     @property
     def is_slower(self) -> bool:
-        """Whether it is, and some loss is beyond doubt."""
+        """Whether it looks slower, and the whole interval shows a loss."""
         return self.looks_slower and self.low > 1 + _SURE
 
     def __str__(self) -> str:
@@ -49,6 +49,6 @@ def ratio(head: Sequence[float], base: Sequence[float]) -> Ratio:
 
 
 def is_worse(figure: Figure, head: float, base: float) -> bool:
-    """Compare a figure that a busy machine does not move: exactly, or within its tolerance."""
+    """Compare a figure that does not depend on the load, exactly or within its tolerance."""
     lost = base - head if figure.higher else head - base
     return lost > figure.tolerance * abs(base)

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.regression.work import RUNTIMES
 
-#: What a run found: figures by name, and lines for its end.
+#: Results of a run: figures by name, and lines for the summary.
 FIGURES = pytest.StashKey[dict[str, dict[str, Any]]]()
 LINES = pytest.StashKey[list[str]]()
 
@@ -22,23 +22,23 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for what is found."""
+    """Start with no results."""
     config.stash[FIGURES], config.stash[LINES] = {}, []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what ``--only`` left nothing of."""
+    """Remove tests without parameters after ``--only``."""
     items[:] = [item for item in items if "[NOTSET]" not in item.name]
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Keep with the times what is none."""
+    """Store the figures with the times."""
     output_json["figures"] = config.stash[FIGURES]
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how this commit compares with the base."""
+    """Print the comparison with the base."""
     for line in config.stash[LINES]:
         terminalreporter.write_line(line)

@@ -17,17 +17,17 @@ OUTPUTS = ROOT / "outputs" / "fps"
 
 
 class SideError(Exception):
-    """A side cannot be had or measured; the message says why and what to do."""
+    """A side is not available or cannot be measured; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """What the tree is compared with.
+    """The commit that the tree is compared with.
 
     Attributes:
         commit: its hash, or another name of it.
         date, reason: of its acceptance.
-        figures: those that depend on no machine, so that nothing has to be built for them.
+        figures: those that are the same on every machine, so that they need no build.
     """
 
     commit: str
@@ -54,7 +54,7 @@ def git(*arguments: str) -> str:
 
 
 def worktree(revision: str) -> Path:
-    """Check out a commit in a folder of its own, or return where that was done before.
+    """Check out a commit in its own folder, or return the existing one.
 
     Raises:
         SideError: it is not in this clone.
@@ -74,9 +74,9 @@ def worktree(revision: str) -> Path:
 
 
 def interpreter(root: Path) -> str:
-    """Return the Python of a side: this one, unless the side asks for other packages.
+    """Return the Python of a side: this one, unless the side needs other packages.
 
-    Tools of development that this tree has beside them make no difference to what is measured.
+    Further development tools of this tree do not affect the measurement.
     """
     (wanted, pins), (ours, our_pins) = _packages(root), _packages(ROOT)
     if wanted == ours and pins <= our_pins:
@@ -87,7 +87,7 @@ def interpreter(root: Path) -> str:
 
 
 def _packages(root: Path) -> tuple[list[dict[str, str]], set[str]]:
-    """Return what decides which packages a commit runs with: sections of setup.cfg, and pins."""
+    """Return what determines a commit's packages: sections of setup.cfg, and pins."""
     setup = configparser.ConfigParser()
     setup.read(root / "setup.cfg", encoding="utf-8")
     wanted = [dict(setup[name]) for name in setup.sections() if name.startswith("options")]
@@ -98,7 +98,7 @@ def _packages(root: Path) -> tuple[list[dict[str, str]], set[str]]:
 
 
 class Worker:
-    """The process of one side; it stays, with what it loaded.
+    """The process of one side; it keeps running, with its loaded engines.
 
     Args:
         root: checkout that it measures.

@@ -25,12 +25,10 @@ class BoundaryScores:
         mean: mean of ``f1`` over the classes that have one; None where there is none.
         f1: harmonic mean of precision and recall per class name; None for a class whose
             labels have no boundary.
-        tolerance: distance in pixels up to which boundary pixels match.
     """
 
     mean: float | None
     f1: dict[str, float | None]
-    tolerance: int
 
 
 class BoundaryCounter:
@@ -38,21 +36,19 @@ class BoundaryCounter:
 
     After Csurka, Larlus and Perronnin, "What is a good evaluation measure for semantic
     segmentation?", BMVC 2013. A boundary pixel of a class has a neighbour (of four) of another
-    class; precision is the share of predicted ones within ``tolerance`` of a labelled one of that
+    class; precision is the share of predicted ones within ``TOLERANCE`` of a labelled one of that
     class, recall the reverse. Counts are summed over all frames before F1 is taken, as they are for
     mIoU: averaged frame by frame, as in the paper, one stray pixel would weigh as much as a car.
 
-    Void is left out, and what predictions do there is not seen. Nor are boundary pixels within
-    ``tolerance`` of void counted (they may be matched): where an annotator left a seam between two
-    things, their outline lies somewhere in it.
+    Void pixels are ignored. Boundary pixels within ``TOLERANCE`` of void are not counted (but may
+    be matched): if an annotator left void between two objects, their outline lies somewhere in it.
     """
 
-    def __init__(self, classes: ClassSet, tolerance: int = TOLERANCE) -> None:
+    def __init__(self, classes: ClassSet) -> None:
         self.classes = classes
-        self.tolerance = tolerance
-        rows, columns = np.mgrid[-tolerance : tolerance + 1, -tolerance : tolerance + 1]
-        # Growing a mask by this disc marks all that is near it, ten times faster than distances do.
-        self._disc = (rows**2 + columns**2 <= tolerance**2).astype(np.uint8)
+        rows, columns = np.mgrid[-TOLERANCE : TOLERANCE + 1, -TOLERANCE : TOLERANCE + 1]
+        # Dilating a mask by this disc marks all pixels near it, ten times faster than distances.
+        self._disc = (rows**2 + columns**2 <= TOLERANCE**2).astype(np.uint8)
         shape = (len(classes), 2)
         self.pixels: NDArray[np.int64] = np.zeros(shape, np.int64)  # labelled, predicted
         self.matched: NDArray[np.int64] = np.zeros(shape, np.int64)
@@ -91,7 +87,7 @@ class BoundaryCounter:
         }
         present = [value for value in f1.values() if value is not None]
         mean = sum(present) / len(present) if present else None
-        return BoundaryScores(mean, f1, self.tolerance)
+        return BoundaryScores(mean, f1)
 
     def _grown(self, mask: Mask) -> Mask:
         return cv2.dilate(mask.view(np.uint8), self._disc).view(np.bool_)

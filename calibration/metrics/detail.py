@@ -1,4 +1,4 @@
-"""What one mIoU hides: outlines, small things and flicker, counted together."""
+"""Scores of what mIoU does not show: outlines, small objects and flicker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.metrics.boundary import BoundaryCounter, BoundaryScores
+from calibration.metrics.boundary import TOLERANCE, BoundaryCounter, BoundaryScores
 from calibration.metrics.regions import RegionCounter, SizeRecall
 from calibration.metrics.stability import FlipCounter, Stability, sequence_of
 from calibration.scenes.dataset import Sample
@@ -28,7 +28,7 @@ class Detail:
         return {
             "boundary_f1": self.boundary.mean,
             "boundary_f1_per_class": self.boundary.f1,
-            "boundary_tolerance_px": self.boundary.tolerance,
+            "boundary_tolerance_px": TOLERANCE,
             "recall_by_size": {name: asdict(size) for name, size in self.recall_by_size.items()},
             "flip_share": self.stability.flip_share,
             "frame_pairs": self.stability.pairs,

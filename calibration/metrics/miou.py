@@ -20,7 +20,7 @@ class Scores:
         pixel_accuracy: share of labelled pixels with the right class.
         iou: intersection over union per class name; ``None`` for a class that never occurs.
         frames: number of label maps counted.
-        unlabelled: classes without a pixel in the labels: their score says little.
+        unlabelled: classes without a pixel in the labels, whose score means little.
     """
 
     miou: float
@@ -76,7 +76,7 @@ class ConfusionMatrix:
             for index, (name, hit, size) in enumerate(
                 zip(self.classes.names, hits, union, strict=True)
             )
-            if index != self.classes.void  # a channel for void may be predicted, it is not scored
+            if index != self.classes.void  # a channel for void may exist, but is not scored
         }
         present = [value for value in iou.values() if value is not None]
         return Scores(
@@ -93,11 +93,7 @@ class ConfusionMatrix:
 
 
 def check_same_size(label: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
-    """Accept two (H, W) maps of one size.
-
-    Raises:
-        DataError: the sizes differ.
-    """
+    """Raise DataError unless two (H, W) maps have the same size."""
     if label.shape != predicted.shape:
         raise DataError(
             f"a prediction of {predicted.shape} was compared with a label of {label.shape}; "

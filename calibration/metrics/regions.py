@@ -1,4 +1,4 @@
-"""How much of small and of large things is found: recall by the size of the labelled region."""
+"""Recall by the size of the labelled region: how much of small and large objects is found."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from calibration.metrics.miou import check_same_size
 from models.classes import ClassSet
 
 #: Size bins: a region belongs to the first whose edge, a share of the picture, is above its own
-#: share. At 480x360 the edges are 86, 432, 1728 and 8640 pixels, squares of 9, 21, 42 and 93 a
-#: side: a distant traffic light, a sign, a pedestrian, a car; huge are near cars, roads and skies.
+#: share. At 480x360 the edges are 86, 432, 1728 and 8640 pixels, squares of side 9, 21, 42 and 93:
+#: a distant traffic light, a sign, a pedestrian, a car; huge are near cars, roads and skies.
 SIZE_BINS = {"tiny": 0.0005, "small": 0.0025, "medium": 0.01, "large": 0.05, "huge": float("inf")}
 
 
@@ -33,11 +33,11 @@ class SizeRecall:
 
 
 class RegionCounter:
-    """Counts the pixels found of labelled regions, by the size of the region.
+    """Counts the correctly predicted pixels of labelled regions, by the size of the region.
 
     A region is a connected component (of eight neighbours) of one class's labels. A network with
-    one fixed field of view loses what is much smaller than it and breaks up what is much larger
-    (Noh et al., ICCV 2015, section 1): unpooling, skips, dilation and pyramids should show here.
+    one fixed field of view misses objects much smaller than it and breaks up much larger ones
+    (Noh et al., ICCV 2015, section 1), so unpooling, skips, dilation and pyramids should show here.
     """
 
     def __init__(self, classes: ClassSet) -> None:

@@ -1,4 +1,4 @@
-"""How steady predictions are on video: the share of pixels that flip while their label stays."""
+"""Flicker on video: the share of pixels whose predicted class changes while their label stays."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Stability:
 class FlipCounter:
     """Counts flips between each frame and the one before it; void in either is left out.
 
-    Nothing moves the predictions along with the picture: where the label stays, the class should.
-    The share says something for frames of a video only, and depends on how far apart they are.
+    Motion is not compensated: only pixels whose label stays the same count. The share is meaningful
+    for frames of a video only, and depends on the time between them.
     """
 
     def __init__(self, classes: ClassSet) -> None:

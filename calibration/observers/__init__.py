@@ -1,1 +1,1 @@
-"""What passes through a tensor: histograms of its values, and where to clip them."""
+"""Histograms of activations, and the thresholds to clip them at."""

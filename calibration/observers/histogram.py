@@ -1,9 +1,8 @@
-"""What a layer's activations look like, and how far an INT8 scale should reach.
+"""Histograms of a layer's activations, and the range that an INT8 scale should cover.
 
 A site is a tensor of the network that INT8 quantises symmetrically: |x| up to a *threshold* is
-rounded to one of ``levels`` steps, whatever is larger is clipped. ``ActivationHistogram`` watches
-a site while the calibration frames pass; ``threshold`` reads off how far the scale should reach, by
-one of ``METHODS``.
+rounded to one of ``levels`` steps, larger values are clipped. ``ActivationHistogram`` observes a
+site on the calibration frames; ``threshold`` computes the threshold from it by one of ``METHODS``.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ __all__ = ["METHODS", "ActivationHistogram", "clipped_share", "threshold"]
 #: Bins above zero; at least half of them lie below the largest magnitude seen.
 BINS = 8192
 
-#: Lower bound of every threshold, so that a site without a signal has a scale too. The smallest
-#: normal number of FP16: divided by 255 levels it still is no zero there.
+#: Lower bound of every threshold, so that a site that is always zero has a scale too. The smallest
+#: normal number of FP16; divided by 255 levels it is still not zero in FP16.
 SMALLEST_THRESHOLD = 2.0**-14
 
 #: Values binned at a time on a CPU; buffers of this size stay in its cache (three times as fast).
@@ -106,7 +105,7 @@ class ActivationHistogram:
 
 
 def threshold(histogram: ActivationHistogram, method: str, levels: int = 127) -> float:
-    """The largest magnitude that INT8 should keep.
+    """Return the largest magnitude that INT8 should represent.
 
     Args:
         histogram: of at least one value.
@@ -124,7 +123,7 @@ def threshold(histogram: ActivationHistogram, method: str, levels: int = 127) ->
     if not histogram.count:
         raise CalibrationError(
             f"layer {histogram.name} saw no value, expected activations of the calibration frames; "
-            "a part of the network that is never run must not be quantised"
+            "keep a part of the network that is never run out of INT8"
         )
     if histogram.magnitude <= SMALLEST_THRESHOLD:
         return SMALLEST_THRESHOLD
@@ -133,9 +132,9 @@ def threshold(histogram: ActivationHistogram, method: str, levels: int = 127) ->
 
 
 def clipped_share(histogram: ActivationHistogram, reach: float) -> float:
-    """Share of all values, 0 to 1, whose magnitude exceeds ``reach``, a threshold.
+    """Return the share of values, 0 to 1, whose magnitude exceeds the threshold ``reach``.
 
-    Exact at the edge of a bin, where percentiles and entropy put theirs; linear within a bin.
+    Exact at the edges of bins, where percentile and entropy thresholds lie; linear within a bin.
     """
     if not histogram.count or reach >= histogram.magnitude:
         return 0.0
@@ -145,9 +144,9 @@ def clipped_share(histogram: ActivationHistogram, reach: float) -> float:
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:
-    """All values in their order in memory: a view, of channels-last tensors too.
+    """Return all values in memory order, as a view.
 
-    A pass over such a tensor in its logical order takes ten times as long.
+    For a channels-last tensor the logical order takes ten times as long.
     """
     strides = values.stride()
     return values.permute(sorted(range(values.ndim), key=lambda d: -strides[d])).reshape(-1)
@@ -169,7 +168,7 @@ def _binned(flat: torch.Tensor, scale: float) -> NDArray[np.int64]:
 
 
 def _magnitudes(histogram: ActivationHistogram) -> Magnitudes:
-    """What the searches look at: the bins up to the largest magnitude, which ends the last one."""
+    """Return the bins up to the largest magnitude, which is the upper edge of the last one."""
     used = math.ceil(histogram.magnitude / histogram.width)
     edges = np.minimum(np.arange(used + 1) * histogram.width, histogram.magnitude)
     counts = histogram.counts[1 : used + 1].astype(np.float64)

@@ -1,4 +1,4 @@
-"""How far an INT8 scale should reach: searches over the distribution of a site's magnitudes."""
+"""Searches for the best threshold of an INT8 scale over a site's distribution of magnitudes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-#: Candidates of the entropy search; from one to the next is at most a 500th of the whole.
+#: Candidates of the entropy search, evenly spaced.
 _CANDIDATES = 500
 #: What an empty bin of the quantised distribution holds, in values; else KL would be infinite.
 _EMPTY = 1e-4
@@ -50,7 +50,7 @@ def _percentile(percent: float) -> Callable[[Magnitudes, int], float]:
     def find(seen: Magnitudes, _levels: int) -> float:
         """Upper edge of the bin that holds the percentile of |x|, zeros included.
 
-        Where it lands on the zeros, a few values carry the whole signal, and all are kept.
+        If the percentile is zero, only a few values are not, and all of them are kept.
         """
         kept = np.cumsum(seen.counts)
         rank = percent / 100 * (seen.zeros + kept[-1]) - seen.zeros
@@ -115,9 +115,9 @@ def _times_log(factor: _Array, argument: _Array) -> _Array:
 def _mse(seen: Magnitudes, levels: int) -> float:
     """Threshold of the least expected squared error, rounding and clipping together.
 
-    Values count as spread evenly within their bin, so a step as narrow as a bin is judged fairly.
-    The error over the threshold is nearly a valley: a coarse search over its logarithm, then two
-    finer ones between the neighbours of the best.
+    Values are taken as uniform within their bin, so steps as narrow as a bin are judged correctly.
+    The error has nearly one minimum over the threshold: a coarse search over its logarithm, then
+    two finer ones between the neighbours of the best.
     """
     density = seen.counts / np.diff(seen.edges)
 

@@ -1,7 +1,7 @@
 """Arguments of operators of an exported graph, by name.
 
-``torch.export`` leaves out trailing arguments that have their default value, as the bias, stride
-and padding of a plain 1x1 convolution. So a place in ``node.args`` means nothing by itself.
+``torch.export`` leaves out trailing arguments that have their default value, such as the bias,
+stride and padding of a plain 1x1 convolution, so ``node.args`` cannot be read by position.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Scales of INT8 as FP16 holds them, for runtimes that want a scale in the type of its tensor.
 
 TensorRT documents one type for a quantised tensor and its scale, and for a scale and what it is
-dequantised to (operator pages of Quantize and Dequantize, TensorRT 10). In an FP16 network the
-scales are FP16 then. Below 2^-14, FP16's smallest normal number, they would lose digits, or be
-taken for zero where such numbers are flushed.
+dequantised to (operator pages of Quantize and Dequantize, TensorRT 10). So in an
+FP16 network the scales are FP16. Below 2^-14, FP16's smallest normal number, they would lose
+digits, or become zero on hardware that flushes such numbers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from calibration.records import Dtype
 SMALLEST = 2.0**-14
 #: Level of the largest magnitude of signed bytes.
 _LEVELS = 127
-#: By so much the rounding error of a convolution's weights may grow when channels with smaller
-#: scales get :data:`SMALLEST`. Channels that training has switched off have scales of almost
-#: nothing, beside others that are thousands of times larger: for them it grows by nothing.
+#: Factor by which the rounding error of a convolution's weights may grow when channels with smaller
+#: scales get :data:`SMALLEST`. Channels that training switched off have almost zero scales beside
+#: others that are thousands of times larger; they hardly add to the error.
 _MOST_GROWTH = 1.1
 
 
 def in_half(scale: Tensor) -> Tensor:
-    """Round scales (FP32) to what FP16 holds; too small ones are raised."""
+    """Round FP32 scales to FP16's values, at least :data:`SMALLEST`."""
     return scale.clamp(min=SMALLEST).half().float()
 
 
@@ -46,7 +46,7 @@ class HalfPerChannelObserver(PerChannelMinMaxObserver):  # type: ignore[misc]  #
 def too_fine(
     module: GraphModule, placement: Placement, threshold_of: Callable[[str, Dtype], float]
 ) -> dict[str, str]:
-    """Find INT8 convolutions whose scales FP16 does not hold, each with the reason.
+    """Find INT8 convolutions whose scales are too small for FP16, each with the reason.
 
     Args:
         module: exported graph in FP32 that ``placement`` was made for.
@@ -58,7 +58,7 @@ def too_fine(
     for name, node in placement.nodes.items():
         value, weight = node.all_input_nodes[:2]
         step = threshold_of(tensors[value], "int8") / _LEVELS
-        if 0 < step < SMALLEST:  # without a range it is refused later
+        if 0 < step < SMALLEST:  # a missing range is reported later
             found[name] = f"its input has the scale {step:.1e}, FP16 ends at {SMALLEST:.1e}"
             continue
         weights = operator.attrgetter(str(weight.target))(module).detach().float()

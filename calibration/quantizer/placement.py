@@ -1,8 +1,8 @@
 """Which convolutions run in INT8, and which tensors are quantised for them.
 
-Placement decides speed as much as the number of quantised layers does: published for a U-Net on an
-Orin Nano, quantised convolutions alone took 31.6 ms, with the residual branches 29.6, with batch
-norms folded first 26.4, with concatenated tensors on one scale before the upsampling 19.9. The
+Placement affects speed as much as the number of quantised layers: published times of a U-Net on an
+Orin Nano are 31.6 ms with quantised convolutions alone, 29.6 with residual branches too, 26.4 with
+batch norms folded first, 19.9 with concatenated tensors on one scale before the upsampling. The
 rules follow TensorRT's recommendations ("Q/DQ Layer-Placement Recommendations", TensorRT
 documentation, Working with Quantized Types), read off the exported graph of ATen operators.
 """
@@ -25,7 +25,7 @@ CONCATS = frozenset({_aten.cat.default})
 RESIZES = frozenset({_aten.upsample_nearest2d.vec, _aten.upsample_bilinear2d.vec})
 MAX_POOLINGS = frozenset({_aten.max_pool2d.default})
 _ADDITIONS = frozenset({_aten.add.Tensor, _aten.add_.Tensor})
-#: Of poolings with positions, so many from the picture on are quantised before (decision 006).
+#: How many poolings with positions, counted from the input, are quantised before (decision 006).
 _POSITIONS_AMONG_BYTES = 2
 #: Means over the whole picture or over bins of it; bins are matrix products in these networks.
 _POOLINGS_TO_BINS = frozenset(
@@ -58,14 +58,14 @@ class Placement:
         skips: addition -> its residual branch, which is quantised (not the convolution's output,
             which TensorRT adds in the convolution's own epilogue).
         concats: concatenations whose inputs share one scale.
-        pooled: tensor that is pooled only -> its max pooling, which an INT8 convolution reads. It
-            is quantised on the same scale, so that pooling moves bytes: the largest value rounds to
-            the largest byte. Where positions are kept they are found among the bytes too, for all
-            of them or none (rounding on one side of a comparison makes ties), and only at the two
-            finest levels: deeper, a tie moves a value further and there is no time to gain.
-        tensors: every tensor that has a range of its own, and a name that tells where it is; those
-            of the rules alone, so that one table has ranges for whatever else stays in floating
-            point. ``NAME`` is the input of convolution NAME (of the first, where several read it),
+        pooled: tensor that is only pooled -> its max pooling, which an INT8 convolution reads. It
+            is quantised on the same scale, so that pooling works on bytes: the largest value rounds
+            to the largest byte. Positions, where they are kept, are found among the bytes too
+            (comparing rounded with unrounded values would make ties), and only at the two finest
+            levels: deeper, a tie moves a value further and there is no time to gain.
+        tensors: every tensor that has a range, and a name that says where it is; by the rules
+            alone, so that one table also has ranges for layers kept in floating point for other
+            reasons. ``NAME`` is the input of convolution NAME (of the first if several read it),
             ``NAME.skip`` the branch that is added to its output, ``NAME.concat.0`` the first of
             the tensors that are concatenated for it, and ``NAME.concat.0.resized`` what that is
             resized from.
@@ -80,7 +80,7 @@ class Placement:
 
     @property
     def sites(self) -> dict[Node, str]:
-        """Every tensor that is quantised, and the name in ``tensors`` whose range it has."""
+        """Every quantised tensor, and the name in ``tensors`` of its range."""
         pooled = {value: self.tensors[pooling] for value, pooling in self.pooled.items()}
         return self.tensors | pooled
 
@@ -93,7 +93,7 @@ class Placement:
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """Names of the INT8 convolutions that no other follows: they make the scores."""
+        """Names of the INT8 convolutions that no other follows, which compute the scores."""
         return tuple(n for n, node in self.nodes.items() if not _reaches(node, forward=True))
 
     @property
@@ -107,14 +107,14 @@ def place(graph: GraphModule, high_precision: Collection[str] = ()) -> Placement
 
     Args:
         graph: of ATen operators, from ``torch.export``.
-        high_precision: names of convolutions that stay in floating point whatever the rules say,
-            each with the reason where it is known.
+        high_precision: names of further convolutions to keep in floating point; a mapping also
+            has the reasons.
     """
     whole = _placed(graph, ())
     if not high_precision:
         return whole
     placed = _placed(graph, high_precision)
-    # Where one of two branches stays, the other could be called the skip: nobody knows its range.
+    # If one of two branches is kept, the other could become the skip, which has no range.
     skips = {node: skip for node, skip in placed.skips.items() if whole.skips.get(node) is skip}
     tensors = _names(placed.nodes, skips, placed.concats)
     return replace(placed, skips=skips, tensors={node: whole.tensors[node] for node in tensors})
@@ -164,7 +164,7 @@ def _asked(name: str, high_precision: Collection[str]) -> str:
 def convolution_name(node: Node) -> str | None:
     """Return the name that the network has for a convolution, from its weight's; else None.
 
-    Finds it through whatever stands between weight and convolution: observers, Q/DQ, casts.
+    Nodes between weight and convolution (observers, Q/DQ, casts) are passed over.
     """
     if node.target not in CONVOLUTIONS | TRANSPOSED:
         return None
@@ -176,7 +176,7 @@ def convolution_name(node: Node) -> str | None:
 
 
 def _channels(node: Node) -> int:
-    """Return the channels that a convolution reads; 0 for one, which is depthwise in name only."""
+    """Return a convolution's input channels; 0 for one, which does not count as depthwise."""
     value = source(node)
     count = int(value.meta["val"].shape[1]) if isinstance(value, Node) else 0
     return count if count > 1 else 0
@@ -230,7 +230,7 @@ def _of_one_pixel(node: Node) -> bool:
 
 
 def _residuals(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node, Node]]:
-    """Find additions of an INT8 convolution's output and a branch that goes round it."""
+    """Find additions of an INT8 convolution's output and a residual branch."""
     for node in graph.graph.nodes:
         if node.target not in _ADDITIONS:
             continue
@@ -238,8 +238,8 @@ def _residuals(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node,
         if len(branches) != 2:
             continue
         first, second = branches
-        # Of two convolutions the branch is the one that the other is computed from, as in
-        # MobileNet's blocks, where the block before ends with a bare convolution.
+        # If both are convolutions, the branch is the one that the other is computed from, as in
+        # MobileNet's blocks, where the previous block ends with a convolution.
         if first in quantised and first not in _sources(second):
             yield node, second
         elif second in quantised and second not in _sources(first):
@@ -266,26 +266,20 @@ def _shared_concats(graph: GraphModule, quantised: set[Node]) -> Iterator[Node]:
 
 
 def _pooled_alone(graph: GraphModule, quantised: set[Node]) -> Iterator[tuple[Node, Node]]:
-    """Find tensors that nothing reads but one max pooling and those who look for its positions.
-
-    What others read as well is not quantised for the pooling's sake.
-    """
+    """Find tensors that only one max pooling, and the search for its positions, read."""
     for node in graph.graph.nodes:
         if node.target not in MAX_POOLINGS or not quantised & set(node.users):
             continue
         value = node.all_input_nodes[0]
         others = [user for user in value.users if user is not node]
-        fine = not others or _poolings_before(node) < _POSITIONS_AMONG_BYTES
+        poolings = sum(one.target in MAX_POOLINGS for one in _sources(node)) - 1  # before this one
+        fine = not others or poolings < _POSITIONS_AMONG_BYTES
         if fine and all(_compared(user) for user in others):
             yield value, node
 
 
-def _poolings_before(node: Node) -> int:
-    return sum(one.target in MAX_POOLINGS for one in _sources(node) if one is not node)
-
-
 def _compared(node: Node) -> bool:
-    """Whether it takes a phase of every window, to be compared with the maximum and no more."""
+    """Whether a node only compares one position of every window with the maximum."""
     if node.target is _aten.slice.Tensor:
         return all(_compared(user) for user in node.users)
     return node.target is _aten.ge.Tensor

@@ -1,7 +1,7 @@
-"""The project's PT2E quantiser: INT8 as TensorRT wants it, ranges from a calibration table.
+"""The project's PT2E quantiser: INT8 in TensorRT's form, ranges from a calibration table.
 
 Weights are symmetric per output channel, activations symmetric per tensor with zero point 0, so
-that one placement serves TensorRT, OpenVINO and ONNX Runtime. Where a runtime takes unsigned bytes,
+that one placement suits TensorRT, OpenVINO and ONNX Runtime. For a runtime with unsigned bytes,
 tensors that are never negative use all 255 levels instead of half of them.
 """
 
@@ -40,7 +40,7 @@ WEIGHTS = QuantizationSpec(
     qscheme=torch.per_channel_symmetric,
     ch_axis=0,
 )
-#: The same with scales that FP16 holds.
+#: The same with scales rounded to FP16.
 HALF_WEIGHTS = replace(WEIGHTS, observer_or_fake_quant_ctr=HalfPerChannelObserver)
 
 
@@ -71,7 +71,7 @@ class RangeObserver(ObserverBase):  # type: ignore[misc]  # torchao carries no t
 
 
 class HalfRangeObserver(RangeObserver):
-    """The same with a scale that FP16 holds."""
+    """The same with a scale rounded to FP16."""
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """Return scale (1,) FP32 and zero point 0."""
@@ -97,12 +97,12 @@ HALF_SIGNED = _activations(torch.int8, HalfRangeObserver)
 
 
 class RoadQuantizer(Quantizer):  # type: ignore[misc]
-    """Annotates what a placement decided.
+    """Annotates a graph as a placement decided.
 
     Args:
         placement: made for the graph that is annotated.
-        unsigned: give never negative tensors the range 0..255, as OpenVINO takes them. Otherwise
-            all are signed, and scales are what FP16 holds, as TensorRT wants it.
+        unsigned: tensors that are never negative get the range 0..255, for OpenVINO. Otherwise all
+            are signed and scales are rounded to FP16, for TensorRT.
     """
 
     def __init__(self, placement: Placement, unsigned: bool) -> None:
@@ -132,7 +132,7 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
         return UNSIGNED if never_negative(value) else SIGNED
 
     def _before_pooling(self) -> Iterator[tuple[Node, SharedQuantizationSpec]]:
-        """Quantise what is pooled; yield each pooling, and the scale for those who read it."""
+        """Quantise pooled tensors; yield each pooling, and the scale for its readers."""
         for value, pooling in self._placement.pooled.items():
             shared = SharedQuantizationSpec((value, pooling))
             for reader in value.users:
@@ -142,13 +142,13 @@ class RoadQuantizer(Quantizer):  # type: ignore[misc]
     def _share(self, concat: Node) -> None:
         """Give all inputs of a concatenation, and its output, one scale.
 
-        Inputs that are resized first are quantised before it, so that the resize moves bytes.
+        Resized inputs are quantised before the resize, so that it works on bytes.
         """
         inputs = list(concat.all_input_nodes)
         resizes = [v for v in inputs if v.target in RESIZES and _ANNOTATION not in v.meta]
         edges = [(node.all_input_nodes[0], node) for node in sorted(resizes)]
         edges += [(value, concat) for value in inputs]
-        # PT2E makes an observer where the graph first comes to a scale: there its range must stand.
+        # PT2E makes the observer at the first edge of a shared scale, so that has the range.
         shared = SharedQuantizationSpec(edges[0])
         ranges = dict.fromkeys(edges, shared) | {edges[0]: self._range_of(concat)}
         for (value, node), kind in ranges.items():
@@ -164,9 +164,7 @@ def _mark(node: Node, inputs: Mapping[Node, Any], output: Any = None) -> None:
 
 
 def set_ranges(prepared: GraphModule, threshold_of: Callable[[str, Dtype], float]) -> None:
-    """Give every observer of a prepared graph the range of the tensors that it stands on.
-
-    Tensors on one scale get the largest of their ranges.
+    """Set the range of every observer of a prepared graph: the largest of its tensors' ranges.
 
     Args:
         prepared: from ``prepare_pt2e`` with :class:`RoadQuantizer`.
@@ -192,7 +190,7 @@ def observe_weights(prepared: GraphModule) -> None:
 
 
 def _observed(observer: Node, modules: Mapping[str, object]) -> Node:
-    """Return the tensor that an observer stands on, behind other observers."""
+    """Return the tensor that an observer observes, through other observers."""
     value = observer.all_input_nodes[0]
     while value.op == "call_module" and isinstance(modules.get(str(value.target)), RangeObserver):
         value = value.all_input_nodes[0]

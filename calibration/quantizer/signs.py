@@ -1,4 +1,4 @@
-"""Which tensors of an exported graph hold no negative value."""
+"""Tensors of an exported graph that are never negative."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SIGN_KEEPING = frozenset(
 
 
 def never_negative(value: object) -> bool:
-    """Whether a tensor holds no negative value, whatever the frame: it comes out of a ReLU."""
+    """Whether a tensor is never negative on any frame, since it comes out of a ReLU."""
     if not isinstance(value, Node):
         return False
     if value.target in _RELUS:
@@ -49,14 +49,14 @@ def never_negative(value: object) -> bool:
         parts = source(value)
         return isinstance(parts, list | tuple) and all(never_negative(part) for part in parts)
     if value.target is _aten.where.self:
-        # The unpooling form: a value of the smaller map where its index points, else zero.
+        # Unpooling: a value of the smaller map at its index, else zero.
         return never_negative(argument(value, "self")) and _is_zero(argument(value, "other"))
     if value.target in _PADS and (argument(value, "value") or 0) < 0:
         return False
     return value.target in _SIGN_KEEPING and never_negative(source(value))
 
 
-#: What the lower limit is called.
+#: Name of the lower limit's argument.
 _FLOORS = {
     _aten.hardtanh.default: "min_val",
     _aten.hardtanh_.default: "min_val",

@@ -1,1 +1,1 @@
-"""Road scenes: labelled folders, class files, videos, and the drawn drive."""
+"""Road scenes: labelled folders, class files, videos, and the synthetic drive."""

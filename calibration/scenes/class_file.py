@@ -8,14 +8,14 @@
     car
     void
 
-A name may have spaces. Without a colour a class gets one of its own. A line named ``void`` is a
-label value, and a channel, that is never scored; without such a line void is 255. Empty lines and
-lines that start with ``#`` are passed over.
+A name may have spaces. A class without a colour gets one. A line named ``void`` is a label value
+and a channel that is never scored; without such a line void is 255. Empty lines and lines that
+start with ``#`` are skipped.
 
 Files of other tools are read too: ``R G B NAME`` (CamVid's ``label_colors.txt``), ``NAME R G B``,
 CSV with or without a heading, ``NAME:R,G,B::`` (CVAT), ``#RRGGBB``, and a number before each name
 where they count from 0. Any other line is refused with its number: read as a name, it would shift
-every class behind it.
+all classes after it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VOID = "void"
 #: Class maps and labels are bytes, and 255 stays free for void.
 _MOST_CLASSES = 255
 
-#: A name is drawn into legends and stands in every manifest; 255 lines of these fit into the file.
+#: Names appear in legends and manifests; 255 lines of this length fit into the file.
 _LONGEST_LINE = 200
 _MOST_BYTES = 1 << 18
 
@@ -43,10 +43,10 @@ _HEX = r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})"
 _AFTER = re.compile(rf"(?P<name>.*?)(?:{_GAP}|\s*:\s*)(?:{_COLOUR}|{_HEX})(?:\s*:[^:]*){{0,2}}")
 _BEFORE = re.compile(rf"(?:{_COLOUR}|{_HEX}){_GAP}(?P<name>.*)")
 _COUNTED = re.compile(r"(?P<index>\d+)\s*[:,;.)\t ]\s*(?P<rest>.*)")
-#: Two numbers or more are no name, and no colour either.
+#: Two or more numbers are neither a name nor a colour.
 _NUMBERS = re.compile(r"(?:^|\s)\d+\s+\d+(?:\s|$)|^\d+\s")
 _FOUR = re.compile(r"(?:\s\d+){4}\s*$")
-#: Letters, digits and what stands in names; at least one letter.
+#: Letters, digits and punctuation of names; at least one letter.
 _NAME = re.compile(r"(?=.*[^\W\d_])[\w](?:[\w \-./&()'+*]*[\w.)'+*])?")
 _HEADING = frozenset(
     {"name", "names", "class", "classes", "class_name", "label", "labels", "id", "index", "value"}
@@ -79,7 +79,7 @@ def read_classes(path: Path | str) -> ClassSet:
         place = f"{path}, line {number}"
         name, colour = _parse(_uncounted(line, len(names), place) if counted else line, place)
         if colour is None:
-            # Without VOC's black, which is that of void.
+            # VOC's palette without its first colour, black, which is void's.
             colour = (0, 0, 0) if name == VOID else voc_colour(len(names) + 1)
         if name in names:
             raise DataError(
@@ -99,7 +99,7 @@ def read_classes(path: Path | str) -> ClassSet:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return lines that say something, with their numbers; comments and a heading do not."""
+    """Return the lines and their numbers, without empty lines, comments and a heading."""
     try:
         content = read_bytes(path, _MOST_BYTES)
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # Notepad's "Unicode"
@@ -110,7 +110,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
             f"'NAME [R,G,B]' per class, or one of {', '.join(BUILT_IN)}; check --classes"
         ) from error
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    for number, line in lines:  # before any pattern meets it
+    for number, line in lines:  # before the patterns, which are slow on long lines
         if len(line) > _LONGEST_LINE:
             raise DataError(
                 f"{path}, line {number}: {len(line)} characters, expected 'NAME [R,G,B]' of at "
@@ -130,7 +130,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _uncounted(line: str, index: int, place: str) -> str:
-    """Take the number before a name away."""
+    """Remove the number before a name."""
     match = _COUNTED.fullmatch(line)
     assert match is not None
     if int(match["index"]) != index:

@@ -1,7 +1,7 @@
-"""Which forms of video FFmpeg may see in a file: those that hold their frames themselves.
+"""Formats of video that FFmpeg may recognise in a file: those that contain their frames.
 
-A list of other files (``ffconcat``, HLS, DASH, SDP) is text, and FFmpeg recognises text whatever
-the name ends in: a file from elsewhere would open its neighbours, or connections.
+Lists of other files (``ffconcat``, HLS, DASH, SDP) are text, which FFmpeg recognises whatever the
+file's suffix: a file from elsewhere could make it open other files, or network connections.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ _FILES = (
     "mjpeg,mpjpeg,mxf,nut,dv,rm,wtv,yuv4mpegpipe,gif,apng,3gp,webm,mp4,"
     "bmp_pipe,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
 )
-#: What cameras send besides; playlists lead to the camera's own pieces.
+#: Cameras also send these; their playlists refer to the camera's own segments.
 _STREAMS = f"{_FILES},rtsp,rtp,sdp,hls,rtp_mpegts,sap"
 _lock = threading.Lock()
 _asked: list[str] = []
 
 
 def file_options() -> dict[str, str]:
-    """Return the same limits for FFmpeg where it is asked directly, by PyAV."""
+    """Return the same limits in the form of PyAV's options."""
     return {"format_whitelist": _FILES, "protocol_whitelist": "file"}
 
 
 def expect_file() -> AbstractContextManager[None]:
-    """Let videos that OpenCV opens inside be files that open no other one."""
+    """Restrict videos that OpenCV opens inside the block to files that refer to no other file."""
     return _set(f"format_whitelist;{_FILES}|protocol_whitelist;file")
 
 
 def expect_stream(options: str) -> AbstractContextManager[None]:
-    """Let videos that OpenCV opens inside be cameras on the network.
+    """Restrict videos that OpenCV opens inside the block to cameras on the network.
 
     Args:
         options: further ones, as OpenCV's FFmpeg reads them.
@@ -44,10 +44,10 @@ def expect_stream(options: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def _set(text: str) -> Iterator[None]:
-    """Hand options on by the environment, the only way that OpenCV has, and take them back.
+    """Pass options through the environment, OpenCV's only way, and remove them afterwards.
 
-    What the user set there stays, and the program's own videos see nothing of ours. Several threads
-    may open videos at once: the latest one's options hold, then those before.
+    A value that the user set stays. If several threads open videos at once, the latest options
+    apply.
     """
     with _lock:
         is_ours = bool(_asked) or _OPTIONS not in os.environ

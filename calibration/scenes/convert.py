@@ -1,4 +1,4 @@
-"""Labels of other data sets in the layout that is read here: indices, one channel, same names."""
+"""Conversion of other data sets' labels: class indices, one channel, named like the picture."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from calibration.scenes.label_kinds import LABEL_KINDS, LabelKind
 from calibration.scenes.natural_order import natural
 from calibration.scenes.png import palette_of, stored_values
 
-#: What names of label pictures have behind the name of their picture.
+#: Endings of label files after the name of their picture.
 _BEHIND_LABELS = re.compile(
     r"(?:_gt(?:Fine|Coarse))?_(?:L|labelIds|labelTrainIds|color|train_id|train_color|color_mask|"
     r"label|labels|mask)$"
 )
 _BEHIND_PICTURES = re.compile(r"_leftImg8bit$")
-#: Of Cityscapes, beside the labels: other numbers of the same picture.
+#: Other annotations of Cityscapes beside the labels.
 _OTHERS = re.compile(r"_(?:instanceIds|instanceTrainIds|polygons)$")
-#: Share of pixels that may have an unknown colour, as from a brush with soft edges.
+#: Share of pixels that may have an unknown colour, such as soft edges of a brush.
 _STRAY = 0.001
 _GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
-#: Labels that are looked at to find out what they are.
+#: Labels whose form is examined.
 _LOOKED_AT = 8
 
 
@@ -38,7 +38,7 @@ class Converted:
     Attributes:
         name: of its picture, without suffix.
         label: (H, W) uint8 class indices and void.
-        strays: pixels whose colour is of no class; they are void.
+        strays: pixels with the colour of no class, which become void.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Converted:
 
 
 def label_files(folder: Path) -> list[Path]:
-    """Find label pictures, also in folders of the folder.
+    """Find label pictures in a folder and its subfolders.
 
-    Where Cityscapes' folders hold several for each picture, those of ids are taken, else colours.
+    Of Cityscapes' several label files per picture those with ids are taken, else those in colour.
 
     Raises:
         DataError: no such folder, or no PNG in it.
@@ -79,10 +79,10 @@ def picture_name(path: Path) -> str:
 
 
 def kind_of(files: Sequence[Path]) -> LabelKind:
-    """Find out what labels are, by the values and colours of some of them.
+    """Detect the form of labels by the values and colours of some of them.
 
     Raises:
-        DataError: nothing fits, or several do.
+        DataError: no known form fits, or several do.
     """
     if files[0].stem.endswith(("_labelTrainIds", "_train_id")):
         return LABEL_KINDS["bdd100k"]
@@ -119,7 +119,7 @@ def convert(files: Sequence[Path], kind: LabelKind) -> Iterator[Converted]:
     """Convert label pictures one by one.
 
     Raises:
-        DataError: one that cannot be read, or holds values or colours that the form has not.
+        DataError: one that cannot be read, or has values or colours that are not of ``kind``.
     """
     for path in files:
         stored, palette = _read(path)
@@ -133,7 +133,7 @@ def convert(files: Sequence[Path], kind: LabelKind) -> Iterator[Converted]:
 
 
 def _fits(palette: NDArray[np.uint8], stored: NDArray[np.generic], kind: LabelKind) -> bool:
-    """Whether all colours that stored values stand for are of a form."""
+    """Whether all stored values have a palette colour of ``kind``."""
     used = [int(value) for value in np.unique(stored)]
     if used[-1] >= len(palette):
         return False
@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.uint8] | None]:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the folder") from error
     stored = stored_values(content)
     if stored is None:
-        raise DataError(f"{path}: is no whole PNG; copy it again")
+        raise DataError(f"{path}: is not a complete PNG; copy it again")
     return stored, palette_of(content)
 
 
@@ -181,7 +181,7 @@ def _by_colour(
         strange, counts = np.unique(packed[~right], return_counts=True)
         most = int(strange[counts.argmax()])
         raise DataError(
-            f"{path}: {strays} pixels have colours that {kind.name} labels have not, most of them "
+            f"{path}: {strays} pixels have colours that are not of {kind.name} labels, mostly "
             f"{most >> 16},{most >> 8 & 255},{most & 255}; give another --from, or the colours "
             "with --classes FILE"
         )
@@ -195,8 +195,8 @@ def _by_value(
     strange = [int(value) for value in values if int(value) not in kind.values]
     if strange:
         raise DataError(
-            f"{path}: holds the values {', '.join(map(str, strange[:4]))}, which {kind.name} "
-            "labels have not; give another --from"
+            f"{path}: holds the values {', '.join(map(str, strange[:4]))}, which are not of "
+            f"{kind.name} labels; give another --from"
         )
     table = np.full(256, kind.classes.void, np.uint8)
     for value, index in kind.values.items():

@@ -31,14 +31,14 @@ PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm",
      ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
 )  # fmt: skip
-#: Suffixes of pictures that are not decoded here: they are said to be left out of a folder.
+#: Suffixes of pictures that cannot be decoded here; a warning says that they are left out.
 _OTHER_PICTURES = frozenset(
     {".heic", ".heif", ".jxl", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw", ".svg",
      ".exr", ".hdr", ".j2k", ".jpf", ".apng", ".ico"}
 )  # fmt: skip
-#: Bytes of a picture's file.
+#: Most bytes of a picture's file.
 _MOST_BYTES = 1 << 29
-#: How many names an error lists before it only counts.
+#: How many names a message lists; it counts the rest.
 _NAMED = 3
 
 
@@ -92,7 +92,7 @@ class LabelledFolder:
 def open_labelled_folder(path: Path | str, classes: ClassSet) -> LabelledFolder:
     """Find the pictures of a folder and their labels; files are read when they are asked for.
 
-    Labels without a picture are left out: a folder may hold a part of its data set's pictures.
+    Labels without a picture are ignored, since a folder may hold only some of the pictures.
 
     Raises:
         DataError: a folder that is missing or has no pictures, pictures without a label, or two
@@ -110,26 +110,26 @@ def open_labelled_folder(path: Path | str, classes: ClassSet) -> LabelledFolder:
     twice = sorted(stem for stem, count in Counter(stems).items() if count > 1)
     if twice:
         raise DataError(
-            f"{path / 'images'}: more than one picture named {_names(twice)}; expected one per "
-            "label; rename or remove the others"
+            f"{path / 'images'}: more than one picture named {first_names(twice)}; expected one "
+            f"per label; rename or remove the others"
         )
     labels: dict[str, Path] = {}
     for file in sorted((path / "labels").iterdir()):
         if file.suffix.lower() == ".png" and file.is_file():
-            labels[file.stem] = file  # in this order .png wins over .PNG
+            labels[file.stem] = file  # sorted, so .png wins over .PNG
     missing = [picture.name for picture in pictures if picture.stem not in labels]
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(pictures)} pictures have no label in labels/: "
-            f"{_names(missing)}; expected a PNG of the same name for each ('convert-labels' makes "
-            "them of CamVid's, Cityscapes', BDD100K's and VOC's own)"
+            f"{first_names(missing)}; expected a PNG of the same name for each ('convert-labels' "
+            f"makes them of CamVid's, Cityscapes', BDD100K's and VOC's own)"
         )
     pairs = tuple((picture, labels[picture.stem]) for picture in pictures)
     return LabelledFolder(path, classes, pairs)
 
 
 def list_pictures(directory: Path | str) -> list[Path]:
-    """The pictures of a folder, or of the ``images/`` in it, in natural order (2 before 10).
+    """List the pictures of a folder, or of ``images/`` in it, in natural order (2 before 10).
 
     Raises:
         DataError: no such folder, or no picture in it.
@@ -154,7 +154,7 @@ def list_pictures(directory: Path | str) -> list[Path]:
                 "them to PNG or JPEG",
                 folder,
                 len(others),
-                _names(sorted(others)),
+                first_names(sorted(others)),
             )
         if pictures:
             return pictures
@@ -170,11 +170,22 @@ def read_picture(path: Path | str) -> NDArray[np.uint8]:
     Raises:
         DataError: a file that is missing, not readable or not a picture.
     """
-    return _decode(Path(path), cv2.IMREAD_COLOR)
+    path = Path(path)
+    content = _content(path)
+    try:
+        if is_deep(content) and (deep := decode_deep(content)) is not None:
+            return deep
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        reason = too_many_pixels() if "MAX_IMAGE_PIXELS" in str(error) else _BROKEN
+        raise DataError(f"{path}: {reason}") from error
+    if picture is None:
+        raise DataError(f"{path}: {_BROKEN}")
+    return np.asarray(picture, np.uint8)
 
 
 def read_label(path: Path | str, classes: ClassSet) -> NDArray[np.uint8]:
-    """Read one label picture as (H, W) uint8, values as they are stored; alpha does not count.
+    """Read one label picture as (H, W) uint8 with its stored values; alpha is ignored.
 
     Raises:
         DataError: a file that cannot be read, holds colours, or a value that is neither a class
@@ -197,27 +208,12 @@ def read_label(path: Path | str, classes: ClassSet) -> NDArray[np.uint8]:
     if strange.any():
         raise DataError(
             f"{path}: {counts[strange].sum()} pixels hold "
-            f"{_names([str(value) for value in values[strange]])}; expected "
+            f"{first_names([str(value) for value in values[strange]])}; expected "
             f"0 to {len(classes) - 1} or {classes.void} (void); check that the label belongs to "
             "this class set, or convert another data set's with 'python -m pipeline "
             "convert-labels'"
         )
     return label.astype(np.uint8, copy=False)
-
-
-def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
-    """Read and decode a file, in two steps: so a missing file and a broken one differ."""
-    content = _content(path)
-    try:
-        if is_deep(content) and (deep := decode_deep(content)) is not None:
-            return deep
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:
-        reason = too_many_pixels() if "MAX_IMAGE_PIXELS" in str(error) else _BROKEN
-        raise DataError(f"{path}: {reason}") from error
-    if picture is None:
-        raise DataError(f"{path}: {_BROKEN}")
-    return np.asarray(picture, np.uint8)
 
 
 def _content(path: Path) -> bytes:
@@ -234,8 +230,8 @@ def _content(path: Path) -> bytes:
 _BROKEN = "cannot be decoded; expected a whole JPEG, PNG or other picture; copy or convert it again"
 
 
-def _names(names: list[str]) -> str:
-    """The first few of some names, and how many more there are."""
+def first_names(names: list[str]) -> str:
+    """List the first few names, and say how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 

@@ -1,4 +1,4 @@
-"""How other data sets store their labels, and which class of ours each value or colour means."""
+"""Label forms of other data sets: the class that each value or colour stands for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LabelKind:
 
     Attributes:
         name: as on the command line.
-        classes: of the labels that are made of it.
+        classes: that they are converted to.
         colours: RGB -> class index or void, of label pictures in colour.
         values: stored value -> class index or void, of label pictures with one channel.
     """
@@ -85,7 +85,7 @@ def _camvid() -> LabelKind:
 
 #: Ids of Cityscapes' 19 classes, in the order of their train ids.
 _CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-#: Colours of its classes that are not trained on: parking, bridge, caravan, trailer and so on.
+#: Colours of its classes that are not evaluated: parking, bridge, caravan, trailer and so on.
 _UNTRAINED: tuple[RGB, ...] = (
     (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180),
     (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),

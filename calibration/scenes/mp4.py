@@ -1,4 +1,4 @@
-"""What an MP4 or QuickTime file says about its video and OpenCV does not pass on.
+"""Facts about the video in an MP4 or QuickTime file that OpenCV does not report.
 
 Boxes are those of ISO/IEC 14496-12: the edit list (which samples are shown) and the matrix of the
 track (how they are turned and mirrored).
@@ -59,7 +59,7 @@ def read_video_track(path: Path) -> VideoTrack | None:
             moov = _moov(file)
         return None if moov is None else _video_track(moov)
     except (OSError, struct.error, ValueError, LookupError, StopIteration, RecursionError):
-        return None  # whatever a box may hold that is none
+        return None  # a damaged box
 
 
 def _moov(file: BinaryIO) -> bytes | None:
@@ -130,7 +130,7 @@ def _runs(box: bytes) -> NDArray[np.int64]:
     count = struct.unpack_from(">I", box, 4)[0]
     pairs = np.frombuffer(box, ">i4", 2 * count, 8).reshape(-1, 2).astype(np.int64)
     if (total := int(pairs[:, 0].sum())) > _MOST_SAMPLES:
-        raise ValueError(f"{total} samples")  # eight bytes can say so
+        raise ValueError(f"{total} samples")  # a damaged table can claim any number
     return np.repeat(pairs[:, 1], pairs[:, 0])
 
 

@@ -1,4 +1,4 @@
-"""The order in which people count: ``frame_2`` before ``frame_10``."""
+"""Natural order of file names: ``frame_2`` before ``frame_10``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ Key = tuple[tuple[tuple[str, int], ...], str]
 
 
 def natural(path: Path | str) -> Key:
-    """Return a key to sort paths by: numbers in them by value, the rest as text.
+    """Return a sort key for paths: numbers by value, the rest as text, folder by folder.
 
-    Folders are compared before what is in them. Names that differ in leading zeros alone keep the
-    order of their text.
+    Names that differ only in leading zeros are ordered as text.
     """
     text = str(path)
     parts = Path(text).parts

@@ -1,8 +1,8 @@
-"""The values that a PNG stores, as they are: what decoders for pictures turn into colours.
+"""The stored values of a PNG, without the conversion to colours.
 
-For a picture, OpenCV is right to look up a palette, to stretch 1, 2 and 4 bits to 0..255 and to
-add an alpha channel. In a label those values are class indices. So the file's heading is rewritten
-before it is decoded: a palette becomes grey, and notes about transparency go.
+OpenCV looks up a palette, scales 1, 2 and 4 bits to 0..255 and adds an alpha channel, as is right
+for a picture. In a label these values are class indices, so the file's header is rewritten before
+decoding: a palette becomes grey, and chunks about transparency are removed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MEANINGS = frozenset({b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"s
 
 
 def stored_values(content: bytes) -> NDArray[np.generic] | None:
-    """Decode a PNG without giving its values a meaning.
+    """Decode a PNG to its stored values.
 
     Args:
         content: of the file.
 
     Returns:
-        (H, W) indices or grey levels, or (H, W, 3) RGB; uint8, or uint16 of a 16-bit file; alpha
-        is left out. None where the file is damaged, or no PNG.
+        (H, W) indices or grey levels, or (H, W, 3) RGB; uint8, or uint16 for a 16-bit file; without
+        alpha. None if the file is damaged or not a PNG.
     """
     if not content.startswith(SIGNATURE):
         return None
@@ -75,7 +75,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         crc = content[place + 8 + length : place + 12 + length]
         kind = content[place + 4 : place + 8]
         if zlib.crc32(kind + data) != int.from_bytes(crc, "big"):
-            return  # what follows is damaged; decoding says so
+            return  # the rest is damaged; decoding reports it
         yield kind, data
         place += 12 + length
 

@@ -15,11 +15,11 @@ from calibration.scenes.video_file import open_capture, quiet_opencv
 from calibration.scenes.video_shape import shape_of
 from calibration.selection import Descriptor, describe
 
-#: Grabs after one that failed, before a file that owes frames is given up. Behind a damaged place
-#: OpenCV reports an end; asked again it goes on with the next frame that can be decoded.
+#: Failed grabs in a row after which a file ends although its container promises more frames. OpenCV
+#: reports an end at damaged data, and continues with the next decodable frame if asked again.
 _ATTEMPTS = 30
 
-#: Share of the promised frames that must come; most containers only estimate their number.
+#: Share of the promised frames below which a warning is given; containers often only estimate them.
 _COMPLETE = 0.95
 
 
@@ -60,16 +60,16 @@ class VideoFrames:
                     number = next(wanted, None)
         if number is not None:
             raise CalibrationError(
-                f"{self.path}: frame {number} could be read before and cannot now; keep the file "
-                "unchanged while calibrating"
+                f"{self.path}: frame {number} could be read before and cannot be read now; keep "
+                f"the file unchanged while calibrating"
             )
 
 
 def describe_video(path: Path, most: int, progress: Callable[[float], None]) -> Candidates:
     """Describe at most ``most`` evenly spaced frames of a video, in one pass.
 
-    Containers do not reliably tell how long they are. So every frame is described until there are
-    too many, then every second, every fourth and so on; the rest is grabbed without conversion.
+    Containers do not state their length reliably. So every frame is described until there are too
+    many, then every second, every fourth and so on; the others are skipped without conversion.
 
     Raises:
         CalibrationError: no video that OpenCV can decode.
@@ -100,7 +100,7 @@ def describe_video(path: Path, most: int, progress: Callable[[float], None]) -> 
 
 
 class _Reader:
-    """An open video; ``promised`` frames by its container, 0 where that does not say."""
+    """An open video; its container promises ``promised`` frames, 0 if it does not say."""
 
     def __init__(self, path: Path) -> None:
         quiet_opencv()
@@ -114,7 +114,7 @@ class _Reader:
             )
         self._shape = shape_of(path, self._capture)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        # A file that was never finished gives a negative number or one without sense.
+        # A file that was never finished has a negative or absurd number.
         self.promised = int(count) if 0 < count < 1e12 else 0
         track = self._shape.track
         if track is not None and track.samples == self.promised:
@@ -127,7 +127,7 @@ class _Reader:
         self._capture.release()
 
     def grabs(self) -> Iterator[int]:
-        """Step through the file; the number of each frame that was reached."""
+        """Step through the file; yield the number of each frame reached."""
         number = 0
         while self._grab(number):
             yield number
@@ -142,7 +142,7 @@ class _Reader:
         return False
 
     def decode(self) -> NDArray[np.uint8] | None:
-        """The frame that was reached, (H, W, 3) uint8 BGR; None where it is damaged."""
+        """Return the frame reached, (H, W, 3) uint8 BGR; None if it is damaged."""
         arrived, image = self._capture.retrieve()
         if not arrived or image is None:
             return None

@@ -1,4 +1,4 @@
-"""How a video is shown: pixels that are not square, and mirrored pictures, as players do it."""
+"""Display of videos with non-square pixels or mirrored pictures, as players do it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from calibration.scenes.mp4 import VideoTrack, read_video_track
 
 Image = NDArray[np.uint8]
 
-#: Pixels this much wider than high are taken for square: encoders round their aspect.
+#: Pixels count as square up to this difference, since encoders round their aspect.
 _SQUARE = 0.004
-#: What lies beyond is a broken heading.
+#: A larger aspect means a damaged header.
 _WIDEST = 8.0
 
 
@@ -25,7 +25,7 @@ class Shape:
 
     Attributes:
         aspect: width of a pixel over its height, of the frame as it is shown.
-        matrix: of a mirrored picture, see ``VideoTrack``; None where OpenCV turns it right.
+        matrix: of a mirrored picture, see ``VideoTrack``; None if OpenCV turns it correctly.
         track: of an MP4 file, None for others.
     """
 
@@ -34,7 +34,7 @@ class Shape:
     track: VideoTrack | None = None
 
     def shown(self, image: Image) -> Image:
-        """Return a frame, (H, W, 3) BGR, as it is to be seen; the longer side of pixels grows."""
+        """Return a frame, (H, W, 3) BGR, as it is displayed; it is only ever enlarged."""
         if self.matrix is not None:
             image = _moved(image, self.matrix)
         if self.aspect == 1.0:
@@ -48,12 +48,12 @@ class Shape:
 
 
 def shape_of(path: Path, capture: cv2.VideoCapture) -> Shape:
-    """Read what an opened file says; turning a mirrored one is taken over from OpenCV."""
+    """Read the shape of an opened file; for a mirrored one OpenCV's turning is switched off."""
     track = read_video_track(path)
     matrix = None
     turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
     if track is not None and track.mirrored:
-        # OpenCV knows turns alone, and takes a mirrored picture for one that is upside down.
+        # OpenCV knows only rotations, and would turn a mirrored picture upside down.
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         matrix = track.matrix
         turned = abs(matrix[1]) > abs(matrix[0])

@@ -1,8 +1,8 @@
-"""The command line: the only place where options become objects and objects meet.
+"""The command line: it reads the options and connects the parts of the program.
 
-Exit status: 0 done, or what has no end was ended by a signal; 1 with one line ``error: ...`` for
-everything a user can cause; 2 wrong usage; 130 or 143 where Ctrl-C or SIGTERM cut a file, a build
-or a training short.
+Exit status: 0 done, or a signal ended a source that has no end; 1 with one line ``error: ...`` for
+any mistake of a user; 2 wrong usage; 130 or 143 if Ctrl-C or SIGTERM ended a file, a build or a
+training early.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipeline.errors import AccuracyError, in_words, printable, reason_of
 log = logging.getLogger(__name__)
 
 #: Begins the line about an error that nobody expected.
-UNEXPECTED = "a mistake of roadseg's own"
+UNEXPECTED = "internal error"
 
-#: Arguments whose paths go to libraries that know UTF-8 alone.
+#: Arguments whose paths go to libraries that accept only UTF-8.
 _FOR_LIBRARIES = ("engine", "engines", "output", "onnx", "model", "weights", "trace", "folder")
 
 
@@ -70,9 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         _give_up_on_stdout()
         return 0
-    except Exception as error:  # a mistake of ours: everything a user can cause is caught before
-        log.debug("a mistake of roadseg's own", exc_info=error)
-        _complain(f"{UNEXPECTED}: {reason_of(error)}; --verbose shows where, please report it")
+    except Exception as error:  # a bug: mistakes of users are caught above
+        log.debug(UNEXPECTED, exc_info=error)
+        _complain(
+            f"{UNEXPECTED}: {reason_of(error)}; run with --verbose for the traceback, and report it"
+        )
         return 1
     for problem in outcome.problems:
         _complain(problem)
@@ -95,7 +97,7 @@ def _complain(text: str) -> None:
 
 
 def _tell(text: str) -> bool:
-    """Print a command's result, whatever characters file names brought into it; True if done."""
+    """Print a command's result; escape what the terminal cannot show. Return whether it worked."""
     encoding = sys.stdout.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -104,8 +106,8 @@ def _tell(text: str) -> bool:
         return True
     except OSError as error:
         _complain(
-            f"the result cannot be written to standard output ({error.strerror}), the command "
-            "itself is done; send it elsewhere"
+            f"the result cannot be written to standard output ({error.strerror}); the command "
+            "itself is done, send its output elsewhere"
         )
         _give_up_on_stdout()
         return False
@@ -113,17 +115,15 @@ def _tell(text: str) -> bool:
 
 
 def _give_up_on_stdout() -> None:
-    """Let nothing more be written to it: at its end Python would try once more, and trace."""
+    """Redirect it to nowhere: Python would try to write once more at exit, and print a "
+    "traceback.
+    """
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_names(options: argparse.Namespace) -> None:
-    """Refuse paths that runtimes would be given and that are no UTF-8.
-
-    Raises:
-        RoadsegError: such a path.
-    """
+    """Raise RoadsegError for a path that is not UTF-8 but goes to a library that needs it."""
     for name in _FOR_LIBRARIES:
         given = getattr(options, name, None)
         for path in given if isinstance(given, list) else [given]:
@@ -137,7 +137,7 @@ def _check_names(options: argparse.Namespace) -> None:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """Lets no name of a file or a class move the terminal's cursor."""
+    """Escapes control characters that file or class names may hold."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

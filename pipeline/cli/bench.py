@@ -1,12 +1,13 @@
-"""``bench``: how fast an engine is on this machine, and where its time goes."""
+"""``bench``: speed of an engine on this machine, stage by stage, also as a JUnit report."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
+from xml.etree import ElementTree
 
-from pipeline.cli.junit import junit_report
 from pipeline.cli.outcome import Outcome, is_quiet, step_bar
 from pipeline.evaluation.layer_times import flame_chart, table
 from pipeline.evaluation.profile.bench import BenchOptions, BenchReport, bench
@@ -42,7 +43,9 @@ def _run(options: argparse.Namespace, stack: ExitStack) -> Outcome:
     if options.layers:
         lines += ["", *table(report.layers or ())]
     if chart is not None:
-        chart.partial.write_text(_chart(report), encoding="utf-8")
+        title = f"{report.engine.manifest.name} on {report.session.capabilities.device}"
+        drawn = f"{flame_chart(report.layers or (), title)}<!-- {MARK} -->\n"
+        chart.partial.write_text(drawn, encoding="utf-8")
         chart.commit()
         lines.append(f"wrote {chart.path}")
     problem = _too_slow(report, options.min_fps)
@@ -60,8 +63,9 @@ def _too_slow(report: BenchReport, least: float | None) -> str | None:
     if least is None or report.fps >= least:
         return None
     return (
-        f"{report.engine.manifest.name} runs at {report.fps:.1f} frames per second here, at least "
-        f"{least:g} were asked for (--min-fps); see bench --layers, or ask for less"
+        f"{report.engine.manifest.name} runs at {report.fps:.1f} frames per second here, expected "
+        f"at least {least:g} (--min-fps); see bench --layers for the slow layers, or lower "
+        f"--min-fps"
     )
 
 
@@ -77,9 +81,22 @@ def _junit(report: BenchReport, least: float | None, seconds: float) -> str:
     }
     problem = _too_slow(report, least)
     name = f"{report.engine.manifest.name}: frames per second"
-    return junit_report("roadseg bench", name, seconds, problem, figures)
+    return _junit_report("roadseg bench", name, seconds, problem, figures)
 
 
-def _chart(report: BenchReport) -> str:
-    title = f"{report.engine.manifest.name} on {report.session.capabilities.device}"
-    return f"{flame_chart(report.layers or (), title)}<!-- {MARK} -->\n"
+def _junit_report(
+    suite: str, case: str, seconds: float, problem: str | None, properties: Mapping[str, object]
+) -> str:
+    """Return a JUnit report of one test case; ``problem`` is why it failed, None if it passed."""
+    counts = {"tests": "1", "failures": str(int(problem is not None)), "errors": "0"}
+    timed = {"time": f"{seconds:.3f}"}
+    top = ElementTree.Element("testsuites", counts | timed)
+    inner = ElementTree.SubElement(top, "testsuite", {"name": suite} | counts | timed)
+    kept = ElementTree.SubElement(inner, "properties")
+    for name, value in properties.items():
+        ElementTree.SubElement(kept, "property", {"name": name, "value": str(value)})
+    tested = ElementTree.SubElement(inner, "testcase", {"classname": suite, "name": case} | timed)
+    if problem is not None:
+        ElementTree.SubElement(tested, "failure", {"message": problem}).text = problem
+    ElementTree.indent(top)
+    return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"

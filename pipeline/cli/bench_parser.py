@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.cli.values import add_engine, add_hint, count, frames_per_second, positive, size
+from pipeline.cli.values import (
+    Commands,
+    add_engine,
+    add_hint,
+    count,
+    frames_per_second,
+    positive,
+    size,
+)
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_bench(commands: _Commands) -> argparse.ArgumentParser:
+def add_bench(commands: Commands) -> argparse.ArgumentParser:
     """Add the command ``bench``."""
     parser = commands.add_parser(
-        "bench", help="speed of an engine on this machine, and where its time goes"
+        "bench", help="measure an engine's speed on this machine, stage by stage"
     )
     add_engine(parser)
     add_hint(parser)
@@ -30,11 +34,11 @@ def add_bench(commands: _Commands) -> argparse.ArgumentParser:
         type=count,
         default=60,
         metavar="N",
-        help="frames of the file that is segmented into a video for the table of stages; "
-        "0: none; default: 60",
+        help="frames of a test video that is segmented from file to file for the table of stages; "
+        "0 leaves it out; default: 60",
     )
     parser.add_argument(
-        "--no-limit", action="store_true", help="do not measure what this machine could do"
+        "--no-limit", action="store_true", help="do not measure the limit of this machine"
     )
     parser.add_argument("--layers", action="store_true", help="time each layer")
     parser.add_argument(
@@ -44,13 +48,13 @@ def add_bench(commands: _Commands) -> argparse.ArgumentParser:
         "--min-fps",
         type=frames_per_second,
         metavar="N",
-        help="exit with status 1 where the engine alone runs fewer frames per second: for CI",
+        help="exit with status 1 if the engine alone runs fewer frames per second, for CI",
     )
     parser.add_argument(
         "--junit",
         type=Path,
         metavar="XML",
-        help="write the outcome for a CI service, passed or not",
+        help="write the result as a JUnit report for a CI service",
     )
-    parser.add_argument("--force", action="store_true", help="replace a file that is not ours")
+    parser.add_argument("--force", action="store_true", help="replace files of other programs")
     return parser

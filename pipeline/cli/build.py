@@ -187,7 +187,7 @@ def _text(engine: Engine, seconds: float, options: argparse.Namespace) -> str:
 
 
 def _input(manifest: Manifest) -> str:
-    """What was understood of --order, --mean and --std; wrong ones cost accuracy silently."""
+    """Say how --order, --mean and --std were read: wrong ones cost accuracy silently."""
     spec = manifest.input
     channels = [
         f"{channel} ({255 * mean:.1f}, {255 * std:.1f})"
@@ -199,7 +199,7 @@ def _input(manifest: Manifest) -> str:
 def _measurements(manifest: Manifest) -> list[str]:
     lines = []
     accuracy = manifest.accuracy or {}
-    # Of INT8 other frames decide, which stand below: two figures for one thing would mislead.
+    # INT8 is judged on other frames, whose figures follow: two for one thing would mislead.
     if "parity" in accuracy and manifest.precision != "int8":
         agreement = accuracy["parity"]["pixel_agreement"]
         lines.append(f"agrees with PyTorch on {100 * agreement:.2f} % of pixels")
@@ -217,7 +217,7 @@ def _measurements(manifest: Manifest) -> list[str]:
 
 
 def _int8_figures(engine: Engine, budget: Budget) -> list[str]:
-    """What INT8 costs, what it may cost, and where the report of it lies."""
+    """Say what accuracy INT8 costs, what it may cost, and where its report is."""
     manifest = engine.manifest
     if manifest.precision != "int8":
         return []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.cli.values import (
+    Commands,
     amount,
     batch,
     colour,
@@ -20,7 +20,7 @@ from pipeline.cli.values import (
 )
 from pipeline.runtimes.registry import COMPILERS
 
-#: Options that a bundle has decided already.
+#: Options that are fixed in a bundle.
 _OF_A_NETWORK = (
     "precision",
     "size",
@@ -37,25 +37,22 @@ _OF_A_NETWORK = (
 _OF_FOREIGN = ("classes", "mean", "std", "order", "layout", "output_name", "threshold")
 _OF_OURS = ("output_stride", "weights")
 
-if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_build(commands: _Commands) -> argparse.ArgumentParser:
+def add_build(commands: Commands) -> argparse.ArgumentParser:
     """Add the command and its arguments."""
     parser = commands.add_parser("build", help="compile a network into an engine with a manifest")
     parser.add_argument(
         "model",
         nargs="?",
         metavar="MODEL|BUNDLE",
-        help="network, see 'models', or what --bundle left, to build its engine here",
+        help="name of a network (see 'models'), or a bundle that --bundle made",
     )
     parser.add_argument(
         "--precision",
         choices=("fp32", "fp16", "bf16", "int8", "auto"),
-        help="auto measures what this machine can run and keeps the fastest that is accurate "
-        "enough; default: the fastest one whose accuracy is known, INT8 where weights and "
-        "calibration table are registered and this machine gains from it, else the runtime's",
+        help="auto builds all that this machine runs and keeps the fastest that is accurate "
+        "enough; default: INT8 if weights and calibration table are registered and this machine "
+        "gains from it, else the runtime's own",
     )
     parser.add_argument(
         "--runtime",
@@ -69,8 +66,8 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--bundle",
         action="store_true",
-        help="also leave NAME.bundle.zip, from which another machine builds its own engine without "
-        "torch; the bundle alone where the runtime is not installed",
+        help="also write NAME.bundle.zip, from which another machine builds its engine without "
+        "PyTorch; only the bundle if the runtime is not installed here",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("engines"), metavar="DIR", help="default: %(default)s"
@@ -79,42 +76,43 @@ def add_build(commands: _Commands) -> argparse.ArgumentParser:
         "--name",
         type=engine_name,
         metavar="NAME",
-        help="of the engine's files, before runtime and precision; default: the network's",
+        help="start of the engine's file names, before runtime and precision; default: the "
+        "network's name",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace files that are not ours, or an engine of other weights or classes",
+        help="replace files that roadseg did not write, or an engine of other weights or classes",
     )
     return parser
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=size, metavar="WxH", help="size the network works on")
+    parser.add_argument("--size", type=size, metavar="WxH", help="input size of the network")
     parser.add_argument(
         "--batch",
         type=batch,
         metavar="1:4:8",
-        help="fewest, usual and most frames in one run, or one number; default: 1",
+        help="smallest, usual and largest number of frames in one run, or one number; default: 1",
     )
     parser.add_argument(
         "--frame-sizes",
         type=sizes,
         metavar="WxH:WxH:WxH",
-        help="smallest, usual and largest frame of the camera; TensorRT tunes for the second and "
-        "holds memory for the last; default: 64x64:1280x720:3840x3840",
+        help="smallest, usual and largest frame of the camera; TensorRT optimises for the second "
+        "and reserves memory for the last; default: 64x64:1280x720:3840x3840",
     )
     parser.add_argument(
-        "--output-stride", type=positive, metavar="N", help="of networks that leave a choice"
+        "--output-stride", type=positive, metavar="N", help="for networks that support several"
     )
     parser.add_argument(
-        "--weights", metavar="NAME|PATH|none", help="default: the best registered ones"
+        "--weights", metavar="NAME|PATH|none", help="default: the registered weights"
     )
 
 
 def _add_foreign(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "networks of other projects", "in place of MODEL; docs/foreign-networks.md tells more"
+        "networks of other projects", "instead of MODEL; see docs/foreign-networks.md"
     )
     group.add_argument(
         "--onnx", type=Path, metavar="FILE", help="segmentation network, in floating point"
@@ -124,14 +122,15 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE|NAME",
         help="camvid, cityscapes, voc, or a file with a line 'NAME [R,G,B]' per output channel; "
-        "one named void is never scored",
+        "a class named void is never scored",
     )
     for name in ("mean", "std"):
         group.add_argument(
             f"--{name}",
             type=colour,
             metavar="R,G,B",
-            help="of the input, grey levels 0 to 255, in the order of --order; default: ImageNet's",
+            help="of the input, in grey levels 0 to 255, in the order of --order; default: "
+            "ImageNet's",
         )
     group.add_argument(
         "--order", choices=("rgb", "bgr"), help="channels that the network expects; default: rgb"
@@ -142,14 +141,14 @@ def _add_foreign(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--output-name",
         metavar="TENSOR",
-        help="logits, any tensor of the file; default: found from its outputs",
+        help="name of the logits, any tensor of the file; default: found from its outputs",
     )
     group.add_argument(
         "--threshold",
         type=float,
         metavar="VALUE",
-        help="of an output with one channel: above it the second class is meant, such as 0.5 for a "
-        "probability; default: read from the file",
+        help="for an output with one channel: values above it mean the second class, such as 0.5 "
+        "for probabilities; default: read from the file",
     )
     _add_import_limits(group)
 
@@ -160,14 +159,14 @@ def _add_import_limits(group: argparse._ArgumentGroup) -> None:
         type=amount,
         default=4 << 30,
         metavar="SIZE",
-        help="what reading the file may take; default: 4GB",
+        help="memory that reading the file may take; default: 4GB",
     )
     group.add_argument(
         "--import-seconds",
         type=positive,
         default=120,
         metavar="N",
-        help="of a processor's time, likewise; default: %(default)s",
+        help="seconds of processor time that reading the file may take; default: %(default)s",
     )
 
 
@@ -176,26 +175,26 @@ def _add_int8(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="DIR|VIDEO|TABLE",
-        help="road scenes for INT8; default: the table of the registered weights",
+        help="road scenes or a table to calibrate INT8 with; default: the registered table",
     )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="labelled folder to measure mIoU on, or pictures alone to measure agreement on",
+        help="labelled folder to measure mIoU on, or pictures to measure agreement with FP32 on",
     )
     parser.add_argument(
         "--max-miou-drop",
         type=points,
         metavar="POINTS",
-        help="what INT8 may lose on --data, in percentage points; default: 0.5",
+        help="mIoU that INT8 may lose on --data, in percentage points; default: 0.5",
     )
     parser.add_argument(
         "--high-precision",
         type=layers,
         default=(),
         metavar="LAYER,LAYER",
-        help="convolutions, or beginnings of their names, that stay out of INT8",
+        help="convolutions to keep out of INT8, by name or by the start of it",
     )
 
 
@@ -206,7 +205,7 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
         type=names,
         default=(),
         metavar="sm86,sm89",
-        help="GPU architectures to build for; default: Ampere and later; sm75 (Turing) only alone",
+        help="GPU architectures to build for; default: Ampere and later; give sm75 (Turing) alone",
     )
     group.add_argument(
         "--front-end",
@@ -217,23 +216,23 @@ def _add_tensorrt(parser: argparse.ArgumentParser) -> None:
         "--workspace",
         type=amount,
         metavar="SIZE",
-        help="most GPU memory of one layer, such as 512MB; small Jetsons need a limit",
+        help="GPU memory that one layer may use, such as 512MB; small Jetsons need a limit",
     )
     group.add_argument(
         "--version-compatible",
         action="store_true",
-        help="the engine also runs on later versions of TensorRT; larger, some fusions are lost, "
-        "and it brings code that whoever loads it runs (docs/tensorrt.md)",
+        help="the engine also runs on later versions of TensorRT; it is larger, loses some "
+        "fusions, and contains code that is run when it is loaded (docs/tensorrt.md)",
     )
     group.add_argument(
         "--ampere-plus",
         action="store_true",
-        help="the engine runs on every GPU from Ampere on, not only on this kind; slower",
+        help="the engine runs on every GPU from Ampere on, not only on this model; slower",
     )
 
 
 def check_build(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse options of one kind of network, or of a bundle, where another is built."""
+    """Refuse options that do not apply to the network or the bundle."""
     _check_foreign(parser, options)
     model = options.model or ""
     if options.high_precision and options.precision in {"fp32", "fp16", "bf16"}:

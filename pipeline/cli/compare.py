@@ -93,7 +93,7 @@ def _sides(names: tuple[str, str], sides: tuple[Capabilities, Capabilities]) -> 
 
 
 def _table(comparison: Comparison) -> list[str]:
-    """Classes that b does worse come first; without labels, those that agree least."""
+    """Sort classes by IoU of b minus a; without labels, by agreement."""
     scores, agreement = comparison.scores, comparison.agreement
     worst = comparison.worst_frame
     least = f"least {_exact(worst.pixel_agreement)} % in {worst.name}"
@@ -137,7 +137,7 @@ def _ascending(values: dict[str, float | None]) -> list[str]:
 
 
 def _exact(share: float | None) -> str:
-    """Percent with two decimals: engines of one network differ in little."""
+    """Write percent with two decimals, since engines of one network differ little."""
     return "-" if share is None else f"{100 * share:.2f}"
 
 

@@ -1,7 +1,7 @@
 """``run --config FILE``: the options of ``run`` in a YAML file, and ``--print-config``.
 
 The keys are the options without their dashes, and ``engine``; a list repeats an option, ``true``
-gives one without a value. They become words of the command line, so that both are checked alike.
+gives one without a value. They become arguments of the command line and are checked like those.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from pipeline.errors import reason_of
 _MOST_BYTES = 1 << 18
 
 _COMMAND, _FILE, _PRINT = "run", "config", "print-config"
-#: What a file may not hold: it would lead to another file, or nowhere.
+#: Options that make no sense in a file.
 _BARRED = (_FILE, _PRINT, "help")
 
 
 def with_config(arguments: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
-    """Return the arguments of ``run`` with those of its file before them.
+    """Insert the arguments of the ``--config`` file before those of the command line.
 
     Args:
         arguments: of the whole command line.
         parser: of ``run``.
     """
     words = list(arguments)
-    if words[:1] != [_COMMAND] or not any(_is(word, _FILE) for word in words):
+    if words[:1] != [_COMMAND] or not any(word.partition("=")[0] == f"--{_FILE}" for word in words):
         return words
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument(f"--{_FILE}", type=Path, nargs="?")
@@ -112,7 +112,3 @@ def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
         (one.option_strings[-1].lstrip("-") if one.option_strings else one.dest): one
         for one in parser._actions
     }
-
-
-def _is(word: str, name: str) -> bool:
-    return word.partition("=")[0] == f"--{name}"

@@ -37,7 +37,10 @@ def run(options: argparse.Namespace) -> Outcome:
             "folder"
         )
     files = label_files(options.labels)
-    kind = _kind(options, files)
+    if options.classes is not None:
+        kind = coloured(read_classes(options.classes))
+    else:
+        kind = LABEL_KINDS[options.kind] if options.kind else kind_of(files)
     pictures = {} if options.images is None else _pictures(options.images)
     names = [picture_name(path) for path in files]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -73,12 +76,6 @@ def run(options: argparse.Namespace) -> Outcome:
             "another folder with --output"
         ) from error
     return _outcome(options, kind, counts, strays, class_file)
-
-
-def _kind(options: argparse.Namespace, files: list[Path]) -> LabelKind:
-    if options.classes is not None:
-        return coloured(read_classes(options.classes))
-    return LABEL_KINDS[options.kind] if options.kind else kind_of(files)
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

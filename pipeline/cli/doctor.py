@@ -49,9 +49,9 @@ class RuntimeReport:
 
     Attributes:
         runtime: its name.
-        can_build: engines.
-        can_bundle: bundles, from which the machine that runs them builds the engine.
-        can_run: engines.
+        can_build: whether it builds engines here.
+        can_bundle: whether bundles can be made, from which another machine builds the engine.
+        can_run: whether its engines run here.
         note: what is missing for the rest.
     """
 
@@ -64,7 +64,7 @@ class RuntimeReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything ``doctor`` found; strings are for people, the rest is for programs."""
+    """Everything ``doctor`` found."""
 
     system: dict[str, str]
     gpus: list[dict[str, str]]
@@ -73,19 +73,15 @@ class Report:
     runtimes: list[RuntimeReport]
     advice: list[str]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
 
 def run(options: argparse.Namespace) -> Outcome:
     """Examine the machine."""
     report = examine()
-    return Outcome(report.to_json(), as_text(report))
+    return Outcome(asdict(report), as_text(report))
 
 
 def examine() -> Report:
-    """Look at the machine; nothing is changed and nothing fails where something is missing."""
+    """Look at the machine without changing it; what is missing is reported, not raised."""
     gpus = _gpus()
     packages = {name: _version(name) for name in PACKAGES}
     runtimes = [_runtime(name) for name in sorted(COMPILERS.keys() | SESSIONS.keys())]
@@ -150,8 +146,8 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-#: GStreamer's parts that matter: the CSI camera and the decoders of Jetson, NVIDIA, Intel and AMD,
-#: and of small boards.
+#: GStreamer elements that matter: the CSI camera, and decoders of Jetson, NVIDIA, Intel, AMD and
+#: small boards.
 _ELEMENTS = (
     "nvarguscamerasrc",
     "nvv4l2decoder",
@@ -163,7 +159,7 @@ _ELEMENTS = (
 
 
 def _video() -> dict[str, Any]:
-    """Report what OpenCV can open, decode and show; tried, not assumed."""
+    """Try out what OpenCV can open, decode and show."""
     has = cv2.videoio_registry.hasBackend  # listed backends may be plugins that are not there
     return {
         "opencv": cv2.__version__,
@@ -204,8 +200,8 @@ def _advice(runtimes: list[RuntimeReport], gpus: list[dict[str, str]]) -> list[s
     return advice
 
 
-#: Extra of setup.cfg that has TensorRT for a GPU -> compute capabilities that it knows. Classic
-#: TensorRT knows those of desktop GPUs as well; the one for them needs no download from NVIDIA.
+#: Extra of setup.cfg -> compute capabilities that its TensorRT supports. Classic TensorRT supports
+#: desktop GPUs as well, but TensorRT for RTX needs no download from NVIDIA.
 _EXTRAS = {"rtx": ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"), "tensorrt": ("9.0", "10.0", "10.3")}
 
 
@@ -224,10 +220,6 @@ def gpu_install(gpus: list[dict[str, str]]) -> list[str]:
     if extra == "rtx" and re.search(r"\b(A100|A30|A800|L4|L40S?|T4)\b", name):
         extra = "tensorrt"  # data-centre cards of those architectures
     return [f"{name}: {install_pycuda()} and {install_extra(extra)} install what runs engines here"]
-
-
-def _building(runtime: RuntimeReport) -> str:
-    return "yes" if runtime.can_build else "bundle" if runtime.can_bundle else "no"
 
 
 def _camera_advice(found: list[Camera]) -> list[str]:
@@ -258,9 +250,8 @@ def as_text(report: Report) -> str:
         lines.append(f"  {name:<22}{_shown(value)}")
     lines += ["", f"{'runtime':<24}{'build':<8}run"]
     for runtime in report.runtimes:
-        lines.append(
-            f"  {runtime.runtime:<22}{_building(runtime):<8}{'yes' if runtime.can_run else 'no'}"
-        )
+        builds = "yes" if runtime.can_build else "bundle" if runtime.can_bundle else "no"
+        lines.append(f"  {runtime.runtime:<22}{builds:<8}{'yes' if runtime.can_run else 'no'}")
     if report.advice:
         lines += ["", *(f"- {line}" for line in report.advice)]
     return "\n".join(lines)

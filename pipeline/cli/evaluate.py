@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calibration.metrics.boundary import TOLERANCE
 from calibration.metrics.detail import Detail
 from calibration.metrics.miou import Scores
 from calibration.scenes.dataset import open_labelled_folder
@@ -49,8 +50,8 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
             )
         if options.weights is not None:
             raise EngineError(
-                f"--weights {options.weights} was given for {options.engine}, an engine brings its "
-                "own; drop --weights, or give the name of a network (see 'models')"
+                f"--weights {options.weights} was given for the engine {options.engine}, which has "
+                "its own; drop --weights, or give the name of a network (see 'models')"
             )
         engine, session = open_engine(path)
         return engine.manifest.classes, session
@@ -65,7 +66,7 @@ def _session(options: argparse.Namespace) -> tuple[ClassSet, Session]:
         theirs, other = _graph(name, weights or None)
         if theirs.names != classes.names:
             raise EngineError(
-                f"--ensemble {given} tells {len(theirs)} classes apart ({theirs.names[0]}, ...), "
+                f"--ensemble {given} has {len(theirs)} classes ({theirs.names[0]}, ...), "
                 f"expected the {len(classes)} of {options.engine} ({classes.names[0]}, ...); "
                 "choose networks of the same classes"
             )
@@ -101,7 +102,7 @@ def _lines(scores: Scores, detail: Detail | None) -> list[str]:
 
 
 def _detail_lines(detail: Detail) -> list[str]:
-    lines = [f"boundary F1 is within {detail.boundary.tolerance} pixels", "recall by region size:"]
+    lines = [f"boundary F1 is within {TOLERANCE} pixels", "recall by region size:"]
     lines += [
         f"  {name:<12}{percent(size.recall)}   of {size.regions} regions"
         for name, size in detail.recall_by_size.items()

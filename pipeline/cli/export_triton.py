@@ -10,7 +10,7 @@ from pipeline.runtimes.triton.export import ExportOptions, export_model
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Write the model, and say how it is served."""
+    """Write the model, and say how to use it."""
     engine = load_engine(options.engine)
     name = options.name or engine.manifest.name
     written = export_model(
@@ -19,8 +19,10 @@ def run(options: argparse.Namespace) -> Outcome:
     )
     lines = [f"wrote {written.folder} for Triton's backend {written.backend}"]
     if not written.checked:
-        lines.append("config.pbtxt was not checked: tritonclient, which has its form, is not here")
-    lines.append(f"served, it is read by: roadseg run triton://HOST:8001/{name}")
+        lines.append(
+            "config.pbtxt was not checked: that needs tritonclient, which is not installed"
+        )
+    lines.append(f"when it is served: roadseg run triton://HOST:8001/{name}")
     document = {
         "folder": str(written.folder),
         "name": name,

@@ -1,4 +1,4 @@
-"""``models``: the table of networks, one of them in detail, or a look into it."""
+"""``models``: the table of networks, one of them in detail, or pictures of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from pipeline.cli.outcome import Outcome, percent
 
 def run(options: argparse.Namespace) -> Outcome:
     """List the registry, or tell about one network."""
-    if options.receptive_field is not None:
-        return _receptive_field(options, options.receptive_field)
-    if options.activations is not None:
-        return _activations(options, options.activations)
+    if options.receptive_field or options.activations:
+        return _view(options, options.receptive_field or options.activations)
     if options.fastest:
         return _fastest(options.min_miou)
     if options.network is not None:
@@ -125,44 +123,37 @@ def _fastest(least_miou: float) -> Outcome:
     ]
     lines.append(
         f"measured on {speeds.machine}, all in turn, {speeds.date}; other processors have other "
-        f"rates and the like order: roadseg bench {rows[0].network}"
+        f"rates in a similar order, see roadseg bench {rows[0].network}"
     )
     document = {"machine": speeds.machine, "date": speeds.date}
     fields = [{**asdict(row), "fps": row.fps} for row in rows]
     return Outcome({**document, "fastest": fields}, "\n".join(lines))
 
 
-def _receptive_field(options: argparse.Namespace, output: Path) -> Outcome:
-    # Imported here, as below: the table needs no torch.
+def _view(options: argparse.Namespace, output: Path) -> Outcome:
+    # Imported here: the table needs no torch.
+    from pipeline.evaluation.views.activations import view_activations
     from pipeline.evaluation.views.canvas import check_png, write_png
     from pipeline.evaluation.views.receptive_field import view_receptive_field
     from pipeline.evaluation.views.target import open_target
 
     check_png(output)
     target = open_target(options.network, options.weights, options.picture)
-    image, report = view_receptive_field(target)
+    document: dict[str, Any]
+    if options.activations:
+        image, activations = view_activations(target)
+        document = {"activations": [activation.to_json() for activation in activations]}
+        lines = [activation.title for activation in activations]
+    else:
+        image, report = view_receptive_field(target)
+        document, theory = report.to_json(), report.theoretical
+        lines = [
+            f"theoretical field {theory.width}x{theory.height} pixels"
+            f"{' + picture' if theory.global_context else ''}, {report.theoretical_share:.1%} of "
+            "the picture",
+            f"effective field {report.effective_side}x{report.effective_side} pixels, "
+            f"{report.effective_share:.1%} of the picture",
+        ]
     write_png(output, image)
-    theory = report.theoretical
-    text = (
-        f"theoretical field {theory.width}x{theory.height} pixels"
-        f"{' + picture' if theory.global_context else ''}, {report.theoretical_share:.1%} of the "
-        f"picture\neffective field {report.effective_side}x{report.effective_side} pixels, "
-        f"{report.effective_share:.1%} of the picture\nwrote {output}"
-    )
-    document = {"network": target.spec.name, "weights": target.weights, "output": str(output)}
-    return Outcome({**document, **report.to_json()}, text)
-
-
-def _activations(options: argparse.Namespace, output: Path) -> Outcome:
-    from pipeline.evaluation.views.activations import view_activations
-    from pipeline.evaluation.views.canvas import check_png, write_png
-    from pipeline.evaluation.views.target import open_target
-
-    check_png(output)
-    target = open_target(options.network, options.weights, options.picture)
-    image, activations = view_activations(target)
-    write_png(output, image)
-    document = {"network": target.spec.name, "weights": target.weights, "output": str(output)}
-    maps = [activation.to_json() for activation in activations]
-    text = "\n".join([*(activation.title for activation in activations), f"wrote {output}"])
-    return Outcome({**document, "activations": maps}, text)
+    about = {"network": target.spec.name, "weights": target.weights, "output": str(output)}
+    return Outcome({**about, **document}, "\n".join([*lines, f"wrote {output}"]))

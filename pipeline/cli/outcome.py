@@ -1,4 +1,4 @@
-"""What a command leaves behind, and the bar it shows meanwhile."""
+"""The result of a command, and its progress bars."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What to print, and whether something went wrong on the way.
+    """What to print, and the exit status.
 
     Attributes:
         document: for ``--json``.
         text: for people.
         problems: one line each; printed as errors, and the exit status is 1 if there are any.
-        status: exit status where there are none; not 0 for what a signal cut short.
+        status: exit status if there are no problems; not 0 if a signal ended the work early.
     """
 
     document: dict[str, Any]
@@ -32,12 +32,12 @@ class Outcome:
 
 
 def is_quiet(options: argparse.Namespace) -> bool:
-    """Whether nothing but errors is to be told: to a program, or to nobody."""
+    """Whether only errors go to standard error: with ``--json`` or ``--quiet``."""
     return bool(options.json or options.quiet)
 
 
 def hooks_of(options: argparse.Namespace, before: Callable[[], None] = lambda: None) -> Hooks:
-    """Return what shows a build on standard error, unless the user wants it quiet.
+    """Return hooks that show a build on standard error, unless :func:`is_quiet`.
 
     Args:
         options: of the command.
@@ -56,12 +56,21 @@ def hooks_of(options: argparse.Namespace, before: Callable[[], None] = lambda: N
 def step_bar(quiet: bool) -> Iterator[Any]:
     """Yield a function (what is done, share 0..1) that moves a bar on standard error.
 
-    Where nobody watches, as in a log, each stage is a line: what stands before a comma.
+    Into a file or pipe it prints one line for each stage: the text before the first comma.
     """
     if not (quiet or sys.stderr.isatty()):
-        yield _StageLines().show
+        last = ""
+
+        def show_stage(what: str, _share: float) -> None:
+            nonlocal last
+            stage = what.partition(",")[0]
+            if stage != last:
+                print(stage, file=sys.stderr, flush=True)
+            last = stage
+
+        yield show_stage
         return
-    from tqdm import tqdm  # only where somebody looks: cameras start sooner
+    from tqdm import tqdm  # imported here, so that cameras start sooner
 
     with tqdm(
         total=100,
@@ -78,19 +87,8 @@ def step_bar(quiet: bool) -> Iterator[Any]:
         yield progress
 
 
-class _StageLines:
-    def __init__(self) -> None:
-        self._last = ""
-
-    def show(self, what: str, _share: float) -> None:
-        stage = what.partition(",")[0]
-        if stage != self._last:
-            print(stage, file=sys.stderr, flush=True)
-        self._last = stage
-
-
 def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[T]:
-    """Show a bar on standard error while ``items`` are gone through; in a log it is one line."""
+    """Show a bar on standard error while iterating; into a file or pipe it prints one line."""
     if not (quiet or sys.stderr.isatty()):
         print(f"{what} {total} frames", file=sys.stderr, flush=True)
         return items
@@ -103,5 +101,5 @@ def counted(items: Iterable[T], what: str, total: int, quiet: bool) -> Iterable[
 
 
 def percent(share: float | None) -> str:
-    """Write a share of 1 as percent, a dash where there is none."""
+    """Write a share as percent, or a dash for None."""
     return "    -" if share is None else f"{100 * share:5.1f}"

@@ -1,4 +1,4 @@
-"""Arguments of every command. Free of torch and of every runtime, so that ``--help`` is instant."""
+"""Arguments of every command. It imports no torch and no runtime, so ``--help`` is instant."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 from pipeline import __version__
-from pipeline.cli.archive_parser import add_archive
 from pipeline.cli.bench_parser import add_bench
 from pipeline.cli.build_parser import add_build, check_build
 from pipeline.cli.completion import PrintCompletion
 from pipeline.cli.config import document_of, with_config
-from pipeline.cli.export_triton_parser import add_export_triton
-from pipeline.cli.one_line import OneLineParser
 from pipeline.cli.run_parser import add_run, check_run
+from pipeline.cli.scale_parser import add_archive, add_export_triton
 from pipeline.cli.train_parser import add_train
-from pipeline.cli.values import add_engine, points, positive, wrong_path
+from pipeline.cli.values import Commands, add_engine, points, positive, wrong_path
 
-if TYPE_CHECKING:  # argparse has no public name for it, and no generic one at run time
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+class OneLineParser(argparse.ArgumentParser):
+    """Tells wrong usage in one line; argparse makes the parsers of the commands of it too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        self.exit(2, f"error: {' '.join(message.split())}; '{self.prog} --help' lists the usage\n")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--print-completion",
         action=PrintCompletion,
         metavar="SHELL",
-        help="print what makes bash, zsh or tcsh complete this command",
+        help="print the completion script for bash, zsh or tcsh",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
@@ -84,37 +87,39 @@ def make_parser() -> argparse.ArgumentParser:
         _doctor,
     ):
         command = add(commands)
-        command.add_argument("--json", action="store_true", help="end with one JSON object")
+        command.add_argument(
+            "--json", action="store_true", help="print one JSON object as the last line"
+        )
         told = command.add_mutually_exclusive_group()
         told.add_argument("--verbose", action="store_true", help="log what happens")
         told.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
-def _models(commands: _Commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("models", help="list the networks, or look into one")
-    parser.add_argument("network", nargs="?", metavar="NETWORK", help="tell more about this one")
+def _models(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser("models", help="list the networks, or show one in detail")
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help="show this one in detail")
     views = parser.add_mutually_exclusive_group()
     views.add_argument(
         "--receptive-field",
         type=Path,
         metavar="PNG",
-        help="draw what its central output can see, and what it looks at",
+        help="draw the theoretical and the effective receptive field of a central output",
     )
     views.add_argument(
-        "--activations", type=Path, metavar="PNG", help="draw its decoder's maps stage by stage"
+        "--activations", type=Path, metavar="PNG", help="draw the decoder's maps stage by stage"
     )
     views.add_argument(
         "--fastest",
         action="store_true",
-        help="those with weights, the fastest first, as measured on one machine",
+        help="list networks with weights, fastest first, as measured on one machine",
     )
     parser.add_argument(
         "--min-miou",
         type=points,
         default=0.0,
         metavar="N",
-        help="with --fastest: those with at least so many points of mIoU on val, 0 to 100",
+        help="with --fastest: only those with at least N points of mIoU on val, 0 to 100",
     )
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="default: frame 0 of the synthetic drive"
@@ -137,9 +142,9 @@ def _check_models(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("models: --fastest compares all networks; leave NETWORK out")
 
 
-def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
+def _evaluate(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        "evaluate", help="mIoU of an engine, or of a network in PyTorch, on labelled pictures"
+        "evaluate", help="score an engine, or a network in PyTorch, on labelled pictures"
     )
     parser.add_argument("engine", metavar="ENGINE|MODEL", help="engine file, or a network's name")
     parser.add_argument(
@@ -153,7 +158,7 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="MODEL[=WEIGHTS]",
-        help="average the probabilities of a MODEL and of this one; may be given again",
+        help="average the probabilities of MODEL and of this network; may be repeated",
     )
     parser.add_argument(
         "--detail",
@@ -163,12 +168,16 @@ def _evaluate(commands: _Commands) -> argparse.ArgumentParser:
     return parser
 
 
-def _compare(commands: _Commands) -> argparse.ArgumentParser:
+def _compare(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        "compare", help="two engines on the same pictures: agreement, mIoU and speed"
+        "compare", help="compare two engines on the same pictures: agreement, mIoU, speed"
     )
     parser.add_argument(
-        "engines", type=Path, nargs=2, metavar="ENGINE", help="a, then b: the one in question"
+        "engines",
+        type=Path,
+        nargs=2,
+        metavar="ENGINE",
+        help="first a, then b, which is compared with a",
     )
     parser.add_argument(
         "--data",
@@ -178,50 +187,51 @@ def _compare(commands: _Commands) -> argparse.ArgumentParser:
         help="folder with images/ and labels/, or of pictures alone (then without mIoU)",
     )
     parser.add_argument(
-        "--frames", type=positive, metavar="N", help="N of the pictures, spread evenly"
+        "--frames", type=positive, metavar="N", help="use N of the pictures, evenly spaced"
     )
     parser.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="draw the frames that differ most into it"
+        "--pictures", type=Path, metavar="DIR", help="draw the frames that differ most into DIR"
     )
     return parser
 
 
-def _inspect(commands: _Commands) -> argparse.ArgumentParser:
+def _inspect(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser("inspect", help="verify an engine and print its manifest")
     add_engine(parser)
     return parser
 
 
-def _convert_labels(commands: _Commands) -> argparse.ArgumentParser:
+def _convert_labels(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
-        "convert-labels", help="labels of CamVid, Cityscapes, BDD100K, VOC in the layout of --data"
+        "convert-labels",
+        help="convert labels of CamVid, Cityscapes, BDD100K or VOC to the layout of --data",
     )
     parser.add_argument("labels", type=Path, metavar="LABELS", help="folder of label PNGs")
     parser.add_argument(
         "--from",
         dest="kind",
         choices=("camvid", "cityscapes", "bdd100k", "voc", "binary"),
-        help="what they are: CamVid's 32 colours, Cityscapes' ids or colours, train ids (BDD100K), "
-        "VOC's palette, 0 and 255; default: found out",
+        help="form of the labels: CamVid's 32 colours, Cityscapes' ids or colours, train ids "
+        "(BDD100K), VOC's palette, 0 and 255; default: detected",
     )
     parser.add_argument(
-        "--classes", type=Path, metavar="FILE", help="labels in the colours of this class file"
+        "--classes", type=Path, metavar="FILE", help="labels have the colours of this class file"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="their pictures, copied to images/"
+        "--images", type=Path, metavar="DIR", help="pictures of the labels, copied to images/"
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="DIR",
-        help="gets labels/NAME.png and classes.txt",
+        help="folder for labels/NAME.png and classes.txt",
     )
     parser.add_argument("--force", action="store_true", help="replace labels of the same names")
     return parser
 
 
-def _doctor(commands: _Commands) -> argparse.ArgumentParser:
+def _doctor(commands: Commands) -> argparse.ArgumentParser:
     return commands.add_parser(
-        "doctor", help="what this machine has, and what to install for the rest"
+        "doctor", help="show what this machine can build and run, and what to install for the rest"
     )

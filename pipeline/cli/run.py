@@ -87,10 +87,10 @@ def run(options: argparse.Namespace) -> Outcome:
 
 
 def _outcome(report: StreamReport, device: str, manifest: Manifest, stop: StopEvent) -> Outcome:
-    """The outputs are finished; what was lost on the way is still an error."""
+    """Report the finished stream; lost frames are an error."""
     rate = "" if report.fps is None else f", {report.fps:.1f} fps"
     lines = [f"{device}, {manifest.precision.upper()}{rate}", *report.lines()]
-    from models.weights import licence_of_weights  # at the end, when nobody waits
+    from models.weights import licence_of_weights  # imported late, so that the stream starts sooner
 
     terms = licence_of_weights(manifest.model, manifest.weights.sha256)
     if terms is not None:
@@ -110,7 +110,7 @@ def _outcome(report: StreamReport, device: str, manifest: Manifest, stop: StopEv
 
 
 def _device(session: Session) -> str:
-    """What computed, in a few words."""
+    """Name the processor that computed."""
     if session.capabilities.runtime != "openvino":
         return session.capabilities.device
     count = cores()
@@ -118,20 +118,20 @@ def _device(session: Session) -> str:
 
 
 def _engine_path(options: argparse.Namespace) -> Path:
-    """The engine that was named, or that of a network: one that is current, or built now."""
+    """Return the named engine, or a network's: an existing current one, or one built now."""
     path = Path(options.engine)
     is_network = not path.suffix and path.name == options.engine and not path.exists()
     if not is_network:
         if options.precision is not None:
             raise EngineError(
-                f"--precision {options.precision} was given for the engine {path}, which has one; "
-                "drop it, or give the name of a network (see 'roadseg models')"
+                f"--precision {options.precision} was given for the engine {path}, which has its "
+                f"own; drop it, or give the name of a network (see 'roadseg models')"
             )
         return path
-    # Not waited for by those who name an engine.
+    # Imported here: running an engine does not need it.
     from pipeline.build.current import engine_of
 
-    # A minute of building ends in vain where a source or a sink is not what it seems.
+    # Sources and sinks are checked before the build, which takes a minute.
     engine = engine_of(
         options.engine, options.precision, hooks_of(options, partial(_check_names, options))
     )
@@ -169,11 +169,11 @@ def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, S
     else:
         try:
             return engine, open_session(engine, options.hint, cache_folder())
-        except IncompatibleEngineError as error:  # of other failures building is no cure
+        except IncompatibleEngineError as error:  # a new build does not help with other failures
             refused = error
     if not options.rebuild:
         raise refused
-    # Rarely needed, and a camera should not wait for it.
+    # Rarely needed, so a camera does not wait for it.
     from pipeline.build.from_bundle import rebuild_engine
 
     print(f"building the engine again: {refused}", file=sys.stderr, flush=True)
@@ -183,10 +183,10 @@ def _open_or_rebuild(options: argparse.Namespace, path: Path) -> tuple[Engine, S
 
 
 def _page(options: argparse.Namespace, stack: ExitStack) -> Page | None:
-    """One page for all cameras; it listens when the first of them needs it."""
+    """Make one page for all cameras; it starts to listen when the first one needs it."""
     if not {"http", "window"}.intersection(options.sink):
         return None
-    # A server is imported only where one is needed.
+    # Imported only where a page is needed.
     from pipeline.stream.web import HttpOptions, Page
 
     form = HttpOptions(options.http_host, options.http_port, options.http_token)
@@ -197,7 +197,7 @@ def _trace(options: argparse.Namespace, stack: ExitStack) -> Trace | None:
     if options.trace is None:
         return None
     target = OutputFile(options.trace, options.force)
-    stack.callback(target.discard)  # after the others, so only where nothing was traced
+    stack.callback(target.discard)  # runs after ``finish``; does nothing after a commit
     trace = Trace(target.partial, MARK)
 
     def finish() -> None:
@@ -225,7 +225,8 @@ def _open_inputs(options: argparse.Namespace, shared: SinkOptions) -> list[Strea
         for number, source in enumerate(sources, start=1):
             several = len(options.source) > 1
             names = [numbered(text, number) for text in texts] if several else texts
-            sinks = open_sinks(names, _for_source(shared, source))
+            own = replace(shared, source=source.name, fps=source.fps, live=source.live)
+            sinks = open_sinks(names, own)
             for sink in sinks:
                 opened.callback(sink.close)
             inputs.append(StreamInput(source, sinks))
@@ -242,7 +243,3 @@ def _source_options(options: argparse.Namespace) -> SourceOptions:
         every=options.every,
         loop=options.loop,
     )
-
-
-def _for_source(shared: SinkOptions, source: Source) -> SinkOptions:
-    return replace(shared, source=source.name, fps=source.fps, live=source.live)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.cli.values import (
+    Commands,
     add_hint,
     amount,
     count,
@@ -19,9 +19,6 @@ from pipeline.cli.values import (
     size,
 )
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
 _SEVERAL = (
     "Several sources: each has its own output. out.mp4 becomes out-1.mp4, out-2.mp4 and so on, a "
     "folder of masks DIR becomes DIR/1, DIR/2, in the order of --source; http is one page with a "
@@ -29,7 +26,7 @@ _SEVERAL = (
 )
 
 
-def add_run(commands: _Commands) -> argparse.ArgumentParser:
+def add_run(commands: Commands) -> argparse.ArgumentParser:
     """Add the command ``run``."""
     parser = commands.add_parser(
         "run",
@@ -39,13 +36,13 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "engine",
         metavar="ENGINE|NETWORK|triton://HOST:PORT/NAME",
-        help="engine file or its manifest; or a network, see 'models', whose engine is built or, "
-        "where it is current, used again; or a model on a Triton server, see 'export-triton'",
+        help="engine file or its manifest; or a network (see 'models'), whose engine is built "
+        "unless there is a current one; or a model on a Triton server (see 'export-triton')",
     )
     parser.add_argument(
         "--precision",
         choices=("fp32", "fp16", "bf16", "int8"),
-        help="of a NETWORK; default: the fastest one whose accuracy is known",
+        help="for a NETWORK; default: the fastest one whose accuracy is known",
     )
     _sources(parser)
     _sinks(parser)
@@ -58,10 +55,10 @@ def add_run(commands: _Commands) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rebuild",
         action="store_true",
-        help="build the engine again from the bundle beside it where it cannot be loaded any more",
+        help="if the engine cannot be loaded any more, build it again from the bundle beside it",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="load the engine again when its file is replaced"
+        "--watch", action="store_true", help="reload the engine when its file is replaced"
     )
     parser.add_argument(
         "--trace",
@@ -77,12 +74,12 @@ def _config(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="YAML",
-        help="take options from a file, as --print-config writes it; the command line wins",
+        help="read options from a file that --print-config wrote; the command line wins",
     )
     parser.add_argument(
         "--print-config",
         action="store_true",
-        help="print these options as such a file and run nothing",
+        help="print these options as a file for --config, and run nothing",
     )
 
 
@@ -91,24 +88,26 @@ def _looks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--smooth",
         action="store_true",
-        help="steady classes over three frames: less flicker, less accurate where things move",
+        help="smooth classes over three frames: less flicker, less accurate where things move",
     )
     group.add_argument(
-        "--fine-edges", action="store_true", help="draw outlines of classes without stairs"
+        "--fine-edges", action="store_true", help="draw smooth class outlines instead of steps"
     )
     group.add_argument(
         "--opacity",
         type=share,
         default=0.5,
         metavar="SHARE",
-        help="of the class colours over the picture, 0 to 1; default: %(default)s",
+        help="opacity of the class colours over the picture, 0 to 1; default: %(default)s",
     )
-    group.add_argument("--no-legend", action="store_true", help="draw no class names and shares")
+    group.add_argument(
+        "--no-legend", action="store_true", help="do not draw class names and shares"
+    )
     group.add_argument(
         "--show",
         type=listed,
         metavar="Car,Pedestrian",
-        help="draw these classes alone; what is counted and written stays whole",
+        help="draw only these classes; statistics and masks still have all of them",
     )
     group.add_argument(
         "--palette",
@@ -119,9 +118,11 @@ def _looks(parser: argparse.ArgumentParser) -> None:
 
 
 def check_run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse options that mean nothing together."""
+    """Refuse options that do not go together."""
     if options.engine.startswith("triton://") and (options.watch or options.rebuild):
-        parser.error("run: --watch and --rebuild are for engines here; a server has its own")
+        parser.error(
+            "run: --watch and --rebuild are for local engines; a Triton server loads its own"
+        )
     if options.keep and not options.segment:
         parser.error("run: --keep removes old segments; give --segment too")
 
@@ -139,28 +140,33 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         "--realtime", action="store_true", help="play a file at its own rate, as if live"
     )
     parser.add_argument(
-        "--loop", action="store_true", help="begin a file again at its end, until a signal"
+        "--loop", action="store_true", help="start a file again at its end, until a signal"
     )
     parser.add_argument(
-        "--every", type=positive, default=1, metavar="N", help="one of N frames of a file"
+        "--every", type=positive, default=1, metavar="N", help="use every Nth frame of a file"
     )
     parser.add_argument(
         "--start",
         type=duration,
         default=0.0,
         metavar="T",
-        help="begin a video so late, such as 90s or 2m",
+        help="skip so much of a video's beginning, such as 90s or 2m",
     )
     parser.add_argument(
         "--retries",
         type=count,
         metavar="N",
-        help="connect a lost camera again N times at most; default: for ever",
+        help="reconnect a lost camera at most N times; default: for ever",
     )
-    parser.add_argument("--camera-size", type=size, metavar="WxH", help="asked of a camera")
-    parser.add_argument("--camera-fps", type=positive, metavar="N", help="asked of a camera")
     parser.add_argument(
-        "--camera-format", type=fourcc, metavar="FOURCC", help="asked of a camera, such as MJPG"
+        "--camera-size", type=size, metavar="WxH", help="frame size to ask a camera for"
+    )
+    parser.add_argument("--camera-fps", type=positive, metavar="N", help="rate to ask a camera for")
+    parser.add_argument(
+        "--camera-format",
+        type=fourcc,
+        metavar="FOURCC",
+        help="format to ask a camera for, such as MJPG",
     )
 
 
@@ -176,28 +182,32 @@ def _sinks(parser: argparse.ArgumentParser) -> None:
         "(zones:FILE.yaml), a window, a page (http), a network video (rtsp://, udp://), class maps "
         "for another process (socket:PATH), none; may be repeated",
     )
-    parser.add_argument("--force", action="store_true", help="replace files that are not ours")
+    parser.add_argument("--force", action="store_true", help="replace files of other programs")
     parser.add_argument(
         "--segment",
         type=duration,
         metavar="T",
-        help="go on in a new video file after a time such as 10m",
+        help="start a new video file after a time such as 10m",
     )
     parser.add_argument(
         "--keep",
         type=amount,
         metavar="SIZE",
-        help="with --segment: remove the oldest files when all take more than such as 50GB",
+        help="with --segment: remove the oldest files when all together exceed SIZE, such as 50GB",
     )
     parser.add_argument(
         "--http-host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where the page can be reached; default: %(default)s, this machine only",
+        help="address that the page listens on; default: %(default)s, this machine only",
     )
     parser.add_argument(
-        "--http-port", type=port, default=8080, metavar="N", help="default: %(default)s"
+        "--http-port",
+        type=port,
+        default=8080,
+        metavar="N",
+        help="port of the page; default: %(default)s",
     )
     parser.add_argument(
-        "--http-token", metavar="TEXT", help="what a visitor of the page has to know"
+        "--http-token", metavar="TEXT", help="token that visitors of the page must give"
     )

@@ -1,7 +1,7 @@
-"""Ctrl-C and its relatives: an event that a stream looks at, or an exception that ends a build.
+"""Signals: an event that ends a stream, or an exception that ends a build.
 
-Exit status after a signal: 0 where what ran has no end of its own (a camera, the drawn drive),
-since that is how it ends; otherwise 128 and the number of the signal, 130 or 143.
+Exit status after a signal: 0 if the source has no end of its own (a camera, the synthetic drive);
+otherwise 128 plus the number of the signal, 130 or 143.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopEvent(threading.Event):
-    """Set by a signal, or by whatever else ends a stream; ``signal`` is the first one, or None."""
+    """Ends a stream; ``signal`` is the first signal that set it, None if none did."""
 
     signal: int | None = None
 
     @property
     def status(self) -> int:
-        """Exit status of what the signal cut short; 0 where there was none."""
+        """Exit status of work that the signal ended early; 0 if there was no signal."""
         return 0 if self.signal is None else 128 + self.signal
 
 
@@ -32,10 +32,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def raise_on_termination() -> None:
-    """Make SIGTERM an exception: a terminated build cleans up as an interrupted one does.
-
-    So is the end of the terminal, SIGHUP, unless it is ignored (``nohup``).
-    """
+    """Turn SIGTERM, and SIGHUP unless it is ignored (``nohup``), into :class:`Terminated`."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
@@ -49,9 +46,9 @@ def raise_on_termination() -> None:
 def stop_on_signal() -> Iterator[StopEvent]:
     """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets; a second SIGINT kills at once.
 
-    An ignored SIGHUP (``nohup``) stays ignored; SIGINT does not, since shells ignore it for what a
-    script starts in the background, and ``kill -INT`` should finish files there too. Handlers are
-    put back at the end. Outside the main thread none can be set: the event is then only an event.
+    An ignored SIGHUP (``nohup``) stays ignored. An ignored SIGINT does not: shells ignore it for
+    background jobs of a script, and ``kill -INT`` should finish files there too. The handlers
+    before are restored at the end. Outside the main thread no signal is handled.
     """
     stop = StopEvent()
 

@@ -1,4 +1,4 @@
-"""Tables as people read them: on a terminal, and on the pages that are made from figures."""
+"""Markdown tables, for the terminal and for generated pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def attempts_table(attempts: Iterable[Mapping[str, Any]]) -> str:
-    """Write what an INT8 build tried as a table; ``attempts`` are those of an ``AccuracyError``."""
+    """Write the ``attempts`` of an ``AccuracyError``, what an INT8 build tried, as a table."""
     rows = [
         (
             str(one["method"]),

@@ -25,7 +25,6 @@ from models.weights import TRAINED, registered_weights
 from pipeline.cli.outcome import Outcome, is_quiet, percent
 from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import OutputError, TrainingError
-from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.publish import TERMS, Provenance, publish, register
 from pipeline.train.recipe import Recipe, fine_tuning_recipe, qat_recipe, recipe_of
 from pipeline.train.run import TrainingData, bfloat16_is_fast, train_model
@@ -44,7 +43,7 @@ _DECISIVE = (
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Train, or go on with a run; then write the best weights and their card."""
+    """Train, or continue a run; then write the best weights and their card."""
     _check_fine_tuning(options)
     spec = _spec(options)
     folder = options.folder or Path("runs") / f"{spec.name}{'-qat' if options.qat else ''}"
@@ -55,7 +54,7 @@ def run(options: argparse.Namespace) -> Outcome:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let nobody else train in a folder; one that stays empty is not left."""
+    """Lock a folder against other runs; remove it at the end if it is empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = WriteLock(folder / ".lock", f"the run in {folder}")
@@ -74,7 +73,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
     recipe = _recipe(options, spec)
     bar = sys.stderr.isatty() and not (is_quiet(options) or options.verbose)
-    if not bar:  # without one, the rows of the log say how far the run is
+    if not bar:  # then log lines show the progress
         logging.getLogger("pipeline.train").setLevel(logging.INFO)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -83,15 +82,15 @@ def _run(options: argparse.Namespace, spec: ModelSpec, folder: Path) -> Outcome:
         options.data / "train",
         options.data / "val",
         options.encoder_weights,
-        None if options.qat else options.weights,
+        options.weights,
+        options.calibration,
         spec.classes,
     )
     with stop_on_signal() as stop:
-        # Rounding to bfloat16's 8 bits would drown the rounding that --qat trains against.
+        # bfloat16's 8 bits would hide the INT8 rounding that --qat trains for.
         amp = bfloat16_is_fast() and not options.qat
         settings = RunSettings(folder, seed=options.seed, amp=amp, bar=bar, stop=stop)
-        tuning = FineTuning(options.weights, options.calibration) if options.qat else None
-        trainer = train_model(spec.name, data, recipe, settings, options.resume, tuning)
+        trainer = train_model(spec.name, data, recipe, settings, options.resume)
     if not trainer.finished:
         return _stopped(trainer, stop.status)
     validation = load_validation_samples(data.val, spec)
@@ -113,9 +112,9 @@ def _spec(options: argparse.Namespace) -> ModelSpec:
     classes = read_classes(options.classes)
     if options.publish and classes != spec.classes:
         raise TrainingError(
-            f"--publish was given with the {len(classes)} classes of {options.classes}, the "
-            f"repository carries weights of its own {len(spec.classes)}; drop --publish, the "
-            "weights are left in the run's folder"
+            f"--publish was given with the {len(classes)} classes of {options.classes}, but the "
+            f"repository's weights are for the registered {len(spec.classes)}; drop --publish, the "
+            "weights stay in the run's folder"
         )
     return replace(spec, classes=classes)
 
@@ -133,16 +132,16 @@ def _recipe(options: argparse.Namespace, spec: ModelSpec) -> Recipe:
         given["crop"] = height, width
     if options.batch == 1 and spec.figures.global_context:
         raise TrainingError(
-            f"--batch 1 was given for {spec.name}, whose batch norm behind the mean of the whole "
-            "picture needs two of them to normalise; give --batch 2 and a smaller --crop"
+            f"--batch 1 was given for {spec.name}, whose batch norm after the global pooling needs "
+            "at least two pictures; give --batch 2 and a smaller --crop"
         )
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if spec.classes.names != model_spec(spec.name).classes.names:
-        # The drawn drive and the teachers with registered weights know CamVid's classes only.
+        # The synthetic drive and the registered teachers have CamVid's classes only.
         if options.synthetic:
             raise TrainingError(
-                f"--synthetic was given with the classes of {options.classes}, the drawn drive has "
-                "CamVid's; drop --synthetic or --classes"
+                f"--synthetic was given with the classes of {options.classes}, but the synthetic "
+                "drive has CamVid's; drop --synthetic or --classes"
             )
         recipe = replace(recipe, synthetic=0.0, teacher=None, distil=0.0)
     return recipe
@@ -157,16 +156,16 @@ def _check_fine_tuning(options: argparse.Namespace) -> None:
         )
     if options.calibration is not None and not options.qat:
         raise TrainingError(
-            "--calibration was given without --qat, which alone simulates INT8; add --qat, or drop "
-            "--calibration"
+            "--calibration was given without --qat, the only mode that simulates INT8; add --qat, "
+            "or drop --calibration"
         )
 
 
 def _check_folder(folder: Path, options: argparse.Namespace) -> None:
     if (folder / "checkpoint.pt").exists() and not (options.resume or options.force):
         raise TrainingError(
-            f"{folder} holds a run with a checkpoint, expected a new folder; go on with --resume, "
-            "choose another --folder, or start again over it with --force"
+            f"{folder} holds a run with a checkpoint, expected a new folder; continue with "
+            f"--resume, choose another --folder, or start over with --force"
         )
 
 
@@ -180,7 +179,7 @@ def _stopped(trainer: Trainer, status: int) -> Outcome:
     }
     text = (
         f"stopped after step {trainer.step} of {trainer.recipe.steps}, saved in {checkpoint}; the "
-        "same command with --resume goes on from there"
+        "same command with --resume continues from there"
     )
     return Outcome(document, text, status=status)
 
@@ -204,14 +203,14 @@ def _origin(options: argparse.Namespace) -> str | None:
     source = options.weights if whole else options.encoder_weights
     named = source is None or source in MODELS
     path = registered_weights(source or options.model) if named else Path(source)
-    if path is None or not path.is_file():  # the run itself says what is wrong
+    if path is None or not path.is_file():  # train_model reports it
         return source and str(source)
     part = "" if whole else "the encoder of "
     return f"{part}trained weights {path.name}, SHA-256 {sha256_of(path)}"
 
 
 def _command(options: argparse.Namespace) -> str:
-    """Write the command that trains the same again, without a folder of this machine."""
+    """Write the command that repeats this training, without paths of this machine."""
     words = ["python -m pipeline train", options.model]
     for name in _DECISIVE:
         value, option = getattr(options, name), name.replace("_", "-")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.cli.values import count, positive, rate, share, size
-
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+from pipeline.cli.values import Commands, count, positive, rate, share, size
 
 
-def add_train(commands: _Commands) -> argparse.ArgumentParser:
+def add_train(commands: Commands) -> argparse.ArgumentParser:
     """Add the command ``train``."""
     parser = commands.add_parser("train", help="train a network on labelled pictures")
     parser.add_argument("model", metavar="MODEL", help="network, see 'models'")
@@ -28,16 +24,16 @@ def add_train(commands: _Commands) -> argparse.ArgumentParser:
     )
     _fine_tuning(parser)
     parser.add_argument("--folder", type=Path, metavar="DIR", help="default: runs/MODEL[-qat]")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     parser.add_argument(
-        "--force", action="store_true", help="start again in a folder that holds a run"
+        "--force", action="store_true", help="start over in a folder that holds a run"
     )
     parser.add_argument(
         "--classes",
         type=Path,
         metavar="FILE|NAME",
         help="other classes than CamVid's: cityscapes, voc, or a file with a line 'NAME [R,G,B]' "
-        "each, in the order of the labels' values; one named void is never scored",
+        "per class, in the order of the label values; a class named void is never scored",
     )
     _recipe(parser)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="default: 0")
@@ -47,25 +43,28 @@ def add_train(commands: _Commands) -> argparse.ArgumentParser:
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("in place of what pipeline/train/recipe.py says")
+    group = parser.add_argument_group("instead of the settings in pipeline/train/recipe.py")
     group.add_argument("--steps", type=positive, metavar="N", help="steps of the optimiser")
     group.add_argument("--batch", type=positive, metavar="N", help="pictures per step")
     group.add_argument("--crop", type=size, metavar="WxH", help="size of the training crops")
     group.add_argument(
-        "--rate", type=rate, metavar="R", help="peak learning rate; --weights alone takes 0.4 of it"
+        "--rate",
+        type=rate,
+        metavar="R",
+        help="peak learning rate; with --weights 0.4 of the recipe's",
     )
     group.add_argument(
         "--synthetic",
         type=share,
         metavar="SHARE",
-        help="part of the training pictures that are frames of the drawn drive, 0 to 1",
+        help="share of the training pictures that are frames of the synthetic drive, 0 to 1",
     )
     group.add_argument(
         "--patience",
         type=positive,
         metavar="N",
-        help="end after N validations without a better mIoU; by default a run goes on to its last "
-        "step, where the rate reaches zero",
+        help="stop after N validations without a better mIoU; by default a run goes on to its last "
+        "step",
     )
 
 
@@ -89,17 +88,17 @@ def _card(parser: argparse.ArgumentParser) -> None:
 
 def _fine_tuning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--qat", action="store_true", help="fine-tune trained weights for INT8: a few epochs"
+        "--qat", action="store_true", help="fine-tune trained weights for INT8, for a few epochs"
     )
     parser.add_argument(
         "--weights",
         metavar="FILE|MODEL",
-        help="go on from trained weights, of other classes too; MODEL means the registered ones, "
-        "the default with --qat",
+        help="continue from trained weights, also of other classes; MODEL means the registered "
+        "ones, the default with --qat",
     )
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="DIR|VIDEO|TABLE.json",
-        help="with --qat, their INT8 ranges; default: the registered table",
+        help="with --qat: where the INT8 ranges come from; default: the registered table",
     )

@@ -1,4 +1,4 @@
-"""How values of the command line are written, and the argument that most commands share."""
+"""How values of the command line are read, and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import math
 import os
 import re
 from pathlib import Path
+from typing import TypeAlias
 
 from pipeline.graph.frame_sizes import FRAME_SIZES, MOST_FRAMES, Sizes
+
+#: What commands are added to; argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.ASCII)
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.ASCII)
 
-
-#: Largest number of frames, steps, seconds: what counts them holds no more.
+#: Largest number of frames, steps or seconds: counters have 32 bits.
 _MOST = 2**31 - 1
 _MOST_BYTES = 10**18
 _LONGEST_SIDE = 100_000
@@ -25,13 +28,13 @@ _LONGEST_PATH, _LONGEST_NAME = 4095, 255
 
 
 def _whole(text: str) -> int | None:
-    """Return a whole number from 0 that is not too large to be meant; else None."""
+    """Return a whole number from 0 to ``_MOST``; else None."""
     digits = text.isdecimal() and len(text) <= len(str(_MOST))
     return int(text) if digits and int(text) <= _MOST else None
 
 
 def wrong_path(value: object) -> str | None:
-    """Say why no file can have a path, None where one can."""
+    """Say why a path cannot exist; None if it can."""
     raw = os.fsencode(value) if isinstance(value, Path) else b""
     if b"\0" in raw or len(raw) > _LONGEST_PATH or max(map(len, raw.split(b"/"))) > _LONGEST_NAME:
         return (
@@ -52,8 +55,8 @@ def add_hint(parser: argparse.ArgumentParser) -> None:
         "--hint",
         choices=("latency", "throughput"),
         default="latency",
-        help="throughput works on several frames at once: more of a file per second, each of them "
-        "later; cameras want latency, the default",
+        help="throughput processes several frames at once: more frames per second, each of them "
+        "later; keep latency, the default, for cameras",
     )
 
 
@@ -99,14 +102,14 @@ def sizes(text: str) -> Sizes:
     return given[0], given[1], given[2]
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Read names with commas between them."""
-    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
-
-
 def layers(text: str) -> tuple[str, ...]:
-    """Read names of a network's layers, which may have capitals, with commas between them."""
+    """Read names with commas between them, as they are written; there may be none."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them, in small letters; there may be none."""
+    return layers(text.lower())
 
 
 def engine_name(text: str) -> str:
@@ -119,8 +122,8 @@ def engine_name(text: str) -> str:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Read names with commas between them, written as they are."""
-    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    """Read at least one name, with commas between them, as they are written."""
+    found = layers(text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing, expected such as Car,Pedestrian")
     return found
@@ -138,18 +141,15 @@ def share(text: str) -> float:
 
 def rate(text: str) -> float:
     """Read a learning rate: above 0, at most 1."""
-    value = _up_to(1, text, meaning := "learning rate, expected a number above 0 such as 3e-4")
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
-    return value
+    return _up_to(1, text, "learning rate, expected a number above 0 such as 3e-4", zero=False)
 
 
-def _up_to(most: float, text: str, meaning: str) -> float:
+def _up_to(most: float, text: str, meaning: str, zero: bool = True) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= most:
+    if not 0 <= value <= most or (value == 0 and not zero):
         raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
     return value
 
@@ -177,10 +177,7 @@ def batch(text: str) -> tuple[int, int, int]:
 
 def frames_per_second(text: str) -> float:
     """Read a rate of frames: above 0, at most a million."""
-    value = _up_to(1e6, text, meaning := "rate, expected frames per second above 0 such as 30")
-    if not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is no {meaning}")
-    return value
+    return _up_to(1e6, text, "rate, expected frames per second above 0 such as 30", zero=False)
 
 
 def count(text: str) -> int:

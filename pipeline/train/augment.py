@@ -1,6 +1,6 @@
 """Training samples: a random zoom, crop, mirror and change of light, by index and seed alone.
 
-Sample ``i`` of a run is a pure function of (seed, i), so a resumed run goes on with the samples
+Sample ``i`` of a run is a pure function of (seed, i), so a resumed run continues with the samples
 that an uninterrupted one would have seen.
 """
 
@@ -42,7 +42,7 @@ class Augmentation:
         rows, columns = label.shape
         zoom = float(np.exp(random.uniform(np.log(self.scale[0]), np.log(self.scale[1]))))
         tilt = float(random.uniform(-4.0, 4.0))
-        # Where the picture is larger than the crop the crop moves inside it, else it is centred.
+        # A crop smaller than the picture is placed at random, a larger one is centred.
         slack_x, slack_y = max(columns * zoom - width, 0), max(rows * zoom - height, 0)
         shift_x = random.uniform(-slack_x / 2, slack_x / 2)
         shift_y = random.uniform(-slack_y / 2, slack_y / 2)

@@ -12,10 +12,10 @@ from models.resnet import ResNet
 
 
 class DeepSupervision(nn.Module):
-    """Scores from inside a network, for a second loss; the network itself stays as it is.
+    """A second head on a network's encoder; the network itself is not changed.
 
     Args:
-        encoder: of the network in training; its output is kept at every forward pass.
+        encoder: of the network in training; a hook keeps its output at every forward pass.
         classes: number of output channels.
     """
 
@@ -32,12 +32,12 @@ class DeepSupervision(nn.Module):
         """Return (N, classes, *size) logits of the network's latest pictures."""
         assert self._stage3 is not None, "the network must have seen pictures before"
         scores = self.head(self._stage3)
-        self._stage3 = None  # the next call must not see the graph of this one
+        self._stage3 = None  # so that a later call cannot use this step's graph
         return F.interpolate(scores, size=size, mode="bilinear", align_corners=True)
 
 
 def deep_supervision(network: nn.Module, classes: int, weight: float) -> DeepSupervision | None:
-    """Attach a second head where the recipe gives it weight and the network has a place for it."""
+    """Attach a second head if ``weight`` is not 0 and the network is a PSPNet on a ResNet."""
     if not weight or not isinstance(network, PSPNet) or not isinstance(network.encoder, ResNet):
         return None
     device = next(network.parameters()).device

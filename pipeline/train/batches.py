@@ -1,9 +1,10 @@
-"""Batches prepared in a thread beside the training loop."""
+"""Batches, prepared in a thread while the network trains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,33 +15,25 @@ from pipeline.graph.deployment import Normalise
 from pipeline.train.augment import Augmentation, Draw, Picture
 
 
+@dataclass(frozen=True)
 class Batches:
     """Endless training batches, a pure function of the seed and the step.
 
-    Args:
+    Attributes:
         samples: pictures with labels, kept in memory.
         augmentation: applied to every picture.
         batch: pictures per step.
         seed: of the whole run.
-        synthetic: share of pictures that ``draw`` makes instead.
-        draw: index to (BGR picture, label); needed where ``synthetic`` is above zero.
+        synthetic: share of pictures that come from ``draw``.
+        draw: index to (BGR picture, label); needed if ``synthetic`` is above zero.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        augmentation: Augmentation,
-        batch: int,
-        seed: int,
-        synthetic: float = 0.0,
-        draw: Draw | None = None,
-    ) -> None:
-        self.samples = samples
-        self.augmentation = augmentation
-        self.batch = batch
-        self.seed = seed
-        self.synthetic = synthetic
-        self.draw = draw
+    samples: Sequence[Sample]
+    augmentation: Augmentation
+    batch: int
+    seed: int
+    synthetic: float = 0.0
+    draw: Draw | None = None
 
     def from_step(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (N, H, W, 3) uint8 BGR pictures and (N, H, W) int64 labels, from ``step`` on."""
@@ -63,7 +56,7 @@ class Batches:
         if self.draw is not None and random.random() < self.synthetic:
             image, label = self.draw(number)
         else:
-            # Every picture once per epoch, in an order of its own.
+            # Every picture once per epoch, in a new order each time.
             epoch, place = divmod(number, len(self.samples))
             order = np.random.default_rng((self.seed, 1_000_003, epoch)).permutation(
                 len(self.samples)

@@ -1,9 +1,8 @@
-"""Give a pretrained encoder batch norm without changing what it computes.
+"""Add batch norm to a pretrained encoder without changing what it computes.
 
-Published VGG16 weights have no batch norm. A fresh norm (mean 0, variance 1 learned from the
-first batches) would rescale every layer and throw the pretraining away, so each norm is set from
-a pass over the data: its running statistics become those of its convolution's outputs, and its
-gamma and beta undo exactly that normalisation. The network then starts as the same function.
+Published VGG16 weights have no batch norm. A new norm with default values would rescale every layer
+and lose the pretraining, so each norm is set from a pass over the data: its running statistics
+become those of its convolution's outputs, and its gamma and beta undo exactly that normalisation.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from torch import Tensor, nn
 def fit_batch_norms(stages: nn.ModuleList, pictures: Iterable[Tensor]) -> None:
     """Set every batch norm of VGG ``stages`` from (N, 3, H, W) normalised ``pictures``.
 
-    Layer by layer, since each layer's input exists only once the layers before it are set. The
-    activations of all pictures are kept meanwhile: a few dozen pictures are enough.
+    Layer by layer, since each layer's input depends on the norms before it. The activations of all
+    pictures are in memory meanwhile; a few dozen pictures are enough.
     """
     activations = list(pictures)
     for stage in stages:
@@ -41,10 +40,9 @@ def fit_batch_norms(stages: nn.ModuleList, pictures: Iterable[Tensor]) -> None:
 
 
 def freeze_batch_norms(network: nn.Module) -> None:
-    """Let batch norms use their running statistics in training too, and leave those as they are.
+    """Make batch norms use their running statistics in training too, without updating them.
 
-    An engine has them folded into its weights: with a batch's own statistics, fine-tuning for it
-    would be fine-tuning for another function.
+    An engine has these statistics folded into its weights, so fine-tuning for it must use them.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

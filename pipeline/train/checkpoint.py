@@ -1,4 +1,4 @@
-"""Checkpoints that are always whole: written beside their name, then moved over it."""
+"""Checkpoints, written atomically: to a temporary file that is then renamed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from models.classes import CAMVID, ClassSet
 from models.typed import convert
 from pipeline.errors import OutputError, WeightsError
 
-#: Raised when the meaning of a key changes; older checkpoints are then refused.
+#: Incremented when the meaning of a key changes; older checkpoints are then refused.
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """Types of what stands in a checkpoint; who needs a field says so when it is missing."""
+    """Types of a checkpoint's fields; whoever needs a field reports that it is missing."""
 
     network: dict[str, Tensor] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
@@ -44,19 +44,19 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors, numbers, strings, and lists and dicts of them) atomically.
 
     Raises:
-        OutputError: the disk is full or not writable; what was at ``path`` is as it was.
+        OutputError: the disk is full or not writable; the file at ``path`` is unchanged.
     """
     temporary = path.with_suffix(".partial")
     try:
         with temporary.open("wb") as file:
             torch.save({"format": FORMAT, **state}, file)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on old blocks
+            os.fsync(file.fileno())  # else a power cut after the rename could lose the content
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         raise OutputError(
-            f"checkpoint {path} cannot be written ({error}), the one before it is as it was; free "
-            "some space there and go on with --resume"
+            f"checkpoint {path} cannot be written ({error}), the previous one is kept; free some "
+            "space there and continue with --resume"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[
     try:
         check_not_packed(path)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of zipfile, pickle and PyTorch, about whatever stands there
+    except Exception as error:  # whatever zipfile, pickle and PyTorch raise for a damaged file
         raise WeightsError(
             f"checkpoint {path} cannot be read ({type(error).__name__}), expected one that this "
             "trainer wrote; delete it to start again"
@@ -107,7 +107,7 @@ def load_checkpoint(path: Path, model: str, classes: ClassSet = CAMVID) -> dict[
 
 
 def check_same_run(path: Path, state: Mapping[str, Any], seed: int, qat: bool) -> None:
-    """Check that a run can go on from a checkpoint as it is asked to.
+    """Check that a run with these settings can continue from a checkpoint.
 
     Raises:
         WeightsError: another seed, or only one of the two fine-tunes for INT8.

@@ -1,4 +1,4 @@
-"""A picture of a run: its loss and its validation mIoU over the steps, as SVG."""
+"""Curves of a run: loss and validation mIoU over the steps, as SVG."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.train.runlog import Row, writable
 
 _WIDTH, _HEIGHT = 720, 460
 _LEFT, _RIGHT = 60, 700
-#: Points of a curve that can be told apart; longer ones are averaged to as many.
+#: Most points of a curve; longer ones are averaged.
 _POINTS = 240
 
-#: Of the runs that are drawn together, in turn: on white, and on a dark ground. The first two are
-#: those of the loss and of the mIoU.
+#: Colours of runs in one chart, on a light and on a dark background; loss and mIoU have the first
+#: two.
 _COLOURS = ("#1f5fa8", "#b3541e", "#2e7d32", "#7b1fa2", "#c2185b", "#00838f", "#6d4c41", "#616161")
 _ON_DARK = ("#6cb0ff", "#ff9d66", "#74d17b", "#d18cf0", "#ff7fae", "#4dd0e1", "#c9a798", "#b0b0b0")
 _LOSS, _MIOU, _INK = "c0", "c1", "ink"
@@ -44,7 +44,7 @@ class _Panel:
 
 
 def write_curves(path: Path, title: str, rows: Sequence[Row]) -> None:
-    """Draw the rows of a run's log into ``path``; replaced as a whole."""
+    """Draw the rows of a run's log into ``path``, atomically."""
     with writable(path), atomic_path(path) as temporary:
         temporary.write_text(draw_curves(title, rows), encoding="utf-8")
 
@@ -104,7 +104,7 @@ def _page(title: str) -> list[str]:
 
 
 def _style() -> str:
-    """Write the colours for a light and for a dark ground, as the reader's system asks."""
+    """Write the colours for the light and the dark theme of the reader's system."""
 
     def rules(paper: str, ink: str, grid: str, colours: Sequence[str]) -> str:
         runs = "".join(
@@ -159,7 +159,7 @@ def _curve(panel: _Panel, points: Points, colour: str) -> list[str]:
 
 def _panel(top: int, bottom: int, last_step: float, points: Points) -> _Panel:
     values = [value for _, value in points]
-    # A single point, or a flat curve, needs some height too.
+    # At least 0.1 high, for a single point or a flat curve.
     room = max(0.1 - (max(values) - min(values)), 0) / 2
     low, high = min(values) - room, max(values) + room
     first, second, *_ = _ticks(low, high)

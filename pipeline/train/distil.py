@@ -1,4 +1,4 @@
-"""Distillation: a network also learns what a better one, already trained, says of every pixel.
+"""Distillation: a network also learns the scores that a better, trained one gives each pixel.
 
 Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531: both
 networks' scores are softened by a temperature, and the student minimises the divergence from the
@@ -23,10 +23,9 @@ from pipeline.train.recipe import Recipe
 
 
 class Teacher:
-    """A trained network that is asked and never changed: evaluation mode, no gradient.
+    """A trained network in evaluation mode, without gradients.
 
-    It is no part of the student, so that neither its weights nor its state reach optimiser, average
-    or checkpoint.
+    It is not a submodule of the student, so its weights reach no optimiser, average or checkpoint.
 
     Args:
         network: the teacher, on the device of the frames.
@@ -54,7 +53,7 @@ def load_teacher(
     """Load the recipe's teacher with its registered weights; None where the recipe has none.
 
     Raises:
-        TrainingError: teacher and student tell different classes apart, or in another order.
+        TrainingError: teacher and student have other classes, or in another order.
         ModelError: no network of that name.
         WeightsError: no weights are registered for it.
     """
@@ -69,7 +68,7 @@ def load_teacher(
 
 
 def check_classes(teacher: ModelSpec, student: ModelSpec) -> None:
-    """Refuse a teacher whose output channels mean something else than the student's.
+    """Refuse a teacher with other classes than the student.
 
     Raises:
         TrainingError: names the first channel that differs, or the two numbers of channels.
@@ -99,9 +98,9 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float, weights: Te
     Args:
         student: (N, classes, H, W) FP32 logits.
         teacher: the same of the teacher.
-        temperature: above 0; 1 leaves the scores as they are, more makes them softer.
-        weights: (classes,) loss weight per class; a pixel counts as the class that the teacher
-            finds most likely there. With equal ones, roads and buildings drown poles and people.
+        temperature: above 0; 1 leaves the scores unchanged, more makes them softer.
+        weights: (classes,) loss weight per class, by the teacher's most likely class at a pixel.
+            With equal weights roads and buildings would outweigh poles and people.
     """
     ours = F.log_softmax(student / temperature, 1)
     theirs = F.log_softmax(teacher / temperature, 1)

@@ -1,4 +1,4 @@
-"""What training minimises: weighted cross-entropy, and the overlap that mIoU measures."""
+"""The training loss: weighted cross-entropy, and the overlap that mIoU measures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 
 class SegmentationLoss(nn.Module):
-    """Cross-entropy with class weights, plus the soft Jaccard distance of the classes in sight.
+    """Cross-entropy with class weights, plus the soft Jaccard distance of the classes present.
 
-    Cross-entropy alone leaves poles, signs and people to the end: they are a percent of the
-    pixels. The Jaccard term (Rahman and Wang, ISVC 2016) counts every class that occurs alike,
-    as mIoU does.
+    Cross-entropy alone neglects poles, signs and people, which are about 1 % of the pixels. The
+    Jaccard term (Rahman and Wang, ISVC 2016) weights all classes that occur equally, as mIoU does.
 
     Args:
         weights: (classes,) loss weight per class.

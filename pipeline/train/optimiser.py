@@ -1,4 +1,4 @@
-"""What the optimiser is told: learning rate by step, rate and decay by parameter."""
+"""Settings of the optimiser: learning rate by step, rate and weight decay by parameter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rate_at(step: int, recipe: Recipe) -> float:
 def parameter_groups(
     network: nn.Module, recipe: Recipe, auxiliary: nn.Module | None = None
 ) -> list[dict[str, object]]:
-    """Sort parameters: encoder or not, decayed (matrices) or not (norms and biases)."""
+    """Group parameters: encoder or not, with weight decay (matrices) or without (norms, biases)."""
     sorted_: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     named = list(network.named_parameters())
     if auxiliary is not None:

@@ -1,4 +1,4 @@
-"""Mixed precision: bfloat16 where it is faster on the device at hand, FP32 elsewhere."""
+"""Mixed precision: convolutions in bfloat16, all else in FP32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 @contextlib.contextmanager
 def mixed_precision(device: torch.device, enabled: bool) -> Iterator[None]:
-    """Compute convolutions in bfloat16 inside the block, those excepted that it does not suit."""
+    """Compute convolutions in bfloat16 inside the block, unless a CPU is slow or wrong at them."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=enabled))
         if enabled and device.type == "cpu":
@@ -40,7 +40,7 @@ class _SomeInFloat32(TorchFunctionMode):
 def _stays_in_float32(weight: Tensor, bias: Tensor | None = None) -> bool:
     outputs, inputs_per_group = weight.shape[:2]
     # oneDNN falls back to a reference kernel: the backward pass in bfloat16 takes 2 to 6 times as
-    # long, which would make a MobileNet kind of encoder train slower than without.
+    # long, so an encoder like MobileNet would train slower than in FP32.
     depthwise = inputs_per_group == 1 < outputs
     # With AMX and several threads oneDNN writes the bias's gradient in blocks of 16 channels, past
     # its end where they are not full: FCN's score layer (4096 to 11 channels, PyTorch 2.13)

@@ -1,4 +1,4 @@
-"""From a run's best checkpoint to a weight file, with a card and curves that say what it is."""
+"""From a run's best checkpoint to a weight file with its card and curves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from models.registry import build_model
 from models.spec import ModelSpec
 from models.weights import decode, encode, save_weights
 from pipeline.errors import OutputError
+from pipeline.evaluation.accuracy import score, score_in_detail
 from pipeline.train.checkpoint import load_checkpoint
 from pipeline.train.curves import write_curves
 from pipeline.train.runlog import RunLog
-from pipeline.train.validate import evaluate_network, evaluate_network_in_detail
+from pipeline.train.validate import predictions
 
 log = logging.getLogger(__name__)
 
-#: Terms of known data, by the word that ``--licence`` takes: they reach the weights made from it.
+#: Terms of known data, which also hold for weights trained on it, by the value of ``--licence``.
 TERMS = {
     "camvid": "Trained on CamVid (Brostow et al. 2009), which is for research only (CC BY-NC 4.0 "
     "in the SegNet tutorial's copy). Do not use these weights in a product: train on data that "
@@ -37,15 +38,15 @@ TERMS = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the checkpoint itself cannot know.
+    """Facts for the card that the checkpoint does not hold.
 
     Attributes:
         data: the pictures, in words.
         pretrained: origin of the initial weights, None for random ones.
         terms: licence of the data in plain words.
         seed: of the run.
-        notes: what happened on the way that the recipe does not show.
-        command: what trains these weights again; names no folder of one machine.
+        notes: what happened during the run that the recipe does not show.
+        command: trains these weights again; without paths of this machine.
     """
 
     data: str
@@ -65,15 +66,15 @@ def publish(
 ) -> dict[str, Any]:
     """Write ``folder/NAME.safetensors``, ``NAME.svg`` and ``NAME.json``; return the card.
 
-    The scores on the card are those of the file as written, so the int8 coding is in them; what
-    the coding cost stands beside.
+    The card's scores are those of the file as written, int8 coding included; the mIoU before
+    coding is given as well.
     """
     run = load_checkpoint(checkpoint, spec.name, spec.classes)
     trained: dict[str, Tensor] = run["average"]
     log.info("scoring %s on %d pictures, before and after coding", checkpoint, len(validation))
-    before = evaluate_network(_network(spec, trained), spec, validation)
+    before = score(predictions(_network(spec, trained), spec, validation), spec.classes)
     coded = _network(spec, decode(encode(trained)))
-    after, detail = evaluate_network_in_detail(coded, spec, validation)
+    after, detail = score_in_detail(predictions(coded, spec, validation), spec.classes)
     path = folder / f"{spec.name}.safetensors"
     save_weights(path, spec, trained)
     curves = folder / f"{spec.name}.svg"
@@ -124,15 +125,15 @@ def register(model: str, published: Path, folder: Path, weights: bool) -> None:
         weights: also the weight file; without it the card's SHA-256 says which one it is.
 
     Raises:
-        OutputError: without ``weights``, and those of another run lie in ``folder``.
+        OutputError: ``weights`` is False, but ``folder`` has weights of another run.
     """
     there = folder / f"{model}.safetensors"
     if not weights and there.exists():
         raise OutputError(
-            f"{there} holds weights that the new card would not be about; publish the weights too, "
-            "or remove them first"
+            f"{there} holds weights of another run than the new card; publish the weights too, or "
+            "remove the old ones first"
         )
-    # The card last: it names the hash of what must lie there by then.
+    # The card last: it names the hash of the weights, which must be there by then.
     for suffix in (*([".safetensors"] if weights else []), ".svg", ".json"):
         with atomic_path(folder / f"{model}{suffix}") as temporary:
             shutil.copyfile(published / f"{model}{suffix}", temporary)

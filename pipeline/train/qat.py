@@ -1,14 +1,13 @@
 """Quantisation-aware fine-tuning: INT8 is simulated in the network itself while it trains.
 
-The simulation follows what the quantiser will do: the same placement, the same ranges, the same
-weight levels. It stands on the ``nn.Module`` and not on an exported graph, so that what comes out
-is an ordinary weight file, calibrated and built like any other. Rounding has no useful gradient;
-it passes straight through where a value was not clipped (Jacob et al. 2018, section 3).
+The simulation follows the quantiser: the same placement, ranges and weight levels. It works on the
+``nn.Module`` and not on an exported graph, so the result is an ordinary weight file, calibrated and
+built like any other. Rounding has no useful gradient, so the gradient passes straight through where
+a value was not clipped (Jacob et al. 2018, section 3).
 
-Batch norms are folded into the convolutions when an engine is built, here they are still apart.
-That makes no difference for the weights: folding multiplies each output channel by one number,
-and a scale per output channel moves with it. Should the number be negative, the levels change
-sign, and since they are -127..127, without -128, they stay the same levels.
+Batch norms are folded into the convolutions when an engine is built; here they are still separate.
+That makes no difference for the weights: folding multiplies each output channel by one number, and
+so also its scale. A negative number changes the sign of the levels, which are symmetric, -127..127.
 
 Not simulated are residual branches, which the engine quantises too, and the order of resizing and
 rounding before a concatenation.
@@ -17,6 +16,7 @@ rounding before a concatenation.
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,38 +33,43 @@ from pipeline.graph.qdq import Thresholds
 from pipeline.progress import Progress
 from pipeline.quantization.calibrate import Target
 from pipeline.quantization.tables import classifiers_without_range, open_table
-from pipeline.train.fine_tuning import FineTuning
 
 #: The smallest scale that the quantiser's weight observer gives, for filters of zeros.
 _SMALLEST = torch.finfo(torch.float32).eps
 
 
 def start_fine_tuning(
-    network: nn.Module, spec: ModelSpec, tuning: FineTuning, progress: Progress
+    network: nn.Module,
+    spec: ModelSpec,
+    weights: str | None,
+    calibration: Path | None,
+    progress: Progress,
 ) -> None:
-    """Fill ``network`` with trained weights, and let it compute as its INT8 engine would.
+    """Fill ``network`` with trained weights, and make it compute as its INT8 engine would.
 
     Args:
         network: built from ``spec``, on the CPU.
         spec: its registry row.
-        tuning: which weights, and where their ranges come from.
-        progress: told about a calibration.
+        weights: a source as for :func:`models.weights.load_weights`.
+        calibration: a table, or a folder or video to measure the ranges on; None for the
+            registered table.
+        progress: called during a calibration.
 
     Raises:
-        CalibrationError: no ranges, or those of something else.
+        CalibrationError: no ranges, or ranges of another network.
         DataError: pictures to calibrate on that cannot be used.
         WeightsError: no weights, or of another network.
     """
-    weights = load_weights(network, spec, tuning.weights)
-    if tuning.calibration is None and not registered_table(spec.name).exists():
+    loaded = load_weights(network, spec, weights)
+    if calibration is None and not registered_table(spec.name).exists():
         raise CalibrationError(
             f"--qat was asked for {spec.name}, which has no calibration table in the repository, "
             "and no --calibration was given; pass --calibration with a folder of road pictures, a "
             "video or a table"
         )
     exported = ExportedGraph(DeploymentGraph(copy.deepcopy(network), spec.input))
-    target = Target(spec, weights, exported)
-    table, _ = open_table(target, tuning.calibration, progress)
+    target = Target(spec, loaded, exported)
+    table, _ = open_table(target, calibration, progress)
     kept = (*table.high_precision, *classifiers_without_range(table, target))
     simulate_int8(network, exported.placement(kept), table.threshold_of)
 
@@ -72,7 +77,7 @@ def start_fine_tuning(
 def simulate_int8(network: nn.Module, placement: Placement, thresholds: Thresholds) -> None:
     """Round inputs and weights of the convolutions that ``placement`` puts in INT8, in place.
 
-    Parameters and state dict keep their names and their full precision.
+    Parameters and state dict keep their names and full precision.
 
     Args:
         network: whose exported graph ``placement`` was made for.
@@ -108,10 +113,10 @@ def input_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, 
 
 
 def _searched_thresholds(placement: Placement, thresholds: Thresholds) -> dict[str, float]:
-    """Return the range of what poolings find positions in, by the layer that it comes out of.
+    """Return, by layer, the range of outputs that a pooling with positions reads.
 
-    The engine looks for them among rounded values, where more are equal. What is pooled without
-    positions needs no more than the convolution's own rounding: rounding keeps the order.
+    The engine searches the maximum among rounded values, of which more are equal. Pooling without
+    positions needs only the rounding of the convolution's input, since rounding keeps the order.
     """
     names = placement.sites
     return {
@@ -153,19 +158,19 @@ class _Rounding:
 class _Simulation:
     """The hooks of one convolution.
 
-    For the time of a forward pass the rounded weight covers the parameter: an attribute of the
-    object is found before a parameter of the same name, which itself is not touched.
+    During a forward pass an instance attribute with the rounded weight hides the parameter of the
+    same name, which itself is not changed.
     """
 
     def __init__(self, threshold: float) -> None:
         self.rounding = _Rounding(threshold)
 
     def before(self, convolution: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Return the rounded input, and cover the weight."""
+        """Return the rounded input, and hide the weight behind the rounded one."""
         weight = convolution.get_parameter("weight")
         object.__setattr__(convolution, "weight", rounded_weight(weight))
         return self.rounding(inputs[0])
 
     def after(self, convolution: nn.Module, _inputs: Any, _output: Any) -> None:
-        """Uncover the weight, also where the forward pass failed."""
+        """Remove the rounded weight, also after a failed forward pass."""
         convolution.__dict__.pop("weight", None)

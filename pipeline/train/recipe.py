@@ -1,4 +1,4 @@
-"""How each network is trained: one row per network, all of it data."""
+"""How each network is trained: one row of settings per network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Recipe:
         auxiliary: weight of the loss on a second head, for networks whose paper has one.
         teacher: registry name of a network whose registered weights are distilled into this one.
         distil: weight of the divergence from the teacher (see :mod:`pipeline.train.distil`).
-        temperature: divides the scores of both for that; more is softer.
+        temperature: of the distillation: divides the scores of both; more is softer.
         ema: decay of the averaged weights, which are the ones exported.
         synthetic: share of training pictures drawn by ``calibration.scenes.synthetic``.
         validate_every: steps between validations.
-        patience: validations without a better mIoU after which the run ends; as many as a run never
-            has by default, since the rate is meant to fall to zero.
-        qat: INT8 is simulated meanwhile (see :mod:`pipeline.train.qat`).
+        patience: validations without a better mIoU after which the run ends; by default more than
+            any run has, since the rate should fall to zero.
+        qat: simulate INT8 while training (see :mod:`pipeline.train.qat`).
     """
 
     steps: int = 3000
@@ -56,7 +56,7 @@ class Recipe:
     qat: bool = False
 
 
-#: EfficientNet-Lite0's encoder is good from the start: it learns at a fifth of the head's rate.
+#: EfficientNet-Lite0's pretrained encoder learns at a fifth of the head's rate.
 _LITE = Recipe(batch=6, encoder_rate=0.2, class_power=0.5, ema=0.99)
 
 #: Section 4.1 of the paper, for the second loss.
@@ -79,7 +79,7 @@ _VGG = Recipe(
 )
 
 #: VGG16 as published, without batch norm, under fully connected layers that start from random
-#: weights: a lower rate. Four pictures, for one update of 134 M weights costs as much as a picture.
+#: weights: a lower rate. Four pictures per step, since updating 134 M weights costs as much as one.
 _PLAIN_VGG = replace(_VGG, batch=4, rate=2e-4, warmup=60)
 
 #: The same encoder at output stride 8, where four times as many cells are computed.
@@ -94,8 +94,8 @@ _LITE_DENSE = replace(
     validate_every=600,
 )
 
-#: One encoder, one schedule, one idea each: what is compared is trained with these settings, from
-#: ImageNet's weights and without a teacher. Runs of 5000 steps gained a point after step 1500.
+#: For networks that are compared with each other: the same encoder and schedule, from ImageNet's
+#: weights, without a teacher. Runs of 5000 steps gained one point after step 1500.
 _COMPARED = replace(_LITE, steps=1500, batch=4, encoder_rate=0.4, validate_every=500)
 
 #: 1800 steps at an encoder's rate of 0.2 left it underfitted, and with crops smaller than the
@@ -110,8 +110,8 @@ _V3PLUS = replace(
     validate_every=600,
 )
 
-#: From random weights, as in the paper: its pictures per step, its crops and its rate. Dropout and
-#: few weights let it run long; on a CPU what a step costs bounds it.
+#: From random weights, with the paper's batch size, crops and rate. With dropout and few weights it
+#: gains from long runs; the time of a CPU limits the steps.
 _DENSENET = Recipe(
     steps=5000,
     batch=3,
@@ -122,7 +122,7 @@ _DENSENET = Recipe(
     validate_every=500,
 )
 
-#: SegNet's small forms, which a CPU trains on many pictures per step.
+#: SegNet's small forms, small enough for a large batch on a CPU.
 _SEGNET_SMALL = Recipe(
     steps=2300,
     batch=8,
@@ -150,7 +150,7 @@ RECIPES = {
     "deeplab_v3plus_lite": _V3PLUS,
     # Its pictures are CamVid's enlarged, where poles and pedestrians are two to four points better.
     "deeplab_v3plus_lite2": replace(_V3PLUS, steps=2000, crop=(480, 640), validate_every=500),
-    # From the release's Cityscapes weights, which are good from the start.
+    # From the release's Cityscapes weights.
     "ddrnet23_slim": replace(_COMPARED, crop=(360, 480)),
     "fc_densenet56": _DENSENET,
     "fc_densenet67": _DENSENET,
@@ -183,7 +183,7 @@ def recipe_of(name: str) -> Recipe:
     """Look up the recipe of a network by its registry name.
 
     Raises:
-        TrainingError: it has none; settings that suit another network would ruin its encoder.
+        TrainingError: it has none; another network's settings could ruin its encoder.
     """
     if name in RECIPES:
         return RECIPES[name]
@@ -193,16 +193,12 @@ def recipe_of(name: str) -> Recipe:
     )
 
 
-#: Of a whole training: rate and length when weights that are good already are trained further.
+#: Rate and steps of further training of trained weights, as shares of a whole training's.
 FURTHER_RATE, FURTHER_STEPS = 0.4, 0.4
 
 
 def fine_tuning_recipe(recipe: Recipe) -> Recipe:
-    """Derive further training of trained weights, on the same data or on a user's own.
-
-    Args:
-        recipe: that the network is trained by from its encoder on.
-    """
+    """Derive the recipe for further training of trained weights from a network's own ``recipe``."""
     return replace(
         recipe,
         steps=math.ceil(FURTHER_STEPS * recipe.steps),
@@ -212,20 +208,16 @@ def fine_tuning_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-#: Times that quantisation-aware fine-tuning sees every picture.
+#: Epochs of quantisation-aware fine-tuning.
 QAT_EPOCHS = 4
 
 
 def qat_recipe(recipe: Recipe, pictures: int) -> Recipe:
-    """Derive quantisation-aware fine-tuning from a network's own recipe.
+    """Derive quantisation-aware fine-tuning on ``pictures`` from a network's own recipe.
 
-    The weights are good already and need to move by parts of an INT8 level only: a few epochs at a
-    fiftieth of the rate, validated after each. A second head would start from random weights and
-    pull at the encoder, so there is none.
-
-    Args:
-        recipe: that the network was trained by.
-        pictures: number of training pictures.
+    Trained weights need to move by fractions of an INT8 level only: a few epochs at a fiftieth of
+    the rate, validated after each. There is no second head, since it would start from random
+    weights and disturb the encoder.
     """
     steps = math.ceil(QAT_EPOCHS * pictures / recipe.batch)
     return replace(

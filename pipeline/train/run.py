@@ -1,4 +1,4 @@
-"""Set up one training run from a folder of data and go through with it."""
+"""Set up one training run from a folder of data, and run it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from pipeline.graph.deployment import Normalise
 from pipeline.progress import step_bar
 from pipeline.train.augment import Augmentation, Picture
 from pipeline.train.batches import Batches, network_input
-from pipeline.train.fine_tuning import FineTuning
 from pipeline.train.recipe import Recipe
 from pipeline.train.runlog import writable
 from pipeline.train.samples import load_training_samples, load_validation_samples
@@ -33,7 +32,7 @@ from pipeline.train.trainer import RunSettings, Trainer
 
 log = logging.getLogger(__name__)
 
-#: Training pictures that the statistics of a pretrained encoder are fitted to.
+#: Training pictures that a pretrained encoder's batch norms are fitted to.
 PICTURES_SEEN = 8
 
 
@@ -45,8 +44,10 @@ class TrainingData:
         train, val: labelled folders.
         encoder_weights: a file, ``published``, or a network with registered weights and the
             same encoder; None to start from random ones.
-        weights: trained weights of the whole network to go on from, in place of an encoder's; a
-            source as for ``models.weights.load_weights``.
+        weights: trained weights of the whole network to continue from; a source as for
+            ``models.weights.load_weights``. With ``Recipe.qat`` None means the registered ones.
+        calibration: for ``Recipe.qat`` alone, the INT8 ranges: a table, or a folder or video to
+            measure them on; None for the registered table.
         classes: what their labels mean; None for the network's registered class set.
     """
 
@@ -54,6 +55,7 @@ class TrainingData:
     val: Path
     encoder_weights: str | None = None
     weights: str | None = None
+    calibration: Path | None = None
     classes: ClassSet | None = None
 
 
@@ -63,13 +65,8 @@ def train_model(
     recipe: Recipe,
     settings: RunSettings,
     resume: bool,
-    tuning: FineTuning | None = None,
 ) -> Trainer:
-    """Train network ``name``; checkpoints and log go to ``settings.folder``.
-
-    With ``tuning`` its trained weights are fine-tuned for INT8; ``recipe`` must be made for that
-    (see :func:`pipeline.train.recipe.qat_recipe`).
-    """
+    """Train network ``name``; checkpoints and log go to ``settings.folder``."""
     spec = model_spec(name)
     spec = replace(spec, classes=data.classes or spec.classes)
     torch.manual_seed(settings.seed)
@@ -79,10 +76,10 @@ def train_model(
         settings.folder.mkdir(parents=True, exist_ok=True)
     network = build_model(spec)
     resuming = resume and (settings.folder / "checkpoint.pt").exists()
-    if not resuming:  # a checkpoint brings its own weights
+    if recipe.qat:
+        _simulate(network, spec, data, settings.bar)
+    elif not resuming:  # a checkpoint has its own weights
         _start(network, spec, data, samples)
-    if tuning is not None:
-        _simulate(network, spec, tuning, settings.bar)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(spec, network, recipe, settings, class_weights(samples, spec.classes, recipe))
@@ -107,18 +104,20 @@ def _start(
         start_from_published(network, spec, data.encoder_weights, inputs)
 
 
-def _simulate(network: nn.Module, spec: ModelSpec, tuning: FineTuning, bar: bool) -> None:
+def _simulate(network: nn.Module, spec: ModelSpec, data: TrainingData, bar: bool) -> None:
     from pipeline.train.qat import start_fine_tuning  # needs torchao; other training does not
 
     with step_bar(0, 100, bar) as show:
-        start_fine_tuning(
-            network, spec, tuning, lambda words, share: show(round(100 * share), words)
-        )
+
+        def progress(words: str, share: float) -> None:
+            show(round(100 * share), words)
+
+        start_fine_tuning(network, spec, data.weights, data.calibration, progress)
 
 
 def _batches(samples: Sequence[Sample], spec: ModelSpec, recipe: Recipe, seed: int) -> Batches:
     def draw(number: int) -> tuple[Picture, Picture]:
-        # Another drive every 50 samples, and frames far apart, so that scenes do not repeat.
+        # A new drive every 50 samples, and frames far apart, so that scenes do not repeat.
         drive = SyntheticDrive(spec.input.width, spec.input.height, seed=seed + number // 50)
         return drive.frame(number * 37)
 

@@ -27,22 +27,18 @@ class _Row:
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Turn a failure to write a file of a run, whose folder may be gone by now, into one line.
-
-    Raises:
-        OutputError: such a failure.
-    """
+    """Raise OutputError if a file of a run cannot be written, for instance in a deleted folder."""
     try:
         yield
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); free some space there or "
-            "choose another --folder, and go on from the last checkpoint with --resume"
+            "choose another --folder, and continue from the last checkpoint with --resume"
         ) from error
 
 
 def in_words(row: Row) -> str:
-    """Write a row for a person who follows the run."""
+    """Describe a row in one line."""
     words = [f"step {row['step']}", f"{row['seconds']:.0f} s"]
     if "loss" in row:
         words.append(f"loss {row['loss']:.3f}")
@@ -71,7 +67,7 @@ class RunLog:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[Row]:
-        """Read all rows; a last line that a crash cut short is passed over."""
+        """Read all rows; skip damaged ones, such as a last line cut off by a crash."""
         if not self.path.exists():
             return []
         rows = []
@@ -87,7 +83,7 @@ class RunLog:
         return rows
 
     def cut(self, step: int) -> None:
-        """Drop what was logged after ``step``: a resumed run does, and logs, it again."""
+        """Drop the rows after ``step``, which a resumed run computes and logs again."""
         kept = [row for row in self.rows() if row["step"] <= step]
         with writable(self.path), atomic_path(self.path) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Labelled pictures as a network is trained on them: of one size, in memory."""
+"""Labelled pictures for training: of one size, in memory."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ def load_training_samples(folder: Path, spec: ModelSpec) -> list[Sample]:
 def load_validation_samples(folder: Path, spec: ModelSpec) -> list[Sample]:
     """Read a labelled folder; pictures come at the network's input size, labels at their own.
 
-    The pictures are resized as the deployment graph does it: what a network learns is what it is
-    shown later.
+    The pictures are resized as the deployment graph does it. Classes without a pixel are logged.
 
     Raises:
         DataError: a folder, picture or label that cannot be used, pictures whose sizes differ, or
-            labels that hold fewer than two classes. One class without a pixel is warned of.
+            labels that hold fewer than two classes.
     """
     samples: list[Sample] = []
     sizes: dict[tuple[int, ...], str] = {}
@@ -60,7 +59,7 @@ def load_validation_samples(folder: Path, spec: ModelSpec) -> list[Sample]:
 
 
 def _check_pixels(folder: Path, pixels: NDArray[np.int64], classes: ClassSet) -> None:
-    """Say which classes no pixel has: a network learns that they do not exist."""
+    """Warn of classes without a pixel, which a network would never predict."""
     scored = [index for index in range(len(classes)) if index != classes.void]
     found = [index for index in scored if pixels[index]]
     absent = [classes.names[index] for index in scored if not pixels[index]]

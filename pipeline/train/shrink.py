@@ -1,11 +1,10 @@
 """Start a narrow VGG encoder from a wide pretrained one.
 
-Layer by layer, in the manner of channel pruning by reconstruction (He, Zhang and Sun, ICCV 2017):
-the output channels that span most of the wide layer's activations are kept (pivoted Gram-Schmidt),
-and the narrow layer's weights are the least-squares fit from the narrow encoder's own activations
-to the wide layer's outputs on those channels. Errors of earlier layers are thus partly made good by
-later ones. The narrow encoder sees edges and textures from the first step on, which an encoder of
-random weights learns in many epochs.
+Layer by layer, like channel pruning by reconstruction (He, Zhang and Sun, ICCV 2017): the output
+channels that span most of the wide layer's activations are kept (pivoted Gram-Schmidt), and the
+narrow layer's weights are the least-squares fit from the narrow encoder's own activations to the
+wide layer's outputs on those channels, so later layers correct part of the errors of earlier ones.
+An encoder with random weights would need many epochs to learn edges and textures.
 """
 
 from __future__ import annotations
@@ -22,23 +21,20 @@ from models.blocks import ConvNormReLU
 #: Positions sampled per picture and layer for the fits.
 _SAMPLES = 1200
 
-#: Ridge, as a share of the mean diagonal: keeps dead channels from blowing up the solution.
+#: Ridge, as a share of the mean diagonal: keeps the solution bounded if a channel is always zero.
 _RIDGE = 1e-4
 
 
 @torch.no_grad()
-def shrink_encoder(
-    wide: nn.ModuleList, narrow: nn.ModuleList, pictures: Sequence[Tensor], seed: int = 0
-) -> None:
-    """Fit the convolutions of ``narrow`` to those of ``wide``; batch norms are left alone.
+def shrink_encoder(wide: nn.ModuleList, narrow: nn.ModuleList, pictures: Sequence[Tensor]) -> None:
+    """Fit the convolutions of ``narrow`` to those of ``wide``; batch norms are not changed.
 
     Args:
         wide: VGG stages with pretrained convolutions.
         narrow: the same stages with fewer channels.
         pictures: (N, 3, H, W) normalised; a dozen pictures are enough.
-        seed: of the sampled positions.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     above, below = list(pictures), list(pictures)
     for wide_stage, narrow_stage in zip(wide, narrow, strict=True):
         pairs = zip(
@@ -55,7 +51,7 @@ def shrink_encoder(
 
 
 def _spanning_channels(outputs: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:
-    """Choose channels whose rectified activations span those of all others best."""
+    """Choose the channels whose rectified activations best span those of all others."""
     columns = [torch.relu(y).flatten(2).transpose(1, 2).reshape(-1, y.shape[1]) for y in outputs]
     rows = torch.cat([_sample(c, c.shape[0], generator)[0] for c in columns])
     rows -= rows.mean(0)

@@ -1,4 +1,4 @@
-"""Start a network from weights, also where it is not quite what they are for."""
+"""Start a network from trained or published weights, also if they fit only in part."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _WHOLE = {"vgg16_pairs": "vgg16"}
 
 
 def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list[str]:
-    """Fill the whole network with trained weights, but for layers of another number of classes.
+    """Fill the whole network with trained weights, except layers of another number of classes.
 
-    The weights may be those of the paper's earlier stage (``spec.earlier_stage``): FCN-16s goes on
-    from FCN-32s, DilatedNet's context module stands behind its front end. What the stage before
-    does not have starts as it does in a new network: skips at zero, the context module as the
+    The weights may be those of the paper's earlier stage (``spec.earlier_stage``): FCN-16s
+    continues from FCN-32s, DilatedNet with context module from its front end. Layers that the
+    earlier stage lacks start as in a new network: skips at zero, the context module as the
     identity, upsampling as bilinear interpolation.
 
     Args:
@@ -38,8 +38,8 @@ def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list
         source: as for :func:`models.weights.load_weights`.
 
     Returns:
-        Names of the tensors that keep the values of a new network: those of the classifier where
-        the trained weights tell another number of classes apart, and what the earlier stage lacks.
+        Names of the tensors that keep the values of a new network: the classifier's if the number
+        of classes differs, and those that the earlier stage lacks.
 
     Raises:
         WeightsError: nothing registered, no such file, damaged, or of another network.
@@ -57,14 +57,14 @@ def start_from_trained(network: nn.Module, spec: ModelSpec, source: str) -> list
     network.load_state_dict(fitting, strict=False)
     if new:
         log.info(
-            "trained weights of %s with %d classes for %s with %d: %s start anew",
+            "trained weights of %s with %d classes for %s with %d: %s start from random weights",
             *(theirs.name, len(theirs.classes), spec.name, len(spec.classes), ", ".join(new)),
         )
     return new
 
 
 def _donor(spec: ModelSpec, source: str) -> ModelSpec:
-    """Return the row whose weights ``source`` has, as wide as ``spec``: its own, or the stage's."""
+    """Return the row whose weights ``source`` has, ``spec`` or its earlier stage, as wide as it."""
     earlier = spec.earlier_stage
     if earlier is None or owner_of(source) != earlier:
         return replace(spec, classes=model_spec(spec.name).classes)
@@ -74,9 +74,9 @@ def _donor(spec: ModelSpec, source: str) -> ModelSpec:
 
 
 def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) -> None:
-    """Fill the network's encoder with that of another network's registered weights.
+    """Fill the network's encoder from another network's registered weights.
 
-    A VGG16 with batch norm also fits networks that have it without: the norms are folded.
+    A VGG16 with batch norm also fits networks without: the norms are folded.
 
     Args:
         network: built from ``spec``.
@@ -84,11 +84,11 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
         donor: registered name of a network with the same encoder.
 
     Raises:
-        WeightsError: its encoder is another one, or it has no registered weights.
+        WeightsError: the encoders differ, or ``donor`` has no registered weights.
     """
     theirs = model_spec(donor)
     wrong = WeightsError(
-        f"--encoder-weights {donor} was given for {spec.name}, their encoders are not the same "
+        f"--encoder-weights {donor} was given for {spec.name}, whose encoder is another one "
         f"({theirs.encoder or 'its own'}, {spec.encoder or 'its own'}; widths and depths count "
         "too); pass another network, a file, or 'published'"
     )
@@ -117,7 +117,7 @@ def start_from_published(
 ) -> None:
     """Fill the network's encoder with published weights.
 
-    VGG16 was published without batch norm; where the network has it, it starts as the identity on
+    VGG16 was published without batch norm; a network's batch norms start as the identity on
     ``inputs``. A narrow VGG16 is fitted to what the published one computes on them.
 
     Args:
@@ -127,10 +127,10 @@ def start_from_published(
         inputs: (1, 3, H, W) normalised pictures to fit statistics to.
 
     Raises:
-        WeightsError: no published encoder fits, or the weights cannot be had or do not fit.
+        WeightsError: no published encoder fits, or the weights are not available or do not fit.
     """
     if spec.encoder is None:
-        load_encoder(network, spec, {})  # says so
+        load_encoder(network, spec, {})  # raises
         return
     state = encoder_state(spec.encoder, source)
     encoder = cast("nn.ModuleList", network.encoder)

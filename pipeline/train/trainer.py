@@ -49,7 +49,7 @@ _LOG_EVERY = 20
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Where a run lives, how often it is saved, and who may stop it.
+    """Folder, seed, saving and stopping of a run.
 
     Attributes:
         folder: receives ``checkpoint.pt``, ``best.pt``, ``log.jsonl`` and ``curves.svg``.
@@ -57,7 +57,7 @@ class RunSettings:
         checkpoint_seconds: time between checkpoints.
         amp: compute convolutions in bfloat16 (weights and statistics stay FP32).
         bar: show a progress bar on standard error.
-        stop: once set, the run ends after the step that it is in, saved.
+        stop: once set, the run saves a checkpoint and ends after the current step.
     """
 
     folder: Path
@@ -103,9 +103,9 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
         self.log = RunLog(settings.folder / "log.jsonl")
         self.step = 0
-        # The step of the last validation. Good weights must be beaten to be replaced.
+        # Step of the last validation. With QAT the start is validated too, as the one to beat.
         self.validated = -1 if recipe.qat else 0
-        self.best = -1.0  # so that the first validation always leaves a best.pt
+        self.best = -1.0  # so that the first validation always writes best.pt
         self.stale = 0  # validations since the best one
         self.seconds = 0.0
         self._losses: deque[float] = deque(maxlen=_LOG_EVERY)
@@ -113,7 +113,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step is done, or patience is lost, and the result is validated."""
+        """Whether the run reached its last step or ran out of patience, and was validated."""
         ended = self.step >= self.recipe.steps or self.stale >= self.recipe.patience
         return ended and self.validated == self.step
 
@@ -121,12 +121,12 @@ class Trainer:
         """Continue from the folder's checkpoint.
 
         Raises:
-            WeightsError: it is damaged, or of another network, class set, seed or purpose.
+            WeightsError: it is damaged, or has another network, class set, seed or ``qat``.
         """
         path = self.settings.folder / "checkpoint.pt"
         state = load_checkpoint(path, self.spec.name, self.spec.classes)
         check_same_run(path, state, self.settings.seed, self.recipe.qat)
-        # PyTorch's errors, about sizes, or keys of an optimizer's state.
+        # PyTorch's errors about sizes, or about keys of the optimizer's state.
         problem = f"checkpoint {path} does not fit {self.spec.name} as it is now"
         with translated(WeightsError, problem, "train again in another --folder"):
             self.network.load_state_dict(state["network"])
@@ -136,7 +136,7 @@ class Trainer:
             planned = [group["peak"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, peak in zip(self.optimizer.param_groups, planned, strict=True):
-                group["peak"] = peak  # the recipe's of today, which is the one that is recorded
+                group["peak"] = peak  # the current recipe's, which is the recorded one
             self.step, self.best = state["step"], state["best"]
             self.seconds = state["seconds"]
             if "random" in state:
@@ -169,13 +169,13 @@ class Trainer:
     def train(self, batches: Batches, validation: Sequence[Sample]) -> None:
         """Run to the recipe's last step, validating and saving on the way.
 
-        It ends before that when validations bring nothing for long (``recipe.patience``), or when
-        ``settings.stop`` is set: then the folder's checkpoint is of this very step.
+        It ends earlier after ``recipe.patience`` validations without a better mIoU, or when
+        ``settings.stop`` is set, which saves a checkpoint of the current step.
 
         Raises:
-            TrainingError: the loss is no number any more; the last checkpoint is from before.
+            TrainingError: the loss is infinite or NaN; the last checkpoint is older than that.
         """
-        if self.step == 0:  # what another run left here is not ours
+        if self.step == 0:  # remove the files of another run
             for name in ("log.jsonl", "best.pt", "curves.svg"):
                 with writable(self.settings.folder):
                     (self.settings.folder / name).unlink(missing_ok=True)
@@ -185,7 +185,7 @@ class Trainer:
             freeze_batch_norms(self.network)
         with step_bar(self.step, self.recipe.steps, self.settings.bar) as show:
             self._show = show
-            self._validate_if_due(validation)  # where the run was interrupted in the middle of it
+            self._validate_if_due(validation)  # if the run was interrupted during a validation
             started = saved = time.monotonic()
             remaining = max(0, self.recipe.steps - self.step)
             for images, labels in itertools.islice(batches.from_step(self.step), remaining):
@@ -226,8 +226,8 @@ class Trainer:
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} at step {self.step}, expected a number; lower the "
-                f"recipe's rate of {self.recipe.rate:g}, and go on from the last checkpoint with "
-                "--resume"
+                f"recipe's rate of {self.recipe.rate:g}, and continue from the last checkpoint "
+                "with --resume"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -239,7 +239,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # A short memory at first, else the random start stays in the average for long.
+        # A smaller decay at first, so that the random start soon leaves the average.
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         online = self.network.state_dict()
         for key, value in self.average.state_dict().items():
@@ -259,7 +259,7 @@ class Trainer:
         matrix = ConfusionMatrix(self.spec.classes)
         for sample, predicted in predictions(self.average, self.spec, samples, self.settings.amp):
             if self.settings.stop.is_set():
-                return  # a resumed run does it again, from the start
+                return  # a resumed run repeats the validation
             matrix.add(sample.label, predicted)
             self._show(self.step, f"validating, picture {matrix.frames} of {len(samples)}")
         scores = matrix.scores()
@@ -269,13 +269,13 @@ class Trainer:
         if scores.miou > self.best:
             self.best, self.stale = scores.miou, 0
             self.save("best.pt")
-        self.save()  # must know of the best: else a resumed run could replace it by a worse one
+        self.save()  # with the best mIoU, which a resumed run must not replace by a worse one
         title = f"{self.spec.name}, {self.recipe.steps} steps"
         write_curves(self.settings.folder / "curves.svg", title, self.log.rows())
         self._show(self.step, self._words())
 
     def _words(self) -> str:
-        """What stands beside the bar."""
+        """Return the text beside the bar."""
         words = []
         if self._losses:
             rate = self.optimizer.param_groups[-1]["lr"]

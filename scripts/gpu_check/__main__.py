@@ -19,7 +19,7 @@ STEPS = ("doctor", "driver", "overlay", "session", "illegal", "networks")
 
 
 def main() -> int:
-    """Run a step; what it finds, what was missing and what failed all go into the file."""
+    """Run a step; results, missing parts and failures all go into the file."""
     step, file = sys.argv[1], Path(sys.argv[2])
     scale = float(sys.argv[3]) if len(sys.argv) > 3 else 1.0
     # tests/support has the network in TensorRT's place.

@@ -51,7 +51,7 @@ def _things(gpu: Gpu) -> Iterator[tuple[ExitStack, Stream, Event, Event]]:
 
 
 def _copies(gpu: Gpu, size: int) -> dict[str, Any]:
-    """Copy pinned memory there and back: the bytes come back, and how many in a second."""
+    """Copy pinned memory to the GPU and back; check the bytes and measure the rates."""
     with _things(gpu) as (stack, stream, begin, end):
         there, back, device = gpu.host_memory(size), gpu.host_memory(size), gpu.device_memory(size)
         for thing in (there, back, device):

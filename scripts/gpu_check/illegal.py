@@ -1,4 +1,4 @@
-"""An illegal access while runs are under way: one line, nothing freed any more, a silent end."""
+"""An illegal access during runs: one error line, nothing is freed any more, a silent end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def measure(write: Callable[..., None], scale: float) -> None:
-    """Run it in a process of its own, and look at how that ends."""
+    """Run it in a separate process, and check how that ends."""
     import torch
 
     from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu

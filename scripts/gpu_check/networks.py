@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-#: The ones with weights in models/trained, smallest first: what is cut off by the time is the rest.
+#: Networks with weights in models/trained, smallest first; the last are left out if time is up.
 _NETWORKS = ("segnet_lite", "deeplab_v3plus_lite", "fcn8s_lite", "deeplab_v2_lite", "segnet")
 _WARM_UP, _RUNS, _SECONDS = 10, 50, 75
 

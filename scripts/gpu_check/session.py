@@ -52,7 +52,7 @@ def measure(write: Callable[..., None], scale: float) -> None:
 
 
 def _reference(graph: Any, folder: Path) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
-    """Return what computes class maps on the processor: ONNX Runtime, or PyTorch without it."""
+    """Return a function that computes class maps on the processor, by ONNX Runtime or PyTorch."""
     import torch
 
     try:

@@ -36,12 +36,12 @@ unlimited() {
 }
 
 conf=${NVPMODEL_CONF:-/etc/nvpmodel.conf}
-command -v nvpmodel >/dev/null || fail "nvpmodel is not there: this is no Jetson"
-[[ $EUID -eq 0 ]] || fail "power modes are the administrator's: sudo $0 ${1:-}"
-[[ -r $conf ]] || fail "$conf is not there, which lists the board's power modes"
+command -v nvpmodel >/dev/null || fail "nvpmodel is not installed: this is no Jetson"
+[[ $EUID -eq 0 ]] || fail "only the administrator can set power modes: sudo $0 ${1:-}"
+[[ -r $conf ]] || fail "$conf, which lists the board's power modes, does not exist"
 if [[ -n ${1:-} ]]; then
     mode=$(modes | awk -v wanted="$1" '$1 == wanted || $2 == wanted { print $1; exit }')
-    [[ -n $mode ]] || fail "power mode '$1' was given, this board has: $(modes | tr '\n' ',' | sed 's/,$//; s/,/, /g')"
+    [[ -n $mode ]] || fail "power mode '$1' was given, expected one of this board's: $(modes | tr '\n' ',' | sed 's/,$//; s/,/, /g')"
 else
     mode=$(unlimited)
 fi

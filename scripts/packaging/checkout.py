@@ -1,7 +1,7 @@
-"""``import roadseg`` from a checkout: its packages, read as they are in the wheel.
+"""``import roadseg`` from a checkout: its packages, with the import names of the wheel.
 
-What is compiled is kept beside Python's own files, as ``NAME.roadseg.pyc``, since the same source
-has other imports where it is read as ``models``.
+Compiled files are cached beside Python's own as ``NAME.roadseg.pyc``, since the same source has
+other imports when it is imported as ``models``.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder:
-    """Finds the three packages below ``roadseg``, and nothing else.
+    """Finds only the three packages below ``roadseg``.
 
-    It has what the import system asks of a finder; its base class would import much for nothing.
+    It has no base class, which would import much that is not needed.
     """
 
     def find_spec(

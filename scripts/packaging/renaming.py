@@ -1,9 +1,9 @@
 """How the packages of the checkout become ``roadseg.models``, ``.calibration`` and ``.pipeline``.
 
-In the checkout they are imported as ``models``, ``calibration`` and ``pipeline``: good names here,
-and bad ones beside a user's own. Below ``roadseg`` their imports name each other in full, so that
-no folder and no other package can come between them. The wheel is written that way (``setup.py``),
-an editable installation is read that way (``checkout``). Lines keep their numbers.
+In the checkout they are imported as ``models``, ``calibration`` and ``pipeline``, names that could
+clash with a user's own packages. Below ``roadseg`` their imports use full names, so that no folder
+and no other package can shadow them. The wheel is written that way (``setup.py``), an editable
+installation is read that way (``checkout``). Line numbers do not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def renamed(source: str) -> str:
     Raises:
         ValueError: it imports one of the packages by ``import NAME``, which binds the short name.
     """
-    import ast  # what is compiled already, as nearly always, needs neither
+    import ast  # imported here, since compiled files, the usual case, need neither
     import re
 
     lines = source.splitlines(keepends=True)

@@ -9,7 +9,7 @@ from models.weights import registered_table
 
 
 def int8_miou(name: str) -> float | None:
-    """What the registered calibration table was judged to give; None without one."""
+    """Return the mIoU of INT8 in the registered calibration table; None without one."""
     path = registered_table(name)
     return load_table(path).measured["judged"]["miou"] if path.exists() else None
 

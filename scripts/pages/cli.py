@@ -14,9 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 _HEAD = """\
 # Commands
 
-This page is made from the parsers by `scripts/cli_page.sh`, and a test compares the two. `roadseg`
-is on the path of the environment (`.venv/bin/roadseg`, or wherever the wheel was installed); in the
-checkout `python -m pipeline` is the same. Why it is as it is:
+This page is generated from the parsers by `scripts/cli_page.sh`; a test compares the two. `roadseg`
+is on the path of the environment (`.venv/bin/roadseg`, or wherever the wheel was installed); in a
+checkout `python -m pipeline` is the same. The reasons are in
 [decision 015](decisions/015-installation.md).
 
 ## Exit status
@@ -24,27 +24,28 @@ checkout `python -m pipeline` is the same. Why it is as it is:
 """
 
 _STATUSES = (
-    ("0", "done; or a source without an end, as a camera is one, was ended by a signal"),
+    ("0", "done; or a signal ended a source without an end, such as a camera"),
     (
         "1",
-        "one line `error: what was given, what was expected, what to do` for everything a user "
-        "can cause; also when frames of a file were lost, its outputs finished",
+        "one line `error: what was given, what was expected, what to do` for mistakes of a user; "
+        "also if frames of a file were lost, its outputs finished",
     ),
     ("2", "wrong usage, in one line"),
     (
         "130, 143",
-        "Ctrl-C or SIGTERM cut a file, a build or a training short, with one line; outputs are "
+        "Ctrl-C or SIGTERM ended a file, a build or a training early, with one line; outputs are "
         "finished",
     ),
 )
 
 _REST = """
 With `--json` the last line of standard output is one JSON object; progress and logs go to standard
-error. `--quiet` leaves errors alone. `roadseg --print-completion bash > FILE`, sourced by the
+error. `--quiet` prints only errors. `roadseg --print-completion bash > FILE`, sourced by the
 shell, completes commands, options, networks and files (`zsh` and `tcsh`, too).
 
 The YAML file of `run --config FILE` has the options of `run` as keys, without the dashes; what
-stands on the command line wins. `run ... --print-config` prints such a file and runs nothing.
+stands on the command line takes precedence. `run ... --print-config` prints such a file and runs
+nothing.
 """
 
 
@@ -91,9 +92,8 @@ def _form(action: argparse.Action) -> str:
     value = action.metavar or ("|".join(map(str, action.choices)) if action.choices else None)
     if not action.option_strings:
         return str(value or action.dest)
-    takes = action.nargs != 0
     text = ", ".join(action.option_strings)
-    if not takes:
+    if action.nargs == 0:
         return text
     given = str(value or action.dest.upper())
     return f"{text} [{given}]" if action.nargs == "?" else f"{text} {given}"
@@ -104,10 +104,5 @@ def _help(action: argparse.Action) -> str:
     return text.replace("|", "\\|")
 
 
-def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), encoding="utf-8")

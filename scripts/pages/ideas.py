@@ -42,7 +42,7 @@ def compared(cards: Mapping[str, Card]) -> dict[str, Card]:
 
 
 def section(cards: Mapping[str, Card]) -> list[str]:
-    """Parts of the page; none before there is something to compare with."""
+    """Return the parts of the page; none without the reference network."""
     rows = compared(cards)
     if REFERENCE not in rows:
         return []

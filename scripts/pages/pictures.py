@@ -1,6 +1,6 @@
-"""Makes the pictures of the README and of ``docs/``; ``scripts/pictures.sh`` runs it.
+"""Photograph the page in Chromium (scripts/system_packages.sh), and segment a moving picture.
 
-Each is taken of the program as it is: the page in a browser, overlays by ``run``, an INT8 report.
+The machine should be idle, for rates worth showing.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SHOTS = (
     Shot("page-phone.jpg", (390, 844), phone=True),
     Shot("page-landscape.jpg", (844, 390), phone=True),
 )
-#: Looked at by whoever changes the page.
+#: For whoever changes the page.
 MORE_SHOTS = (
     Shot("both.jpg", (1360, 800), keys="4"),
     Shot("both-tall.jpg", (1000, 1100), keys="4"),
@@ -88,11 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="scripts/pictures.sh", description=__doc__)
     parser.add_argument("--network", default="deeplab_v3plus_lite", help="or an engine's path")
     parser.add_argument(
-        "--source", default="synthetic:640x360", help="what is segmented, its first eight seconds"
+        "--source", default="synthetic:640x360", help="its first eight seconds are segmented"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "docs", metavar="DIR")
-    parser.add_argument("--all", action="store_true", help="also those that no page shows")
-    parser.add_argument("--only", choices=("page", "drive"), help="some of them")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also views that no page shows, for whoever changes the page",
+    )
+    parser.add_argument("--only", choices=("page", "drive"), help="only these pictures")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def record(source: str, path: Path, frames: int) -> None:
-    """Write frames of a source into a video: to draw them again would take the time of others."""
+    """Record frames of a source as a video, so that drawing them does not slow the page."""
     writer: cv2.VideoWriter | None = None
     with open_source(source) as opened:
         for _ in range(frames):
@@ -151,7 +155,7 @@ def take(url: str, shots: Sequence[Shot], folder: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        # No sandbox: it is refused to root, and the only page is ours.
+        # No sandbox: root cannot use it, and the only page is ours.
         browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         for shot in shots:
             _save(folder / shot.name, _photographed(browser, url, shot))
@@ -192,7 +196,7 @@ def _save(path: Path, png: bytes) -> None:
 
 
 def draw_drive(network: str, drive: Path, path: Path) -> None:
-    """Segment a drive into a moving picture of 640 pixels' width, one frame of three."""
+    """Segment a drive into a moving picture 640 pixels wide, every third frame."""
     every = 3
     frames = []
     with roadseg.load(network) as net:

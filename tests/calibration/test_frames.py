@@ -272,7 +272,7 @@ def test_a_video_that_changed_since_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "drive.avi", [scene(seed) for seed in range(60)], "MJPG")
     frames = open_calibration_frames(path, 32)
     write_video(path, [scene(seed) for seed in range(20)], "MJPG")
-    with pytest.raises(CalibrationError, match="could be read before and cannot now"):
+    with pytest.raises(CalibrationError, match="could be read before and cannot be read now"):
         list(frames)
 
 
@@ -301,13 +301,13 @@ def test_too_few_frames_are_refused_with_their_number(tmp_path: Path) -> None:
 
 
 def test_asking_for_too_few_frames_is_refused(folder: Path) -> None:
-    assert refusal(folder, 8).startswith("8 calibration frames asked, expected at least 16")
+    assert refusal(folder, 8).startswith("8 calibration frames were asked for, expected at least 1")
 
 
 def test_fewer_frames_than_asked_are_all_used_with_a_warning(folder: Path) -> None:
     frames = open_calibration_frames(folder, 128)
     assert indices(frames) == list(range(40))
-    assert frames.warnings == ("128 calibration frames asked, 40 usable",)
+    assert frames.warnings == ("128 calibration frames were asked for, 40 are usable",)
 
 
 def test_frames_that_are_all_alike_are_warned_about_with_the_figure(tmp_path: Path) -> None:

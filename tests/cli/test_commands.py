@@ -157,7 +157,7 @@ def test_evaluate_lets_networks_vote(
     save_weights(tmp_path / "w.safetensors", other, build_model(other).state_dict())
     given = f"segnet_lite={tmp_path / 'w.safetensors'}"
     line = error_of(capsys, *arguments, "--ensemble", given)
-    assert "tells 2 classes apart (road, ...), expected the 11 of segnet_lite" in line
+    assert "has 2 classes (road, ...), expected the 11 of segnet_lite" in line
 
 
 def test_bench_gives_rate_and_percentiles(capsys: Captured, engine: Path) -> None:
@@ -177,11 +177,11 @@ def test_bench_fails_below_the_rate_that_is_asked_for_and_tells_ci(
     assert main([*options, "--min-fps", "1e6", "--junit", str(report)]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
-    assert "at least 1e+06 were asked for" in error
+    assert "expected at least 1e+06 (--min-fps)" in error
     suite = ElementTree.parse(report).getroot().find("testsuite")
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
-    assert "were asked for" in (suite.findtext("testcase/failure") or "")
+    assert "expected at least" in (suite.findtext("testcase/failure") or "")
     assert main([*options, "--min-fps", "0.001", "--junit", str(report)]) == 0  # it is ours
     suite = ElementTree.parse(report).getroot().find("testsuite")
     assert suite is not None

@@ -232,7 +232,7 @@ def test_drawn_frames_are_refused_for_classes_that_they_do_not_show(
     capsys: pytest.CaptureFixture[str], data: Path, classes: Path
 ) -> None:
     line = error_of(capsys, data, "--classes", str(classes), "--synthetic", "0.1")
-    assert "the drawn drive has CamVid's" in line
+    assert "the synthetic drive has CamVid's" in line
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(data: Path) -> None:
@@ -288,6 +288,6 @@ def test_a_card_is_not_published_beside_weights_of_another_run(
     trained = tmp_path / "trained"
     trained.mkdir()
     (trained / "net.safetensors").write_bytes(b"other weights")
-    with pytest.raises(OutputError, match=r"net\.safetensors holds weights that the new card"):
+    with pytest.raises(OutputError, match=r"net\.safetensors holds weights of another run"):
         register("net", published, trained, weights=False)
     assert [path.name for path in trained.iterdir()] == ["net.safetensors"]

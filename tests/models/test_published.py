@@ -146,7 +146,7 @@ class Trap:
             {"backbone.layer3.6.conv1.weight": torch.zeros(2)},
             r"shape \(2,\) for backbone\.layer3\.6\.conv1\.weight, expected nothing",
         ),
-        ({"backbone.bn1.weight": torch.full((2,), torch.nan)}, "2 values that are no finite"),
+        ({"backbone.bn1.weight": torch.full((2,), torch.nan)}, "2 NaN or infinite"),
     ],
     ids=["other classes", "missing", "left over", "not finite"],
 )

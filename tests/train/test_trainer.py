@@ -73,8 +73,6 @@ def test_labels_move_with_their_picture() -> None:
 
 
 def test_every_picture_is_seen_once_per_epoch(samples: list[Sample]) -> None:
-    made = batches(samples)
-    made.augmentation = None  # type: ignore[assignment]
     seen: list[str] = []
 
     class Recorder:
@@ -82,7 +80,7 @@ def test_every_picture_is_seen_once_per_epoch(samples: list[Sample]) -> None:
             seen.append(next(s.name for s in samples if s.image is image))
             return image, label
 
-    made.augmentation = Recorder()  # type: ignore[assignment]
+    made = replace(batches(samples), augmentation=Recorder())  # type: ignore[arg-type]
     for number in range(6):
         made._one(number)
     assert sorted(seen[:3]) == sorted(seen[3:]) == ["0", "1", "2"]

@@ -1,18 +1,18 @@
-"""An endless drawn drive with exact labels, for a machine without a camera and without data.
+"""An endless synthetic drive with exact labels, for machines without a camera or data.
 
 One frame goes through these modules, in this order::
 
     street   what stands where along the road: a pure function of (seed, place)
     traffic  what moves, and where it is at a time: a pure function of (seed, time)
-    camera   where the car with the camera is, and how the world falls onto its picture
-    light, sky   the weather; the sky and the town far away
+    camera   position of the camera car, and the projection onto its picture
+    light, sky   the weather; the sky and the distant town
     ground, shading   road, pavements, lane marks; texture and shadows on them
-    objects, vehicles   all that stands or drives there, from far to near (facades and sprites
+    objects, vehicles   everything that stands or drives, from far to near (facades and sprites
              hold the drawings of house fronts, fences, trees and people)
-    photo    what a lens and a sensor add (on the picture only, never on the labels)
+    photo    effects of lens and sensor (on the picture only, not on the labels)
 
-Picture and labels are four channels of one array (``canvas``), so that every stroke writes its
-colour and its class into the same pixels: labels are exact because nothing could make them differ.
+Picture and labels are four channels of one array (``canvas``): every stroke writes its colour and
+its class into the same pixels, so labels are exact.
 """
 
 from __future__ import annotations

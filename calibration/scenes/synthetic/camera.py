@@ -1,8 +1,8 @@
-"""Where the camera is at a time, and how the world falls onto its picture.
+"""Position of the camera over time, and projection of the world onto its picture.
 
-The world is laid out along the road, so a bend is a sideways shift that depends on ``s`` alone.
-That keeps uprights upright and lines along the road straight near the camera, at a fraction of the
-cost of a full 3-D transform, and is exact for a road whose radius is long against the view.
+Coordinates follow the road, so a bend is a sideways shift that depends on ``s`` alone. That keeps
+verticals vertical and lines along the road straight near the camera, at a fraction of the cost of a
+full 3-D transform, and is accurate if the bend's radius is large compared with the view.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Curve:
 
 @lru_cache(maxsize=64)
 def curve_of(seed: int) -> Curve:
-    """The bends of one drive: radii of some hundred metres and more."""
+    """The bends of one drive, with radii of some hundred metres and more."""
     rng = np.random.default_rng([seed, 1])
     lengths = rng.uniform(260, 520), rng.uniform(110, 160)
     first, second = rng.uniform(2.0, 9.0), rng.uniform(0.0, 0.5)
@@ -141,9 +141,9 @@ def _mount_of(seed: int) -> _Mount:
 
 
 def place_at(seed: int, seconds: float) -> float:
-    """Metres along the road; the speed rises and falls by a third, and is never negative."""
+    """Metres along the road; the speed varies by a third."""
     mount = _mount_of(seed)
-    # Starting far from zero leaves room for everything that stands behind the first frame.
+    # Far from zero, so that there is a street behind the first frame too.
     return 1000 + mount.speed * (seconds + 2.2 * math.sin(0.15 * seconds + mount.phases[0]))
 
 
@@ -151,7 +151,7 @@ def view_at(seed: int, seconds: float, size: tuple[int, int]) -> View:
     """The camera after ``seconds`` of a drive, for a picture of ``size`` (width, height)."""
     mount, (width, height) = _mount_of(seed), size
     a, b, c, d, e, _ = mount.phases
-    # The geometric mean keeps the scene in sight for wide and for tall pictures alike.
+    # The geometric mean keeps the scene in view for wide and for tall pictures.
     focal = mount.zoom * math.sqrt(width * height * 4 / 3)
     s = place_at(seed, seconds)
     bounce = 0.004 * math.sin(7.1 * seconds + a) + 0.003 * math.sin(0.9 * seconds + b)

@@ -1,4 +1,4 @@
-"""The array that everything is drawn into: blue, green, red and class, in one stroke.
+"""The array that everything is drawn into: blue, green, red and class.
 
 A stroke is never anti-aliased: a half-covered pixel has a mixed colour but no mixed class. Edges
 are softened afterwards, on the picture alone.
@@ -29,8 +29,8 @@ Box = tuple[float, float, float, float]
 Stroke = tuple[float, float, float, int]
 #: Sub-pixel bits of polygon corners, so that far things move smoothly.
 SHIFT = 4
-#: Alpha of a texture: nothing, part of the thing but seen through, or painted. Railings and bare
-#: trees own what is seen between their bars, as in CamVid's hand-made labels.
+#: Alpha of a texture: 0 outside, ``THROUGH`` for gaps of the object, ``SOLID`` for painted pixels.
+#: Gaps in railings and bare trees have their class, as in CamVid's hand-made labels.
 THROUGH, SOLID = 128, 255
 #: Things smaller than this, in pixels, are drawn in one colour.
 _PLAIN = 4.0
@@ -40,8 +40,8 @@ _PLAIN = 4.0
 class Texture:
     """A drawing in many sizes: BGR and alpha, (H, W, 4) uint8.
 
-    ``levels[i][k]`` has 1 / 2**i of the height and 1 / 2**(i + k) of the width: faces along the
-    road are seen at a flat angle, and would flicker if they were not averaged across beforehand.
+    ``levels[i][k]`` has 1 / 2**i of the height and 1 / 2**(i + k) of the width, since faces along
+    the road are seen at a flat angle and would flicker if their width were not averaged.
     """
 
     levels: tuple[tuple[NDArray[np.uint8], ...], ...]
@@ -65,7 +65,7 @@ class Texture:
         return cls(tuple(levels), see_through, (blue, green, red))
 
     def level(self, width: float, height: float) -> NDArray[np.uint8]:
-        """The smallest size that is not smaller than asked, as far as there is one."""
+        """Return the smallest size that is not smaller than asked, or the largest."""
         chosen = self.levels[0]
         for level in self.levels[1:]:
             if level[0].shape[0] < height:
@@ -87,7 +87,7 @@ def _shrunk(picture: NDArray[np.uint8], down: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Part:
-    """What is taken of a texture.
+    """A part of a texture.
 
     ``right`` and ``top`` are shares of the whole texture's width and height, counted from its left
     and top; ``left`` is the share of the rest that is cut off on the left.
@@ -100,7 +100,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Shade:
-    """The class of a textured thing, the place that decides its haze, and the light on it."""
+    """Class of a textured object, place for its haze, and light on it."""
 
     label: Label
     s: float
@@ -109,7 +109,7 @@ class Shade:
 
 @dataclass
 class Canvas:
-    """Picture and labels, and the air between them and the camera.
+    """Picture and labels, and the haze before them.
 
     Attributes:
         view: the camera.
@@ -131,7 +131,7 @@ class Canvas:
         return math.exp(-max(s - self.view.s, 0.0) / self.clear)
 
     def stroke(self, colour: Colour, label: Label, s: float, gain: float = 1) -> Stroke:
-        """Colour seen from the camera (lit by ``gain``, hazed by distance), with its class."""
+        """Return the colour seen from the camera, lit by ``gain`` and hazed, with its class."""
         left = self.air(s)
         fog, lit, (blue, green, red) = (1 - left) * self.haze, gain * left, colour
         return blue * lit + fog, green * lit + fog, red * lit + fog, label.value
@@ -149,7 +149,7 @@ class Canvas:
         cv2.fillConvexPoly(self.pixels, corners, stroke, cv2.LINE_8, SHIFT)
 
     def polygons(self, many: Points, stroke: Stroke) -> None:
-        """Fill polygons (k, n, 2) that do not overlap each other, in one call."""
+        """Fill polygons (k, n, 2) that do not overlap."""
         if len(many):
             cv2.fillPoly(self.pixels, list(fixed(many)), stroke, cv2.LINE_8, SHIFT)
 

@@ -1,4 +1,4 @@
-"""The drawn drive as a labelled video without end."""
+"""The synthetic drive as an endless labelled video."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ SMALLEST = 64
 class SyntheticDrive:
     """A drive through a drawn town, with the class of every pixel (``models.classes.CAMVID``).
 
-    Frame ``i`` depends on (seed, i, size, fps) alone: frames can be taken in any order, by any
-    number of processes, and the same one is always the same. Street, weather and traffic change
-    along the way and from seed to seed.
+    Frame ``i`` depends only on (seed, i, size, fps): frames can be drawn in any order and by any
+    number of processes. Street, weather and traffic change along the way and with the seed.
 
     Attributes:
         width, height: of the frames, in pixels, from 64 up.
@@ -63,7 +62,7 @@ class SyntheticDrive:
 
         Returns:
             Picture (height, width, 3) uint8 BGR and label map (height, width) uint8 with values
-            0..10, or 11 (void) on what has no class: litter bins, the camera car's bonnet.
+            0..10, or 11 (void) for objects without a class: litter bins, the camera car's bonnet.
 
         Raises:
             IndexError: a negative index.
@@ -83,7 +82,7 @@ class SyntheticDrive:
 
 
 def _standing(seed: int, view: View) -> list[Item]:
-    """Everything that stands between the camera and the end of sight."""
+    """Everything that stands in view of the camera."""
     first, last = int((view.s - 1) // BLOCK), int((view.s + FAR) // BLOCK)
     return [
         item

@@ -1,7 +1,7 @@
 """House fronts, drawn once: a bank of textures by kind and variant.
 
-A front is drawn for the longest and tallest house (15 m by eight floors of 3 m); a house takes the
-lower left part that it needs, so that shops and doors are always at its foot.
+A front is drawn for the longest and tallest house (15 m by eight floors of 3 m); a smaller house
+uses its lower left part, so that shops and doors are always at the bottom.
 """
 
 from __future__ import annotations
@@ -36,11 +36,9 @@ _SHOPFRONTS: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=128)
 def wall_colour(kind: str, variant: int) -> Colour:
     """The mean colour of a front, for the plain end wall."""
-    blue, green, red = (int(c) for c in _WALLS[kind][variant % len(_WALLS[kind])])
-    return blue, green, red
+    return _WALLS[kind][variant % len(_WALLS[kind])]
 
 
 @lru_cache(maxsize=64)
@@ -59,11 +57,14 @@ def front(kind: str, variant: int) -> Texture:
         for bay in range(BAYS):
             rows = slice((FLOORS - 1 - floor) * _CELL, (FLOORS - floor) * _CELL)
             cell = picture[rows, bay * _CELL : (bay + 1) * _CELL]
-            # One look per front: its windows are alike, only what is behind the glass differs.
+            # The windows of a front are alike; only what is behind the glass differs.
             if floor or kind == "office":
                 window(cell, np.random.default_rng(look), rng)
             elif kind == "terrace" or (kind == "house" and bay != 1):
-                _ground_floor(cell, np.random.default_rng(look), rng, door=bay % 2 == 0)
+                if bay % 2 == 0:
+                    _door(cell, rng)
+                else:
+                    _sash_window(cell, np.random.default_rng(look), rng)
     if kind == "shop":
         _shops(picture, rng)
     elif kind == "house":
@@ -84,7 +85,7 @@ def _masonry(rng: Generator, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _pane(cell: NDArray[np.uint8], box: tuple[int, int, int, int], rng: Generator) -> None:
-    """Glass: dark with a reflection of the sky from above, or a curtain, now and then light."""
+    """Glass: dark with a reflection of the sky, or a curtain; sometimes light."""
     left, top, right, bottom = box
     pick, tone = rng.random(), rng.uniform(0.6, 1.3)
     base = np.array((62, 54, 46) if pick < 0.75 else (150, 156, 160), np.float32) * tone
@@ -123,13 +124,6 @@ def _office_window(cell: NDArray[np.uint8], look: Generator, rng: Generator) -> 
         _pane(cell, (left, top, left + step - 2, bottom), rng)
 
 
-def _ground_floor(cell: NDArray[np.uint8], look: Generator, rng: Generator, *, door: bool) -> None:
-    if door:
-        _door(cell, rng)
-    else:
-        _sash_window(cell, look, rng)
-
-
 def _door(cell: NDArray[np.uint8], rng: Generator) -> None:
     colour = _SHOPFRONTS[int(rng.integers(len(_SHOPFRONTS)))]
     cell[11:_CELL, 15:33, :3] = (205, 208, 210)
@@ -150,7 +144,7 @@ def _shops(front: NDArray[np.uint8], rng: Generator) -> None:
         shop[:2, :, :3] = np.clip(trim * 1.4 + 15, 0, 255)
         writing = (225, 228, 228) if trim.sum() < 300 else (40, 40, 45)
         for x in range(14, min(end - at - 16, 14 + int(rng.integers(30, 90))), 5):
-            # No letters, only what writing looks like from a car.
+            # Marks that look like writing from a car.
             high = int(rng.integers(0, 3))
             shop[6 - high // 2 : 12, x : x + int(rng.integers(2, 5)), :3] = writing
         for left in range(4, end - at - 20, 24):

@@ -1,7 +1,7 @@
-"""The things that stand or move along the road, as plain data.
+"""The objects that stand or move along the road, as plain data.
 
 Places are in metres: ``s`` along the road, ``u`` across it from its middle line (right is
-positive), ``y`` up. Colours are BGR, 0..255. ``variant`` picks one drawing out of a bank.
+positive), ``y`` up. Colours are BGR, 0..255. ``variant`` selects one of several drawings.
 """
 
 from __future__ import annotations

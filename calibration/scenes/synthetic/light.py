@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-#: Metres between two places where the light is drawn; in between it passes from one to the other.
+#: Metres between two places with their own light; it is interpolated in between.
 _STRETCH = 220.0
-#: Number of drawn skies that drives choose from.
+#: Number of different skies.
 SKIES = 16
 
 
@@ -43,12 +43,12 @@ class Light:
 
 @lru_cache(maxsize=256)
 def _knot(seed: int, number: int) -> tuple[float, ...]:
-    """Exposure, sun, clearness and warmth of one place, around the mood of the drive."""
-    mood = np.random.default_rng([seed, 13])
-    dusk = mood.random() < 0.3
-    exposure = mood.uniform(0.55, 0.8) if dusk else mood.uniform(0.85, 1.35)
-    sun = 0.0 if mood.random() < 0.45 else mood.uniform(0.4, 1)
-    clear, warm = mood.uniform(90, 400), mood.uniform(-0.5, 0.8)
+    """Exposure, sun, clearness and warmth of one place, around the averages of the drive."""
+    drive = np.random.default_rng([seed, 13])
+    dusk = drive.random() < 0.3
+    exposure = drive.uniform(0.55, 0.8) if dusk else drive.uniform(0.85, 1.35)
+    sun = 0.0 if drive.random() < 0.45 else drive.uniform(0.4, 1)
+    clear, warm = drive.uniform(90, 400), drive.uniform(-0.5, 0.8)
     rng = np.random.default_rng([seed, 14, number])
     return (
         exposure * rng.uniform(0.8, 1.2),

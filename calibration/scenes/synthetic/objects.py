@@ -26,7 +26,7 @@ from calibration.scenes.synthetic.items import (
 from calibration.scenes.synthetic.light import Light
 from calibration.scenes.synthetic.vehicles import draw_vehicle
 
-#: Surfaces are cut off this far before the camera; all nearer parts lie outside the picture.
+#: Surfaces nearer to the camera than this many metres are cut off; they lie outside the picture.
 _CUT = 0.8
 
 
@@ -51,10 +51,10 @@ def draw_items(canvas: Canvas, items: Sequence[Item], light: Light) -> None:
 def _depth(item: Item, view: View) -> float:
     """Rank from near to far.
 
-    Of two things on one line of sight the farther one has both the larger ``s`` and the larger
-    distance from the camera's path, so any sum of the two is a right order; it also keeps a walker
-    beside a long parked car behind it. Long things count from their far end, so that whatever
-    stands before them is drawn later.
+    Of two objects on one line of sight the farther one has both the larger ``s`` and the larger
+    distance from the camera's path, so their sum gives a correct order; it also keeps a walker
+    beside a long parked car behind it. Long objects count from their far end, so that objects
+    before them are drawn later.
     """
     s = item.end if isinstance(item, Building | Barrier) else item.s
     return s + abs(item.u - view.u)
@@ -112,7 +112,7 @@ def _draw_roof(canvas: Canvas, house: Building, light: Light) -> None:
     colour: Colour = ((92, 86, 82), (70, 72, 78), (62, 78, 122))[house.variant % 3]
     top = house.height + 2.6
     if view.eye > house.height - 2.6 / 4 * abs(house.u - view.u):
-        # From lower than its plane, a roof is hidden behind the front.
+        # A camera below the roof's plane does not see it behind the front.
         corners = [(house.start, house.u, house.height), (house.end, house.u, house.height),
                    (house.end, ridge, top), (house.start, ridge, top)]  # fmt: skip
         stroke = canvas.stroke(colour, Label.BUILDING, house.start, light.on_wall(house.u))
@@ -128,7 +128,7 @@ _BARRIER_LABELS = {"hedge": Label.TREE, "wall": Label.BUILDING}
 
 
 def _draw_barrier(canvas: Canvas, barrier: Barrier, light: Light) -> None:
-    """Lay the drawing of 6 m of fence along the barrier, as often as it goes."""
+    """Repeat the drawing of 6 m of fence along the barrier."""
     view = canvas.view
     texture = facades.barrier(barrier.kind, barrier.variant % facades.VARIANTS)
     label = _BARRIER_LABELS.get(barrier.kind, Label.FENCE)

@@ -1,4 +1,4 @@
-"""What a camera adds to a scene: the bonnet in sight, a soft lens, exposure, colour and noise."""
+"""Effects of the camera: its car's bonnet, a soft lens, exposure, colour and noise."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def develop(
     labels = np.ascontiguousarray(canvas.pixels[..., 3])
     picture = cv2.cvtColor(canvas.pixels, cv2.COLOR_BGRA2BGR)
     gear = _gear_of(seed)
-    # Strokes have hard steps; the lens turns them into the soft edges of a real picture.
+    # The blur gives hard strokes the soft edges of a real picture.
     sigma = gear.soft * max(1.0, canvas.view.width / 900)
     taps = 3 if sigma < 0.9 else 5
     cv2.GaussianBlur(picture, (taps, taps), sigma, dst=picture)
@@ -75,7 +75,7 @@ def _response(light: Light, contrast: float) -> NDArray[np.uint8]:
     """Brightness curve per channel (1, 256, 3): exposure, contrast, warmth, clipped whites."""
     grey = np.arange(256, dtype=np.float64)[:, None] / 255
     warm = 1 + 0.045 * light.warm * np.array([-1.0, 0.0, 1.0])
-    # Little light deepens shadows more than the sky, which stays nearly white, as in CamVid.
+    # Low light darkens shadows more than the sky, which stays nearly white, as in CamVid.
     dim, bright = min(1.0, light.exposure), max(1.0, light.exposure)
     curve = np.minimum(grey * bright * warm, 1.3) ** (1.15 * contrast / dim**1.15)
     curve = np.where(curve > 0.85, 0.85 + (curve - 0.85) * 0.8, curve)
@@ -83,7 +83,7 @@ def _response(light: Light, contrast: float) -> NDArray[np.uint8]:
     return table[None]
 
 
-#: Rows and columns of noise to spare, so that each frame can take another part of it.
+#: Extra rows and columns of noise, so that each frame can use another part of it.
 _SPARE = 61
 
 

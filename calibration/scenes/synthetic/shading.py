@@ -1,4 +1,4 @@
-"""Texture and shadows of the ground: a brightness map that the drawn ground is multiplied with."""
+"""Texture and shadows of the ground: a brightness map that multiplies the drawn ground."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from calibration.scenes.synthetic.street import LANE
 _DENSITY, _ALONG, _ACROSS = 16, 32, 40
 #: Metres of ground that carry texture and shadows; beyond, both are smaller than a pixel.
 _NEAR_GROUND = 36.0
-#: Brightness that leaves a colour as it is, in the map that the ground is multiplied with.
+#: Value of the brightness map that leaves a colour unchanged.
 _NEUTRAL = 160
 
 
@@ -79,16 +79,16 @@ def _grain(view: View, seed: int, top: int) -> NDArray[np.uint8]:
     return grain
 
 
-#: Up to how many metres, and how many texture rows are averaged: far rows of the picture see metres
-#: of ground at once, and would flicker otherwise.
+#: Distance in metres up to which so many texture rows are averaged: far picture rows show metres of
+#: ground at once, and would flicker otherwise.
 _BANDS = ((5.0, 1), (11.0, 2), (20.0, 8), (_NEAR_GROUND, 16))
 
 
 @lru_cache(maxsize=4)
 def _ground_texture(variant: int) -> dict[int, NDArray[np.uint8]]:
-    """Stones, tyre tracks, patches, cracks and drain covers, twice and more along the road.
+    """Stones, tyre tracks, patches, cracks and drain covers, by the number of averaged rows.
 
-    By the number of rows that are averaged into one.
+    The texture is repeated three times along the road.
     """
     rng = np.random.default_rng([19, variant])
     height, width = _ALONG * _DENSITY, _ACROSS * _DENSITY

@@ -1,4 +1,4 @@
-"""The sky, and what stands farther away than the street."""
+"""The sky, and the distant town."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _skyline(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def draw_sky(canvas: Canvas, seed: int, light: Light) -> None:
-    """Sky, and what stands farther away than the street, down to the horizon."""
+    """Draw sky and distant town, down to the horizon."""
     view = canvas.view
     heading = view.yaw + math.atan(view.curve.slope(view.s))
     angles = heading + np.arctan((np.array([0, view.width]) - view.centre) / view.focal)

@@ -1,4 +1,4 @@
-"""Trees, walkers and cyclists, drawn once and then stood up in the scene like cardboard."""
+"""Drawings of trees, walkers and cyclists, placed upright in the scene."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What stands where along the road: a pure function of the drive's seed and the place.
 
-The road is a row of blocks; some blocks in a row share a section, which has a style (shops,
-offices, terraces, suburb, green) and a cross section. Every block draws its random numbers from
-its own generator, so that any place can be looked at without the way there.
+The road is a row of blocks; four blocks form a section, which has a style (shops, offices,
+terraces, suburb, green) and a cross section. Every block has its own random generator, so any place
+can be drawn without the places before it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Edges:
 
 
 def edges_at(seed: int, s: NDArray[np.float64]) -> Edges:
-    """The cross section at places ``s``; neighbouring sections pass into each other over 24 m."""
+    """The cross section at places ``s``; neighbouring sections blend over 24 m."""
     first, last = int(np.min(s) // SECTION), int(np.max(s) // SECTION)
     sections = [section_of(seed, k) for k in range(first - 1, last + 2)]
     starts = np.arange(first - 1, last + 2) * SECTION
@@ -228,7 +228,7 @@ def _barriers(plot: _Plot, rng: Generator) -> Iterator[Item]:
 
 def _trees(plot: _Plot, rng: Generator) -> Iterator[Item]:
     style = plot.section.style
-    # Winter or summer: all along the drive.
+    # One season for the whole drive.
     bare = Random(f"{plot.seed} season").random() < 0.55
     for at in np.arange(plot.start + 2, plot.end - 1, 5.0):
         back = plot.edge("back", at)

@@ -1,8 +1,8 @@
 """What moves, and where it is at a time: a pure function of the drive's seed and the time.
 
-A stream is an endless file of cars or people that moves along the road at one speed; its members
-have numbers, and each draws its looks from its number. So the ones in sight at any time are found
-without playing the drive from its start.
+A stream is an endless row of cars or people that moves along the road at one speed. Its members are
+numbered, and the number decides a member's looks, so those in view at any time are known without
+simulating the drive from its start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from calibration.scenes.synthetic.camera import FAR, View
 from calibration.scenes.synthetic.items import Item, Person, Vehicle
-from calibration.scenes.synthetic.street import LANE, PAINTS, Edges, edges_at, vehicle_kind
+from calibration.scenes.synthetic.street import LANE, PAINTS, edges_at, vehicle_kind
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Member:
 @lru_cache(maxsize=4096)
 def _member(seed: int, stream: int, number: int) -> _Member | None:
     """Member ``number`` of a stream, or None where its place is empty."""
-    # Python's generator: many are needed, for one number each, and NumPy's is slow to set up.
+    # Python's generator, since many are needed for a few numbers and NumPy's is slow to create.
     rng = Random(f"{seed} {stream} {number}")
     if rng.random() > _share(seed, stream):
         return None
@@ -80,7 +80,7 @@ def _share(seed: int, stream: int) -> float:
 
 
 def moving(seed: int, seconds: float, view: View) -> Iterator[Item]:
-    """Everything that moves and is in sight of the camera."""
+    """Everything that moves and is in view of the camera."""
     near = view.s + 1.0
     grid = np.arange(math.floor(near) - 1, math.ceil(view.s + FAR) + 2, dtype=np.float64)
     edges = edges_at(seed, grid)
@@ -95,17 +95,12 @@ def moving(seed: int, seconds: float, view: View) -> Iterator[Item]:
                 continue
             s = (number + 0.7 * member.jitter) * stream.spacing + drift
             if near < s < far:
-                yield _place(stream, member, s, _at(edges, stream.side, s - grid[0]))
+                k = int(s - grid[0])
+                lines = (float(line[stream.side][k]) for line in (edges.kerb, edges.back))
+                yield _place(stream, member, s, *lines)
 
 
-def _at(edges: Edges, side: int, metres: float) -> tuple[float, float]:
-    """Kerb and back of the pavement at a place on the one-metre grid."""
-    k = int(metres)
-    return float(edges.kerb[side][k]), float(edges.back[side][k])
-
-
-def _place(stream: _Stream, member: _Member, s: float, edges: tuple[float, float]) -> Item:
-    kerb, back = edges
+def _place(stream: _Stream, member: _Member, s: float, kerb: float, back: float) -> Item:
     sign = 1 if stream.side else -1
     if stream.name == "cars":
         kind = vehicle_kind(member.looks / (1 << 16), 0.06)
@@ -122,7 +117,7 @@ def _place(stream: _Stream, member: _Member, s: float, edges: tuple[float, float
 
 
 def _leader(seed: int, seconds: float, view: View) -> Iterator[Item]:
-    """The car ahead in the camera's lane: it comes near, drives away, and is another one then."""
+    """The car ahead in the camera's lane; it comes near, drives away, and is another one then."""
     rng = Random(f"{seed} leader")
     turn = seconds * rng.uniform(0.05, 0.09) + rng.random()
     swing = 0.5 - 0.5 * math.cos(2 * math.pi * turn)

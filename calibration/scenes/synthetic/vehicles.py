@@ -1,7 +1,7 @@
-"""Cars, vans and buses: a side view, pushed across to the width of the car, and its near end.
+"""Cars, vans and buses: a side view, extruded to the width of the car.
 
-Only what the camera can see is drawn: the nearer side, then the near end from the bumper up to the
-edge of the roof.
+Only the visible parts are drawn: the nearer side, then the near end from the bumper up to the edge
+of the roof.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def draw_vehicle(canvas: Canvas, vehicle: Vehicle, light: Light) -> None:
     if points[:, 0].max() < 0 or points[:, 0].min() > view.width:
         return
     _draw_side(canvas, look, fixed(points))
-    # The near end of a car that the camera is beside lies behind it.
+    # A car beside the camera has its near end behind it.
     if near > view.s + 0.6:
         _draw_end(canvas, look, points)
 

@@ -1,20 +1,24 @@
-"""``scripts/frontier.sh``: measure every network with weights, draw them, write the table."""
+"""Build every network with weights in FP32 and INT8, and time them and other tools in turn.
+
+Writes models/trained/speeds.json, which `roadseg models --fastest` reads, the INT8 speedups in the
+calibration tables, the chart docs/frontier.svg and the table in docs/performance.md. The machine
+should be idle.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 from models.speeds import measured_speeds
-from pipeline.runtimes.openvino.core import processor_name
 from scripts.pages.frontier.chart import PICTURE, chart
 from scripts.pages.frontier.measure import measure, prepare
 from scripts.pages.frontier.table import write_table
 from scripts.pages.frontier.tables import write_into_tables
+from scripts.pages.zoo.measure import this_machine
 
 log = logging.getLogger("scripts.pages.frontier")
 
@@ -22,22 +26,28 @@ log = logging.getLogger("scripts.pages.frontier")
 def main() -> int:
     """Measure, unless told not to; write ``models/trained/speeds.json``, chart and table."""
     parser = argparse.ArgumentParser(prog="scripts/frontier.sh", description=__doc__)
-    parser.add_argument("--page", action="store_true", help="draw what was measured before")
-    parser.add_argument("--machine", metavar="TEXT", help="default: what OpenVINO calls it")
-    parser.add_argument("--rounds", type=int, default=30, metavar="N", help="default: 30")
+    parser.add_argument("--page", action="store_true", help="draw the last measurement")
+    parser.add_argument(
+        "--machine",
+        metavar="TEXT",
+        help="its name for the page; default: OpenVINO's name and the cores",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=30, metavar="N", help="turns of each; default: 30"
+    )
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="CAMVID",
-        help="folder with train/ and val/: other input sizes than the registered one too",
+        help="folder of CamVid with train/ and val/, to calibrate other input sizes too",
     )
     parser.add_argument(
         "--engines",
         type=Path,
         metavar="DIR",
-        help="keep the engines there, and measure those that are there already",
+        help="keep the engines there, and use those that exist",
     )
-    parser.add_argument("--build", action="store_true", help="build them, measure nothing")
+    parser.add_argument("--build", action="store_true", help="build the engines, measure nothing")
     options = parser.parse_args()
     if options.build and options.engines is None:
         parser.error("--build needs --engines, where they are kept")
@@ -46,10 +56,10 @@ def main() -> int:
     if not options.page:
         with tempfile.TemporaryDirectory() as scratch:
             folder = options.engines or Path(scratch)
-            machine = options.machine or f"{processor_name()}, {os.cpu_count()} cores"
             if options.build:
                 prepare(folder, options.calibration)
                 return 0
+            machine = options.machine or this_machine()
             speeds = measure(folder, machine, options.rounds, options.calibration)
         speeds.save()
         write_into_tables(speeds)

@@ -1,4 +1,4 @@
-"""All networks with weights, and other tools, on one frame in turn."""
+"""Timing of all networks with weights, and of other tools, in turn on one frame."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ log = logging.getLogger("scripts.pages.frontier")
 
 #: Input sizes, width and height; the middle one is registered.
 SIZES = ((320, 240), (480, 360), (640, 480))
-#: The networks that the other sizes and the other tools are shown with.
+#: Networks that are also timed in other sizes and with other tools.
 SHOWN = ("deeplab_v3plus_lite", "segnet_lite", "pspnet_cut5")
 
 Frame = NDArray[np.uint8]
 
 
 class Way(NamedTuple):
-    """One thing to time: what it is, its frame, and how to run it."""
+    """One thing to time: its description, its frame, and how to run it."""
 
     speed: Speed
     frame: Frame
@@ -46,20 +46,20 @@ class Way(NamedTuple):
 
 
 def prepare(folder: Path, camvid: Path | None) -> None:
-    """Build what :func:`measure` measures, which a busy machine may do; see there."""
+    """Build the engines that :func:`measure` times; the machine may be busy."""
     with ExitStack() as stack:
         for way in _ours(folder, camvid, stack):
             way.run(way.frame)
 
 
 def measure(folder: Path, machine: str, rounds: int, camvid: Path | None) -> Speeds:
-    """Build everything, then let all take turns.
+    """Build everything, then time all in turn.
 
     Args:
-        folder: for engines; those that are there already are used.
+        folder: for engines; existing ones are used.
         machine: its name.
         rounds: turns of each.
-        camvid: with ``train`` and ``val``, for the sizes that have no registered table.
+        camvid: with ``train`` and ``val``, for sizes without a registered table.
     """
     with ExitStack() as stack:
         ways = [*_ours(folder, camvid, stack), *_others(folder)]
@@ -110,7 +110,7 @@ def _engine(
     built = sorted(folder.glob(f"{options.name}-*-{precision}*.xml"))
     if not built:
         log.info("building %s, %s, %dx%d", spec.name, precision, *size)
-    engine = load_engine(built[0]) if built else build(options, _quiet)
+    engine = load_engine(built[0]) if built else build(options, lambda *_: None)
     if options.data is None:
         miou = _registered_miou(spec.name, precision)
     else:
@@ -125,10 +125,6 @@ def _engine(
     return Way(speed, _frame(size), run)
 
 
-def _quiet(what: str, share: float) -> None:
-    """Say nothing."""
-
-
 def _registered_miou(name: str, precision: str) -> float:
     if precision == "int8":
         return load_table(registered_table(name)).measured["judged"]["miou"]
@@ -138,7 +134,7 @@ def _registered_miou(name: str, precision: str) -> float:
 
 
 def _others(folder: Path) -> Iterator[Way]:
-    """What a user would otherwise run, with the same weights and so the same accuracy."""
+    """Alternatives to this project, with the same weights and so the same accuracy."""
     for name in SHOWN:
         spec = MODELS[name]
         if registered_weights(name) is None:

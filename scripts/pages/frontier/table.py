@@ -8,18 +8,18 @@ from models.speeds import OURS, Speeds
 from pipeline.cli.tables import markdown_table
 from scripts.pages.frontier.chart import PICTURE
 
-#: Where the table stands, between the two marks.
+#: The page, and the comments that enclose the table in it.
 PAGE = Path(__file__).parents[3] / "docs" / "performance.md"
 _BEGIN, _END = "<!-- frontier: scripts/frontier.sh -->\n", "<!-- /frontier -->\n"
 
 
 def write_table(speeds: Speeds) -> None:
-    """Replace what stands between the marks."""
+    """Replace the table in the page."""
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), speeds), encoding="utf-8")
 
 
 def with_table(page: str, speeds: Speeds) -> str:
-    """Return a page with the table and the chart between its marks."""
+    """Return a page with the table and the chart between its two comments."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return before + _BEGIN + table(speeds) + _END + after

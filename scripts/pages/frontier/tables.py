@@ -1,4 +1,4 @@
-"""What INT8 gains, into the registered calibration tables: a build's first line says it."""
+"""Writes the speedup of INT8 into the registered calibration tables, for the output of builds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.weights import registered_table
 
 
 def write_into_tables(speeds: Speeds) -> None:
-    """Write the gain of every network, measured in turn, into its registered table."""
+    """Write the speedup of every network into its registered table."""
     for name, gain in gains(speeds).items():
         path = registered_table(name)
         table = load_table(path)
@@ -22,7 +22,7 @@ def write_into_tables(speeds: Speeds) -> None:
 
 
 def gains(speeds: Speeds) -> dict[str, float]:
-    """How many times as fast as FP32 INT8 is, by network, at its registered size."""
+    """Return the speedup of INT8 over FP32 by network, at its registered size."""
     found: dict[str, dict[str, Speed]] = {}
     for row in speeds.rows:
         given = model_spec(row.network).input

@@ -1,1 +1,1 @@
-"""The page about all networks, ``docs/models.md``, and the measurements that stand on it."""
+"""The page about all networks, ``docs/models.md``, and its measurements."""

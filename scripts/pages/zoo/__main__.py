@@ -1,4 +1,8 @@
-"""``scripts/build_zoo.sh``: measure the networks, write the page."""
+"""Build networks (default: all) at full width and 480x360, and write docs/models.md.
+
+FP32 on OpenVINO and FP16 on TensorRT for RTX; measurements are kept in benchmarks/zoo.json. All
+networks take an hour.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from scripts.pages.zoo.page import PAGE, page
 
 log = logging.getLogger("scripts.pages.zoo")
 
-#: Its resizes do not align corners, and it has weights.
+#: A network with weights whose resizes do not align corners.
 _RESIZED = "deeplab_v3plus_lite"
 
 
@@ -23,9 +27,13 @@ def main() -> int:
     """Measure what was asked for and write ``docs/models.md``."""
     parser = argparse.ArgumentParser(prog="scripts/build_zoo.sh", description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all")
-    parser.add_argument("--missing", action="store_true", help="only those without a measurement")
-    parser.add_argument("--compare", action="store_true", help="time the pairs of the page too")
-    parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
+    parser.add_argument(
+        "--missing", action="store_true", help="only networks without a measurement"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="also time the pairs of networks on the page"
+    )
+    parser.add_argument("--page", action="store_true", help="write the page again, measure nothing")
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
@@ -42,7 +50,7 @@ def main() -> int:
             log.error("error: %s", error)
             failed.append(name)
             continue
-        write_results(results)  # after each: the whole list takes an hour
+        write_results(results)  # after each network, since all take an hour
     if options.compare:
         results["pairs"] = [compare(pair) for pair in PAIRS]
         if registered_weights(_RESIZED):

@@ -1,4 +1,4 @@
-"""What a choice of architecture costs: pairs of our own networks, timed against each other."""
+"""Cost of choices of architecture: pairs of our networks, timed against each other."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def compare(pair: Pair) -> dict[str, Any]:
 
 
 def _runner(network: nn.Module, spec: InputSpec, folder: Path, name: str) -> Callable[[], float]:
-    """Compile ``network`` and return a function that runs it once and tells the seconds."""
+    """Compile ``network``; return a function that runs it once and returns the seconds."""
     job = Job(DeploymentGraph(network, spec), name, "fp32", EngineForm(), folder)
     compiled = OpenVINOCompiler().compile(job, lambda what, share: None)
     engine = compile_for_cpu(compiled.files[0], "fp32")
@@ -143,7 +143,7 @@ class _AlignedCorners(TorchFunctionMode):
 
 
 def changed_by_aligned_corners(name: str) -> float:
-    """Resize inside a trained network with corners aligned, although it was trained without.
+    """Align corners inside a trained network, although it was trained without.
 
     Returns:
         Share of pixels of a drawn frame whose class changes.

@@ -1,4 +1,4 @@
-"""Build networks at full width on both runtimes, and say what came of it."""
+"""Build networks at full width on both runtimes, and measure the result."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def this_machine() -> str:
-    """Name the processor and its cores, as figures are told apart by."""
+    """Name the processor and its cores."""
     return f"{processor_name()}, {os.cpu_count()} cores"
 
 
 def read_results(path: Path = RESULTS) -> Results:
-    """Return what was measured, ``networks`` by name; empty where nothing was."""
+    """Return the measurements, ``networks`` by name; empty without any."""
     if not path.exists():
         return {"networks": {}}
     results: Results = json.loads(path.read_text(encoding="utf-8"))
@@ -83,6 +83,6 @@ def read_results(path: Path = RESULTS) -> Results:
 
 
 def write_results(results: Results, path: Path = RESULTS) -> None:
-    """Write measurements as JSON that reads well in a diff."""
+    """Write measurements as JSON that is readable in a diff."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", "utf-8")
