@@ -40,7 +40,7 @@ class NativeUnpool(nn.Module):
 
     def forward(self, x: Tensor, pooled: Pooled) -> Tensor:
         """Unpool to the indices that :class:`NativePool` left."""
-        return F.max_unpool2d(x, pooled.phase, [2], output_size=pooled.size)
+        return F.max_unpool2d(x, pooled.phase, [2, 2], output_size=pooled.size)
 
 
 def trained(name: str) -> tuple[nn.Module, ModelSpec]:
