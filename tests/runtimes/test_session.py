@@ -17,6 +17,7 @@ from pipeline.errors import EngineError
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.null import NullSession
+from pipeline.runtimes.openvino.session import OpenVINOSession
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Session
 from pipeline.runtimes.tensorrt.session import TensorRTSession
@@ -82,3 +83,14 @@ def test_a_closed_engine_says_so(small_engine: Engine) -> None:
 def test_the_camera_path_works_without_torch(module: str) -> None:
     code = f"import {module}, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_engines_of_several_processes_do_not_share_the_first_cores(
+    threads: int, small_engine: Engine
+) -> None:
+    """OpenVINO pins threads to cores from the first on; two processes took twice the time."""
+    with OpenVINOSession(small_engine, threads) as session:
+        assert session._model is not None
+        assert session._model.get_property("INFERENCE_NUM_THREADS") == threads
+        assert session._model.get_property("ENABLE_CPU_PINNING") is False

@@ -52,6 +52,8 @@ class OpenVINOSession(Session):
         settings = {"PERFORMANCE_HINT": hint.upper()} | (AS_WRITTEN if as_written else {})
         if threads:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
+            # Pinned, the threads of every process would share the first cores (docs/scale.md).
+            settings["ENABLE_CPU_PINNING"] = "NO"
         self._model: ov.CompiledModel | None = open_for_cpu(engine, settings, cache)
         if cache is not None:
             forget_the_oldest(cache)
