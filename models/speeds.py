@@ -11,7 +11,7 @@ from models.errors import ModelError
 from models.typed import convert, parse_json
 
 #: Written by ``scripts/frontier.sh``.
-SPEEDS = Path(__file__).parent / "trained" / "speeds.json"
+SPEEDS = Path(__file__).parent / "speeds.json"
 
 _MOST_BYTES = 1 << 20
 

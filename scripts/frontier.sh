@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures speed against accuracy: models/trained/speeds.json, docs/frontier.svg, docs/performance.md;
+# Measures speed against accuracy: models/speeds.json, docs/frontier.svg, docs/performance.md;
 # --help lists the options.
 set -euo pipefail
 

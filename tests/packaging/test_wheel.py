@@ -38,6 +38,7 @@ def test_the_wheel_holds_one_package_with_all_that_it_needs(wheel: Path) -> None
         "roadseg/py.typed",
         "roadseg/models/trained/segnet.safetensors",
         "roadseg/models/trained/segnet.calibration.json",
+        "roadseg/models/speeds.json",
         "roadseg/models/trained/LICENSE",
         "roadseg/pipeline/stream/web/static/index.html",
         "roadseg/pipeline/quantization/report/templates/report.html",

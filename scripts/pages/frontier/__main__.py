@@ -1,6 +1,6 @@
 """Build every network with weights in FP32 and INT8, and time them and other tools in turn.
 
-Writes models/trained/speeds.json, which `roadseg models --fastest` reads, the INT8 speedups in the
+Writes models/speeds.json, which `roadseg models --fastest` reads, the INT8 speedups in the
 calibration tables, the chart docs/frontier.svg and the table in docs/performance.md. The machine
 should be idle.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger("scripts.pages.frontier")
 
 
 def main() -> int:
-    """Measure, unless told not to; write ``models/trained/speeds.json``, chart and table."""
+    """Measure, unless told not to; write ``models/speeds.json``, chart and table."""
     parser = argparse.ArgumentParser(prog="scripts/frontier.sh", description=__doc__)
     parser.add_argument("--page", action="store_true", help="draw the last measurement")
     parser.add_argument(

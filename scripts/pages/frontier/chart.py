@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from models.speeds import OURS, Speed, Speeds
@@ -58,6 +59,7 @@ def chart(speeds: Speeds) -> str:
         *_grid(axes),
         *_lines(axes, speeds.rows),
         *_marks(axes, speeds.rows),
+        *_labels(axes, speeds.rows),
         *_legend(),
         "</svg>",
     ]
@@ -104,10 +106,48 @@ def _marks(axes: _Axes, rows: tuple[Speed, ...]) -> Iterator[str]:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" class="{kind}">'
             f"<title>{escape(title)}</title></circle>"
         )
-        if kind == "int8" and row.width == 480:
-            yield _text(x, y - 9, row.network, "middle")
-        elif kind == "other":
-            yield _text(x, y + 16, row.tool.partition(",")[0], "middle", 9)
+
+
+def _labels(axes: _Axes, rows: tuple[Speed, ...]) -> Iterator[str]:
+    """Write names beside their marks, where they cover no mark and no other name."""
+    taken = [_Box.around(*axes.place(row), 12, 10) for row in rows]
+    for row in rows:
+        if row.tool != OURS:
+            text, size = row.tool.partition(",")[0], 9
+        elif row.precision == "int8" and row.width == 480:
+            text, size = row.network, 12
+        else:
+            continue
+        x, y = axes.place(row)
+        width, height = 0.56 * size * len(text), size
+        places = [
+            (x + across * (width / 2 + 8), y + down * size)
+            for down in (-1.2, 1.2, -2.2, 2.2, -3.2, 3.2)
+            for across in (0, 1, -1)
+        ]
+        boxes = [_Box.around(*place, width, height) for place in places]
+        box = next((one for one in boxes if not any(map(one.meets, taken))), boxes[0])
+        taken.append(box)
+        yield _text((box.left + box.right) / 2, box.bottom - 2, text, "middle", size)
+
+
+class _Box(NamedTuple):
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def around(cls, x: float, y: float, width: float, height: float) -> _Box:
+        return cls(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+    def meets(self, other: _Box) -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
 
 
 def _legend() -> Iterator[str]:
