@@ -148,7 +148,7 @@ def test_the_manifest_says_how_it_was_calibrated_and_what_that_cost(engine: Engi
     assert accuracy["miou_fp32"] - accuracy["miou"] <= 0.05
     assert 0.9 < accuracy["pixel_agreement"] < 1
     assert accuracy["speedup"] > 0
-    assert any("128 calibration frames asked" in warning for warning in manifest.warnings)
+    assert any("128 calibration frames were asked for" in warning for warning in manifest.warnings)
 
 
 def test_a_report_lies_beside_the_engine(engine: Engine) -> None:

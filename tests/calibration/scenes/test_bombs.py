@@ -64,7 +64,7 @@ def test_a_picture_of_a_billion_pixels_takes_no_memory(tmp_path: Path) -> None:
     [
         ("x" * 1_000, "1000 characters"),
         ("road" + " " * 100_000 + "x", "100005 characters"),
-        ("x" * (1 << 20), "more than the 256 KB"),
+        ("x" * (1 << 20), "larger than 256 KB"),
     ],
 )
 def test_a_class_file_with_an_endless_name_is_refused(
@@ -77,5 +77,5 @@ def test_a_class_file_with_an_endless_name_is_refused(
 
 
 def test_a_file_without_an_end_is_refused() -> None:
-    with pytest.raises(DataError, match="more than the 256 KB"):
+    with pytest.raises(DataError, match="larger than 256 KB"):
         read_classes("/dev/zero")

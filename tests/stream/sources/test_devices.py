@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_doctor_lists_the_cameras(
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(doctor, "cameras", lambda: devices.cameras(*machine))
     report = doctor.examine()
-    rows = report.to_json()["video"]["cameras"]
+    rows = asdict(report)["video"]["cameras"]
     assert rows[0] == {
         "device": str(machine[1] / "video0"),
         "name": "HD Pro Webcam C920",
