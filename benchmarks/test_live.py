@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.session import ClassMaps, Frames
 from pipeline.stream import StreamInput, StreamOptions, StreamReport, run, run_inputs
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks.none import NoneSink
 from pipeline.stream.sources import open_source
 from pipeline.stream.sources.base import Source

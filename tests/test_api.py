@@ -12,7 +12,7 @@ import pytest
 
 import roadseg
 from pipeline.engine.manifest import Engine
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 
 ROOT = Path(__file__).parents[1]
 

@@ -26,12 +26,12 @@ from models.classes import CAMVID
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.evaluation.accuracy import evaluate
 from pipeline.evaluation.profile.bench import write_clip
-from pipeline.frame import Frame, Image, Result
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.openvino.core import compile_for_cpu
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Session
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.frame import Frame, Image, Result
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.sinks import SinkOptions, open_sinks
 from pipeline.stream.sinks.none import NoneSink

@@ -25,12 +25,12 @@ from pipeline.build.hooks import Hooks
 from pipeline.build.options import BuildOptions
 from pipeline.engine.manifest import Engine, load_engine
 from pipeline.errors import BuildError, EngineError
-from pipeline.frame import ClassMap, Frame, Image
-from pipeline.frame import Result as StreamResult
 from pipeline.progress import Progress
 from pipeline.runtimes.cache import cache_folder
 from pipeline.runtimes.registry import open_session, require_builder
 from pipeline.runtimes.session import Session
+from pipeline.stream.frame import ClassMap, Frame, Image
+from pipeline.stream.frame import Result as StreamResult
 from pipeline.stream.overlay import Overlay, OverlayOptions, class_shares
 from pipeline.stream.palettes import drawn_classes
 from pipeline.stream.sources import SourceOptions, open_source

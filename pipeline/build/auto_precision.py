@@ -16,10 +16,10 @@ from pipeline.errors import RoadsegError, RuntimeMissingError
 from pipeline.evaluation.ab_timing import take_turns
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import drawn_frame, open_pictures
-from pipeline.frame import Frame
 from pipeline.progress import Progress
 from pipeline.quantization.options import Budget
 from pipeline.runtimes.registry import SESSIONS, missing, open_compiler, open_session
+from pipeline.stream.frame import Frame
 
 #: Frames of the synthetic drive to compare on where no pictures are given.
 DRAWN_FRAMES = range(0, 480, 60)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.evaluation.latency import Latency, latency_of
-from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Frames, Session
+from pipeline.stream.frame import ClassMap, Image
 from pipeline.stream.timing import percentiles
 
 #: Untimed runs of each session before the first frame, and before a frame of another size: runtimes

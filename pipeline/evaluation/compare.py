@@ -19,8 +19,8 @@ from pipeline.errors import EngineError
 from pipeline.evaluation.ab_timing import Interleaved, Speed
 from pipeline.evaluation.accuracy import fit_to_label
 from pipeline.evaluation.disagreement import Change, Disagreement, WorstFrames, largest_changes
-from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Session
+from pipeline.stream.frame import ClassMap, Image
 
 #: Most frequent changes of class that a comparison lists.
 _CHANGES = 5

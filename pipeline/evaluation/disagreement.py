@@ -24,7 +24,7 @@ from pipeline.evaluation.views.canvas import (
     titled,
     write_png,
 )
-from pipeline.frame import ClassMap, Image
+from pipeline.stream.frame import ClassMap, Image
 from pipeline.stream.overlay import Palette
 
 #: Colour of pixels that differ: not in any palette of road scenes, and drawn on grey.

@@ -15,10 +15,10 @@ from calibration.records import Fingerprint, Measured, PerType
 from calibration.table import CalibrationTable, Site
 from models.spec import NetworkSpec
 from models.weights import LoadedWeights
-from pipeline.frame import Image
 from pipeline.graph.exported import ExportedGraph
 from pipeline.graph.qdq import QDQGraph
 from pipeline.progress import Progress
+from pipeline.stream.frame import Image
 
 #: Frames, evenly spaced among those of the calibration, on which methods and layers are compared.
 EVALUATED_FRAMES = 8

@@ -15,7 +15,6 @@ from calibration.records import Judged
 from calibration.table import CalibrationTable
 from pipeline.evaluation.compare import Comparison, Picture, compare_sessions
 from pipeline.evaluation.pictures import has_labels, open_pictures, spread
-from pipeline.frame import Frame, Image
 from pipeline.graph.deployment import DeploymentGraph
 from pipeline.graph.qdq import QDQGraph
 from pipeline.progress import Progress
@@ -29,6 +28,7 @@ from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.openvino.instructions import cores
 from pipeline.runtimes.registry import open_compiler, session_class
 from pipeline.runtimes.session import Session
+from pipeline.stream.frame import Frame, Image
 
 log = logging.getLogger(__name__)
 

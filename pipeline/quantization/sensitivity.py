@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from calibration.table import CalibrationTable
-from pipeline.frame import Image
 from pipeline.progress import Progress
 from pipeline.quantization.calibrate import Target, agreement_of, class_maps
+from pipeline.stream.frame import Image
 
 #: More layers than this are tried in blocks, since every try runs the whole network.
 MOST_TRIES = 32

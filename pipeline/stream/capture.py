@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.queues import FrameQueue
 from pipeline.stream.sources.base import Source
 from pipeline.stream.thread_group import ThreadGroup

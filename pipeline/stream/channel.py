@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from pipeline.errors import log_failure
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Tint
 from pipeline.stream.capture import Capture
 from pipeline.stream.channel_figures import ChannelFigures
 from pipeline.stream.delivery import Delivery
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.frame_counter import Admission, FrameCounter
 from pipeline.stream.inputs import StreamInput, StreamOptions
 from pipeline.stream.queues import FrameQueue, queue_for

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from pipeline.errors import in_words
-from pipeline.frame import Frame, Result
 from pipeline.stream.capture import Capture
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.frame_counter import FrameCounter
 from pipeline.stream.queues import FrameQueue
 from pipeline.stream.report import Measured, SourceReport

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from pipeline.errors import log_failure
-from pipeline.frame import Result
 from pipeline.stream.drawing import Drawing
+from pipeline.stream.frame import Result
 from pipeline.stream.frame_counter import FrameCounter
 from pipeline.stream.inputs import StreamInput, StreamOptions
 from pipeline.stream.queues import FrameQueue, queue_for

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Tint
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.inputs import StreamOptions
 from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Literal
 
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.timing import Rate, RecentRate, RecentTimes, Times
 
 #: ``open``: another frame is needed. ``later``: only if a frame under way is dropped.

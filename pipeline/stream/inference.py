@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import EngineError
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.session import Pending, Segmented, Session
 from pipeline.stream.channel import Channel
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.waiting import POLL_INTERVAL
 
 

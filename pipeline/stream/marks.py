@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.frame import Image, Mark
+from pipeline.stream.frame import Image, Mark
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CALM = (245, 245, 245)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.classes import ClassSet
-from pipeline.frame import ClassMap, Image
 from pipeline.runtimes.session import Tint
+from pipeline.stream.frame import ClassMap, Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE = (255, 255, 255)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from pipeline.errors import SinkError, in_words
-from pipeline.frame import Frame, Result
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.frame_counter import FrameCounter
 from pipeline.stream.queues import FrameQueue
 from pipeline.stream.report import SinkReport

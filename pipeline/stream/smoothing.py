@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.frame import ClassMap, Frame
+from pipeline.stream.frame import ClassMap, Frame
 
 #: Seconds between two frames of a live source after which smoothing starts again.
 LONGEST_GAP = 0.5

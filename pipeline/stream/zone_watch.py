@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.classes import ClassSet
 from pipeline.errors import SinkError
-from pipeline.frame import Mark, Result
+from pipeline.stream.frame import Mark, Result
 from pipeline.stream.zones import Zone
 
 

@@ -30,9 +30,9 @@ from pipeline.evaluation.disagreement import (
     draw_disagreement,
     write_disagreements,
 )
-from pipeline.frame import Frame
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec
+from pipeline.stream.frame import Frame
 
 CLASSES = ClassSet(("road", "car", "sky"), ((128, 64, 128), (64, 0, 128), (128, 128, 128)))
 VOID = CLASSES.void

@@ -12,7 +12,7 @@ from small_disk import SmallDisk
 from videos import read_video
 
 from pipeline.errors import SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks import Sink, SinkOptions, open_sink
 
 LIVE = SinkOptions(fps=25.0, live=True, segment=1.0)

@@ -19,9 +19,9 @@ from stream_doubles import Collect, Marks, Numbers
 
 from pipeline.cli import main
 from pipeline.engine.manifest import Engine
-from pipeline.frame import Result
 from pipeline.receiver import Receiver
 from pipeline.stream import StreamInput, StreamOptions, run, run_inputs
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks import Sink, SinkOptions, open_sink
 from pipeline.stream.sinks.statistics import StatisticsSink
 from pipeline.stream.trace import Trace

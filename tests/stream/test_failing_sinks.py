@@ -12,8 +12,8 @@ import pytest
 from stream_doubles import Collect, Marks, Numbers, stage_threads
 
 from pipeline.errors import SinkError
-from pipeline.frame import Result
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks import open_sinks
 from pipeline.stream.status import StreamStatus
 

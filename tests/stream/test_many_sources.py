@@ -13,9 +13,9 @@ import pytest
 from stream_doubles import Collect, Marks, Numbers, stage_threads
 
 from pipeline.errors import EngineError, SourceError
-from pipeline.frame import Frame
 from pipeline.runtimes.session import ClassMaps, Frames
 from pipeline.stream import StreamInput, StreamOptions, run_inputs
+from pipeline.stream.frame import Frame
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
 

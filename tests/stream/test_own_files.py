@@ -20,7 +20,7 @@ from calibration.scenes.natural_order import natural
 from models.classes import CAMVID
 from pipeline.cli import main
 from pipeline.errors import SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.own_files import check_outputs
 from pipeline.stream.sinks import SinkOptions, open_sink
 from pipeline.stream.sinks.masks import MaskSink

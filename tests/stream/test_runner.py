@@ -19,10 +19,10 @@ from videos import write_video
 
 from pipeline.cli.signals import stop_on_signal
 from pipeline.errors import EngineError, SinkError, SourceError
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.session import ClassMaps, Frames
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks import open_sinks
 from pipeline.stream.sinks.none import NoneSink
 from pipeline.stream.sources import SourceOptions, open_source

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.frame import ClassMap, Frame
+from pipeline.stream.frame import ClassMap, Frame
 from pipeline.stream.smoothing import LONGEST_GAP, Smoother
 
 _MAPS = arrays.arrays(np.uint8, (5, 3, 4), elements=st.integers(0, 3))

@@ -18,7 +18,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from pipeline.frame import ClassMap, Frame, Image, Mark, Result
+from pipeline.stream.frame import ClassMap, Frame, Image, Mark, Result
 from pipeline.stream.health import SourceHealth
 from pipeline.stream.overlay import class_shares
 from pipeline.stream.sinks.base import Sink, SinkOptions

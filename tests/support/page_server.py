@@ -15,9 +15,9 @@ from time_stamps import stamp
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pipeline.frame import Frame
 from pipeline.runtimes.null import NullSession
 from pipeline.stream import run
+from pipeline.stream.frame import Frame
 from pipeline.stream.sinks import SinkOptions
 from pipeline.stream.sources import Source
 from pipeline.stream.web import HttpOptions, Page

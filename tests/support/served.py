@@ -14,7 +14,7 @@ from typing import Any
 from source_reader import Reader, wait_for, wait_until
 from time_stamps import WIDTH, stamp_of
 
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 
 
 def free_port() -> int:

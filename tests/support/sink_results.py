@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.frame import Frame, Result
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.overlay import class_shares
 from pipeline.stream.sinks import SinkOptions, open_sink
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources import Source
 
 #: Seconds after which a test gives up; far more than anything takes.

@@ -8,9 +8,9 @@ import time
 import numpy as np
 
 from pipeline.errors import SinkError, SourceError
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.session import ClassMaps, Frames
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks.base import Sink
 from pipeline.stream.sources.base import Source
 

@@ -23,11 +23,11 @@ from small_disk import SmallDisk
 from videos import read_video
 
 from pipeline.engine.manifest import Engine, load_engine
-from pipeline.frame import Frame, Image, Result
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.reload import WatchedSession
 from pipeline.runtimes.session import Session
+from pipeline.stream.frame import Frame, Image, Result
 from pipeline.stream.sinks import SinkOptions, open_sink
 
 FPS = 2.0

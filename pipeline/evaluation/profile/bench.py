@@ -18,10 +18,10 @@ from pipeline.evaluation.profile.limit import Limit, measure_limit
 from pipeline.evaluation.profile.memory import peak_resident
 from pipeline.evaluation.profile.power import PowerMeter
 from pipeline.evaluation.profile.stages import StageTable, stage_table
-from pipeline.frame import Frame, Result
 from pipeline.runtimes.probe import LayerTime, probe_for
 from pipeline.runtimes.session import Frames, Session
 from pipeline.stream import StreamOptions, run
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks import SinkOptions, open_sinks
 from pipeline.stream.sources import open_source
 from pipeline.stream.timing import Work

@@ -21,7 +21,7 @@ from models.registry import MODELS, build_model
 from pipeline.errors import ModelError
 from pipeline.evaluation.views.canvas import Note, captioned, enlarged, heat, in_columns, titled
 from pipeline.evaluation.views.target import Target
-from pipeline.frame import ClassMap, Image
+from pipeline.stream.frame import ClassMap, Image
 from pipeline.stream.overlay import Palette
 
 #: Widest tile: maps of the usual network size keep every pixel, which unpooled ones need.

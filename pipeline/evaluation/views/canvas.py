@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibration.scenes.png import with_comment
 from models.atomic import atomic_path
 from pipeline.errors import OutputError
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.sinks.output_file import MARK, is_ours
 
 Colour = tuple[int, int, int]

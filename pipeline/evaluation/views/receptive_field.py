@@ -21,8 +21,8 @@ from models.receptive_field import ReceptiveField, receptive_field
 from pipeline.errors import ModelError
 from pipeline.evaluation.views.canvas import Colour, Note, captioned, enlarged, heat
 from pipeline.evaluation.views.target import Target, drive_frame
-from pipeline.frame import Image
 from pipeline.graph.deployment import DeploymentGraph
+from pipeline.stream.frame import Image
 
 #: Share of the gradient inside the effective field: that of a Gaussian within two deviations. The
 #: paper applies this share to single pixels, but max pooling reaches only some of them.

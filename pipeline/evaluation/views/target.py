@@ -14,8 +14,8 @@ from calibration.scenes.synthetic import SyntheticDrive
 from models.registry import build_model, model_spec
 from models.spec import ModelSpec
 from models.weights import as_trained, load_weights, registered_weights
-from pipeline.frame import Image
 from pipeline.graph.deployment import DeploymentGraph
+from pipeline.stream.frame import Image
 
 #: Seed of random weights: the same picture every time.
 SEED = 0

@@ -26,7 +26,6 @@ from pipeline.evaluation.disagreement import (
     draw_views,
     write_disagreements,
 )
-from pipeline.frame import Image
 from pipeline.quantization.options import Budget
 from pipeline.quantization.report.figures import (
     axis_of,
@@ -47,6 +46,7 @@ from pipeline.quantization.report.summary import (
 )
 from pipeline.quantization.scales import scales_of
 from pipeline.quantization.search import Prepared
+from pipeline.stream.frame import Image
 from pipeline.stream.palettes import drawn_classes
 
 _TEMPLATES = Path(__file__).parent / "templates"

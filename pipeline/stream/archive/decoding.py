@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from calibration.scenes.containers import file_options
-from pipeline.frame import Frame, Image
+from pipeline.stream.frame import Frame, Image
 
 _TURNS = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from pipeline.errors import SinkError
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.sinks.base import MediaTime
 from pipeline.stream.sinks.codecs import CODECS
 from pipeline.stream.sinks.encoder import VideoFormat, even

@@ -20,8 +20,8 @@ import numpy as np
 
 from calibration.scenes.containers import file_options
 from calibration.scenes.video_file import library_path
-from pipeline.frame import Frame
 from pipeline.stream.archive.decoding import Segment, SegmentFrames
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources import open_source
 
 #: Smallest number of frames of a segment, about ten seconds.

@@ -23,7 +23,6 @@ import pyarrow as pa
 from models.classes import ClassSet
 from pipeline.engine.manifest import load_engine
 from pipeline.errors import RoadsegError, in_words
-from pipeline.frame import Frame
 from pipeline.runtimes.null import NullSession
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import ClassMaps, Frames, Session
@@ -32,6 +31,7 @@ from pipeline.stream.archive.chunks import FRAMES, RESULTS, keys_of, one_row
 from pipeline.stream.archive.decoding import SeamError, Seams, Segment, SegmentFrames
 from pipeline.stream.archive.overlay_pieces import encode_piece
 from pipeline.stream.archive.plan import SEGMENT_FRAMES, Plan, plan_video
+from pipeline.stream.frame import Frame
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.palettes import drawn_classes
 from pipeline.stream.sinks.base import MediaTime

@@ -32,7 +32,7 @@ import numpy as np
 
 from models.classes import ClassSet
 from pipeline.errors import SourceError
-from pipeline.frame import ClassMap, Result
+from pipeline.stream.frame import ClassMap, Result
 
 GREETING, FRAME = b"RSGR", b"RSFR"
 _HEAD = struct.Struct("<4sI")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.classes import CAMVID, ClassSet
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Image, Mark, Result
+from pipeline.stream.frame import Frame, Image, Mark, Result
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.waiting import CLOSE_TIMEOUT
 

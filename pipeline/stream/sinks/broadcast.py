@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RuntimeMissingError, SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.redact import without_password
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import VideoFormat, even

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.sinks.codecs import Codec, best_codec
 from pipeline.stream.sinks.disk_file import DiskFile, whole_mkv, whole_mp4
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat
 from pipeline.stream.sinks.output_file import MARK
 

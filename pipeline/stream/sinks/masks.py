@@ -12,7 +12,7 @@ import cv2
 
 from models.lock import WriteLock
 from pipeline.errors import OutputError
-from pipeline.frame import Image, Result
+from pipeline.stream.frame import Image, Result
 from pipeline.stream.overlay import Palette
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.output_file import MARK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
 
 

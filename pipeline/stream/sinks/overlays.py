@@ -9,7 +9,7 @@ import cv2
 
 from calibration.scenes.png import with_comment
 from pipeline.errors import SinkError
-from pipeline.frame import Image, Result
+from pipeline.stream.frame import Image, Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
 from pipeline.stream.sinks.masks import MaskSink
 from pipeline.stream.sinks.output_file import MARK, OutputFile

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import cv2
 
 from pipeline.errors import SinkError
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.queues import LatestValueQueue
 from pipeline.stream.waiting import CLOSE_TIMEOUT
 

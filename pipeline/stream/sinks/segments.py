@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from pipeline.errors import OutputError, SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import plays
 from pipeline.stream.sinks.output_file import is_ours, lock_of, may_be_refused

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.file_sink import FileSink

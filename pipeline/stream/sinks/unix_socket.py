@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import OutputError, SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.ipc.wire import pack_frame, pack_greeting
 from pipeline.stream.queues import LatestValueQueue
 from pipeline.stream.sinks.base import Sink, SinkOptions

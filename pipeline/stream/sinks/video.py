@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.encoder import Encoder, VideoFormat, even, plays
 from pipeline.stream.sinks.file_sink import FileSink

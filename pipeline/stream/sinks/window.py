@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks.base import Sink, SinkOptions
 from pipeline.stream.sinks.display import DisplayProbe
 from pipeline.stream.sinks.http import open_http

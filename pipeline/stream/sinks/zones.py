@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import SinkError
-from pipeline.frame import Mark, Result
+from pipeline.stream.frame import Mark, Result
 from pipeline.stream.growing_file import GrowingFile
 from pipeline.stream.sinks.base import MediaTime, Sink, SinkOptions
 from pipeline.stream.sinks.file_sink import FileSink

@@ -13,7 +13,7 @@ import cv2
 
 from calibration.scenes.video_file import quiet_opencv as quiet_opencv
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.health import SourceHealth
 from pipeline.stream.waiting import CLOSE_TIMEOUT
 

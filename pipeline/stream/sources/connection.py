@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import SourceError
-from pipeline.frame import Image
+from pipeline.stream.frame import Image
 from pipeline.stream.queues import LatestValueQueue
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources.base import Source
 
 #: Tolerance for times, which containers round to their own clock.

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources.base import Source
 
 

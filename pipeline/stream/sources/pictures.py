@@ -10,7 +10,7 @@ from calibration.errors import DataError
 from calibration.scenes.dataset import PICTURE_SUFFIXES, list_pictures, read_picture
 from calibration.scenes.natural_order import natural
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
 from pipeline.stream.sources.picture_names import unique_names
 

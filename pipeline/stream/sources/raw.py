@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
 from pipeline.stream.waiting import POLL_INTERVAL
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.health import SourceHealth
 from pipeline.stream.sources.base import Source
 from pipeline.stream.sources.connection import Capture, Connection, Grabbed

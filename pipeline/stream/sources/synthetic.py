@@ -6,7 +6,7 @@ import re
 import time
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources.base import Source, SourceOptions
 
 _FORM = re.compile(r"synthetic(?::(\d{1,6})x(\d{1,6}))?", re.ASCII)

@@ -12,7 +12,7 @@ import numpy as np
 from calibration.scenes.video_file import has_no_times, open_capture
 from calibration.scenes.video_shape import shape_of
 from pipeline.errors import SourceError
-from pipeline.frame import Frame, Image
+from pipeline.stream.frame import Frame, Image
 from pipeline.stream.sources.base import Source, SourceOptions, quiet_opencv
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from models.classes import ClassSet
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.health import SourceHealth
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.timing import RecentRate, RecentTimes

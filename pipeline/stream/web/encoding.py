@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import SinkError
-from pipeline.frame import Image, Result
+from pipeline.stream.frame import Image, Result
 
 #: Higher values give much larger files and hardly better pictures; lower ones show ringing.
 _QUALITY = 80

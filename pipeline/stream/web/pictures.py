@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.classes import ClassSet
-from pipeline.frame import Result
 from pipeline.stream.drawing import status_text
+from pipeline.stream.frame import Result
 from pipeline.stream.marks import draw_marks
 from pipeline.stream.overlay import Overlay, class_shares
 from pipeline.stream.timing import RecentTimes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks.base import Sink
 from pipeline.stream.status import StreamStatus
 from pipeline.stream.web.camera import Camera

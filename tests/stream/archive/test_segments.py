@@ -11,9 +11,9 @@ from gop_videos import damage, write_gops
 from timed_videos import trimmed, with_matrix, write_timed
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
 from pipeline.stream.archive.decoding import SeamError, SegmentFrames
 from pipeline.stream.archive.plan import Plan, plan_video
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources import SourceOptions, open_source
 
 

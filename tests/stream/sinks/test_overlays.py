@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OutputError, SinkError
-from pipeline.frame import Frame, Result
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks import SinkOptions, numbered, open_sink
 from pipeline.stream.sinks.output_file import is_ours
 

@@ -9,7 +9,7 @@ import pytest
 from sink_results import result
 from videos import read_video
 
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks import SinkOptions, open_sink
 from pipeline.stream.sinks.codecs import CODECS, Codec, best_codec, first_working
 

@@ -19,7 +19,7 @@ from videos import read_video
 
 from models.classes import CAMVID
 from pipeline.errors import OutputError, SinkError
-from pipeline.frame import Result
+from pipeline.stream.frame import Result
 from pipeline.stream.sinks import SinkOptions, open_sink, open_sinks
 from pipeline.stream.sinks.encoder_opencv import OpenCvEncoder
 from pipeline.stream.sinks.video import VideoSink

@@ -18,8 +18,8 @@ from stream_doubles import Marks, Numbers
 
 from models.classes import CAMVID
 from pipeline.errors import OutputError, SourceError
-from pipeline.frame import Frame, Result
 from pipeline.stream import run
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.ipc.receiver import Receiver
 from pipeline.stream.sinks import SinkOptions, numbered, open_sink
 

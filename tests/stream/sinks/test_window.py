@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Image, Result
+from pipeline.stream.frame import Frame, Image, Result
 from pipeline.stream.sinks import display as display_module
 from pipeline.stream.sinks.base import SinkOptions
 from pipeline.stream.sinks.display import DisplayProbe
@@ -236,7 +236,7 @@ def display(system_part: Callable[[str, Sequence[str]], None]) -> Iterator[str]:
 _ON_A_SCREEN = """
 import sys, threading
 import cv2, numpy as np
-from pipeline.frame import Frame, Result
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks.base import SinkOptions
 from pipeline.stream.sinks.window import open_window
 

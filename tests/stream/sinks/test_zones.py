@@ -15,8 +15,8 @@ from webhook_server import webhook
 
 from models.classes import CAMVID
 from pipeline.errors import SinkError
-from pipeline.frame import Frame, Result
 from pipeline.stream import run
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.own_files import check_outputs
 from pipeline.stream.sinks import SinkOptions, numbered, open_sink
 from pipeline.stream.sinks.zones import ZoneSink

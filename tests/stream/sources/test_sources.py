@@ -11,7 +11,7 @@ import pytest
 from videos import write_video
 
 from pipeline.errors import SourceError
-from pipeline.frame import Frame
+from pipeline.stream.frame import Frame
 from pipeline.stream.sources import SourceOptions, open_source
 from pipeline.stream.sources.base import Source
 

@@ -19,7 +19,7 @@ from timed_videos import times, trimmed, with_matrix, write_timed
 
 from calibration.scenes.mp4 import read_video_track
 from calibration.scenes.video import VideoFrames
-from pipeline.frame import Frame, Result
+from pipeline.stream.frame import Frame, Result
 from pipeline.stream.sinks import SinkOptions, open_sink
 from pipeline.stream.sources import Source, SourceOptions, open_source
 

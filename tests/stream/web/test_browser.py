@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from models.classes import CAMVID
-from pipeline.frame import Mark
+from pipeline.stream.frame import Mark
 from pipeline.stream.web import HttpOptions, Page
 
 _CHROMIUM = "/usr/bin/chromium"
