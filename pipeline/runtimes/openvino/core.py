@@ -16,7 +16,7 @@ import openvino as ov
 from pipeline.engine.manifest import Engine, LayerPrecisions
 from pipeline.errors import EngineError
 from pipeline.runtimes.cache import folder_of, read_blob, write_blob
-from pipeline.runtimes.openvino.frame_resize import without_resize
+from pipeline.runtimes.openvino.frame_resize import FORM, without_resize
 
 __all__ = [
     "AS_WRITTEN",
@@ -142,7 +142,7 @@ def _place(cache: Path, engine: Engine, settings: dict[str, str]) -> Path:
         processor_name(),
         sorted(_capabilities()),
         sorted(settings.items()),
-        without_resize.__name__,
+        FORM,
     ]
     digest = hashlib.sha256(repr(tied_to).encode())
     return folder_of(cache, engine.manifest) / f"{digest.hexdigest()[:16]}.blob"

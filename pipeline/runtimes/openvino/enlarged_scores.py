@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.runtimes.openvino.patterns import is_bilinear
+
 
 def factor_of(resize: Any) -> int:
     """Return f of a bilinear enlargement of height and width by an even f; 0 for another node.
@@ -22,14 +24,9 @@ def factor_of(resize: Any) -> int:
     """
     if resize.get_type_name() != "Interpolate" or len(resize.output(0).get_target_inputs()) != 1:
         return 0
-    how = resize.get_attributes()
     small, large = resize.input_value(0).get_partial_shape(), resize.get_output_partial_shape(0)
     if (
-        how["mode"] not in {"linear", "linear_onnx"}
-        or how["coordinate_transformation_mode"] != "half_pixel"
-        or how["antialias"]
-        or any(how["pads_begin"])
-        or any(how["pads_end"])
+        not is_bilinear(resize)
         or small.rank.get_length() != 4
         or any(small[axis].is_dynamic or large[axis].is_dynamic for axis in (1, 2, 3))
         or small[1] != large[1]

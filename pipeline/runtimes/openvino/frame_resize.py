@@ -15,11 +15,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.runtimes.openvino.patterns import is_bilinear
 from pipeline.runtimes.session import Frames
 
 #: The beginning of a deployment graph, from the frames on.
 _BEGINNING = ("Convert", "Transpose", "Interpolate")
 _CHANNELS_FIRST = [0, 3, 1, 2]
+
+#: What :func:`without_resize` makes of a network; what was compiled from another form is not read.
+FORM = "frames of the network's size, FP32"
 
 
 def without_resize(ov: Any, model: Any) -> Any:
@@ -103,18 +107,13 @@ def _beginning(model: Any) -> list[Any] | None:
             return None
         found.append(operation)
     convert, transpose, resize = found
-    how = resize.get_attributes()
     order = transpose.input_value(1).get_node()
     fits = (
         model.input(0).get_element_type().get_type_name() == "u8"
         and convert.get_output_element_type(0).get_type_name() == "f32"
         and order.get_type_name() == "Constant"
         and order.get_data().tolist() == _CHANNELS_FIRST
-        and how["mode"] in {"linear", "linear_onnx"}
-        and how["coordinate_transformation_mode"] == "half_pixel"
-        and not how["antialias"]
-        and not any(how["pads_begin"])
-        and not any(how["pads_end"])
+        and is_bilinear(resize)
         and all(resize.get_output_partial_shape(0)[axis].is_static for axis in (1, 2, 3))
     )
     return found if fits else None

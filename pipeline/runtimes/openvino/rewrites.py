@@ -8,11 +8,17 @@ OpenVINO itself comes as an argument, ``ov``: ``core`` alone imports it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from pipeline.runtimes.openvino.enlarged_scores import classes_of_enlarged, factor_of
+from pipeline.runtimes.openvino.patterns import (
+    constant_input,
+    pair_that_begins_with,
+    pair_that_ends_in,
+)
 from pipeline.runtimes.openvino.signed_bytes import round_in_one_step
 
 
@@ -65,40 +71,14 @@ def _quantise_once(pool: Any) -> None:
 
     The largest of values that were rounded to bytes is one of them. TensorRT wants both pairs.
     """
-    before = _pair_that_ends_in(pool.input_value(0).get_node())
+    before = pair_that_ends_in(pool.input_value(0).get_node())
     if before is None:
         return
     for reader in (one.get_node() for one in pool.output(0).get_target_inputs()):
-        behind = _pair_that_begins_with(reader)
+        behind = pair_that_begins_with(reader)
         if behind is not None and _same_constants(before, behind):
             for user in list(behind[-1].output(0).get_target_inputs()):
                 user.replace_source_output(pool.output(0))
-
-
-#: Quantise, then dequantise, as OpenVINO reads it from ONNX.
-_PAIR = ("FakeQuantize", "Convert", "Convert", "Subtract", "Multiply")
-
-
-def _pair_that_ends_in(operation: Any) -> list[Any] | None:
-    found = [operation]
-    while len(found) < len(_PAIR) and found[0].get_input_size():
-        found.insert(0, _input(found[0], 0))
-    return _checked(found)
-
-
-def _pair_that_begins_with(operation: Any) -> list[Any] | None:
-    found = [operation]
-    while len(found) < len(_PAIR):
-        readers = found[-1].output(0).get_target_inputs()
-        if len(readers) != 1:
-            return None
-        found.append(next(iter(readers)).get_node())
-    return _checked(found)
-
-
-def _checked(operations: list[Any]) -> list[Any] | None:
-    kinds = tuple(one.get_type_name() for one in operations)
-    return operations if kinds == _PAIR else None
 
 
 def _same_constants(one: list[Any], other: list[Any]) -> bool:
@@ -111,13 +91,8 @@ def _same_constants(one: list[Any], other: list[Any]) -> bool:
 
 def _constants(operation: Any) -> list[list[float]]:
     """All its inputs but the first, where they are constants or converted from one; else NaN."""
-    found = []
-    for place in range(1, operation.get_input_size()):
-        given = _input(operation, place)
-        given = _input(given, 0) if given.get_type_name() == "Convert" else given
-        constant = given.get_type_name() == "Constant"
-        found.append(given.get_data().reshape(-1).tolist() if constant else [float("nan")])
-    return found
+    given = (constant_input(operation, place) for place in range(1, operation.get_input_size()))
+    return [[math.nan] if one is None else one.reshape(-1).tolist() for one in given]
 
 
 def _argmax_over_planes(op: Any, top: Any) -> None:
