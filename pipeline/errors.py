@@ -16,7 +16,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from models.errors import (
@@ -48,6 +50,7 @@ __all__ = [
     "printable",
     "reason_of",
     "translated",
+    "unwritable",
 ]
 
 log = logging.getLogger(__name__)
@@ -93,6 +96,16 @@ class SinkError(RoadsegError):
 
 class TrainingError(RoadsegError):
     """A training run cannot continue, or would replace another; its checkpoint is unchanged."""
+
+
+@contextmanager
+def unwritable(path: Path, remedy: str) -> Iterator[None]:
+    """Turn the system's errors in the block into an ``OutputError``: ``path`` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{path} cannot be written ({reason}); {remedy}") from error
 
 
 def printable(text: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.atomic import atomic_path
 from models.typed import convert, parse_json
-from pipeline.errors import OutputError
+from pipeline.errors import unwritable
 
 Row = dict[str, Any]
 
@@ -25,16 +24,13 @@ class _Row:
     miou: float | None = None
 
 
-@contextmanager
-def writable(path: Path) -> Iterator[None]:
+def writable(path: Path) -> AbstractContextManager[None]:
     """Raise OutputError if a file of a run cannot be written, for instance in a deleted folder."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); free some space there or "
-            "choose another --folder, and continue from the last checkpoint with --resume"
-        ) from error
+    return unwritable(
+        path,
+        "free some space there or choose another --folder, and continue from the last checkpoint "
+        "with --resume",
+    )
 
 
 def in_words(row: Row) -> str:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +33,7 @@ from models.atomic import atomic_path
 from models.lock import WriteLock
 from models.typed import parse_json
 from pipeline.engine.manifest import Manifest
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, unwritable
 from pipeline.stream.archive.decoding import Seams
 from pipeline.stream.archive.plan import Plan
 
@@ -261,13 +261,10 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
+def _writable(path: Path) -> AbstractContextManager[None]:
     """Translate the system's errors of writing ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); make room or choose another "
-            "--output; committed segments stay, and the same command goes on from there"
-        ) from error
+    return unwritable(
+        path,
+        "make room or choose another --output; committed segments stay, and the same command goes "
+        "on from there",
+    )

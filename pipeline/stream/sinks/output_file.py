@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from models.lock import WriteLock
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, unwritable
 
 #: Written into every output file, so that a later run recognises it.
 MARK = "made by roadseg"
@@ -118,15 +117,9 @@ def partial_of(path: Path, number: int = 1) -> Path:
     return path.with_name(f"{path.stem}.{mark}{path.suffix}")
 
 
-@contextmanager
-def may_be_refused(path: Path) -> Iterator[None]:
+def may_be_refused(path: Path) -> AbstractContextManager[None]:
     """Translate the system's refusal to write ``path`` into an ``OutputError``."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
-        ) from error
+    return unwritable(path, "choose a folder that you may write to")
 
 
 def lock_of(path: Path) -> WriteLock:
