@@ -45,7 +45,8 @@ def main() -> int:
         "--engines",
         type=Path,
         metavar="DIR",
-        help="keep the engines there, and use those that exist",
+        help="keep the engines there, and use those of the registered weights that exist; empty it "
+        "after a change of the code or of a calibration table",
     )
     parser.add_argument("--build", action="store_true", help="build the engines, measure nothing")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.competitors import eager, in_onnx_runtime, in_openvino, plain_export
 from calibration.scenes.synthetic import SyntheticDrive
 from calibration.table import load_table
+from models.atomic import sha256_of
 from models.registry import MODELS
 from models.spec import ModelSpec
 from models.speeds import OURS, Speed, Speeds
@@ -107,10 +108,13 @@ def _engine(
         assert camvid is not None
         ranges = camvid / "train" if precision == "int8" else None
         options = replace(options, size=size, calibration=ranges, data=camvid / "val")
-    built = sorted(folder.glob(f"{options.name}-*-{precision}*.xml"))
-    if not built:
+    built = [load_engine(path) for path in folder.glob(f"{options.name}-*-{precision}*.xml")]
+    weights = registered_weights(spec.name)
+    assert weights is not None
+    engine = next((one for one in built if one.manifest.weights.sha256 == sha256_of(weights)), None)
+    if engine is None:
         log.info("building %s, %s, %dx%d", spec.name, precision, *size)
-    engine = load_engine(built[0]) if built else build(options, lambda *_: None)
+        engine = build(replace(options, force=True), lambda *_: None)
     if options.data is None:
         miou = _registered_miou(spec.name, precision)
     else:
