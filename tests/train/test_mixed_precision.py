@@ -34,18 +34,20 @@ assert (layer.bias.grad == expected).all(), layer.bias.grad
 
 
 @pytest.mark.parametrize(
-    ("layer", "dtype"),
+    ("layer", "amx", "dtype"),
     [
-        (nn.Conv2d(32, 32, 3), torch.bfloat16),
-        (nn.Conv2d(32, 11, 1, bias=False), torch.bfloat16),
-        (nn.Conv2d(32, 11, 1), torch.float32),
-        (nn.Conv2d(32, 32, 3, groups=32, bias=False), torch.float32),
+        (nn.Conv2d(32, 32, 3), True, torch.bfloat16),
+        (nn.Conv2d(32, 11, 1, bias=False), True, torch.bfloat16),
+        (nn.Conv2d(32, 11, 1), True, torch.float32),
+        (nn.Conv2d(32, 11, 1), False, torch.bfloat16),
+        (nn.Conv2d(32, 32, 3, groups=32, bias=False), False, torch.float32),
     ],
-    ids=["dense", "11 outputs", "11 outputs and a bias", "depthwise"],
+    ids=["dense", "11 outputs", "11 outputs and a bias, AMX", "the same, no AMX", "depthwise"],
 )
 def test_convolutions_are_computed_in_bfloat16_unless_it_does_not_suit_them(
-    layer: nn.Conv2d, dtype: torch.dtype
+    layer: nn.Conv2d, amx: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.train.precision.has_amx", lambda: amx)
     x = torch.randn(1, 32, 8, 8)
     with mixed_precision(CPU, True):
         assert layer(layer(x) if layer.groups > 1 else x).dtype == dtype
