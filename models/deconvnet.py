@@ -99,6 +99,24 @@ class DeconvNet(nn.Module):
         logits: Tensor = self.classifier(x)
         return logits
 
+    def load_decoder(self, decoder: nn.ModuleList) -> None:
+        """Fill the decoder from SegNet's of the same width, which has the same channels.
+
+        A transposed convolution of stride 1 is a convolution whose kernel is turned by 180 degrees,
+        so each of SegNet's does the same here. SegNet's last convolution is its classifier; the one
+        that stands there in DeconvNet keeps its values.
+
+        Args:
+            decoder: of :class:`models.segnet.SegNet`.
+        """
+        mine = (layer for layer in self.decoder.modules() if isinstance(layer, DeconvNormReLU))
+        theirs = (layer for layer in decoder.modules() if isinstance(layer, ConvNormReLU))
+        for layer, given in zip(mine, theirs, strict=False):
+            state = given.state_dict()
+            state["deconv.weight"] = state.pop("conv.weight").flip(2, 3).transpose(0, 1)
+            state["deconv.bias"] = state.pop("conv.bias")
+            layer.load_state_dict(state)
+
 
 def build_deconvnet(
     classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED, dropout: float = 0.0

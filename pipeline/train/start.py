@@ -9,9 +9,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from models.deconvnet import DeconvNet
 from models.errors import WeightsError
 from models.pretrained import encoder_state, load_encoder
 from models.registry import build_model, model_spec
+from models.segnet import SegNet
 from models.spec import ModelSpec
 from models.vgg import load_vgg16, vgg16_stages, vgg16_state
 from models.weights import as_trained, load_weights, owner_of
@@ -76,7 +78,8 @@ def _donor(spec: ModelSpec, source: str) -> ModelSpec:
 def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) -> None:
     """Fill the network's encoder from another network's registered weights.
 
-    A VGG16 with batch norm also fits networks without: the norms are folded.
+    A VGG16 with batch norm also fits networks without: the norms are folded. DeconvNet takes
+    SegNet's decoder as well, since both mirror the encoder.
 
     Args:
         network: built from ``spec``.
@@ -99,6 +102,8 @@ def start_from_trained_encoder(network: nn.Module, spec: ModelSpec, donor: str) 
     mine, given = network.get_submodule("encoder"), trained.get_submodule("encoder")
     if _shapes(mine) == _shapes(given):
         mine.load_state_dict(given.state_dict())
+        if isinstance(network, DeconvNet) and isinstance(trained, SegNet):
+            network.load_decoder(trained.decoder)
     elif _has_batch_norm(given) and not _has_batch_norm(mine):
         try:
             load_encoder(network, spec, vgg16_state(cast("nn.ModuleList", given.eval())))

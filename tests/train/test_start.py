@@ -144,6 +144,23 @@ def with_the_encoder_of_segnet(name: str) -> tuple[nn.Module, nn.Module]:
     return trained, network
 
 
+def test_deconvnet_takes_segnets_decoder_too() -> None:
+    """Behind the same unpooling both compute the same, up to the last convolution."""
+    spec, theirs = model_spec("deconvnet_lite"), model_spec("segnet_lite")
+    network, segnet = build_model(spec).eval(), build_model(theirs).eval()
+    start_from_trained_encoder(network, spec, "segnet_lite")
+    load_weights(segnet, theirs, "segnet_lite")
+    torch.manual_seed(0)
+    x = torch.rand(1, 128, 6, 8)
+    pairs = list(zip(network.decoder, segnet.decoder, strict=True))
+    with torch.no_grad():
+        for mine, given in pairs[:-1]:
+            taken, x = mine(x), given(x)
+            assert x.std() > 0
+            assert torch.allclose(taken, x, atol=1e-4 * float(x.abs().max()))
+        assert torch.allclose(pairs[-1][0][0](x), pairs[-1][1][0](x), atol=1e-3)
+
+
 def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> None:
     """SegNet's encoder, trained on roads, in DeepLab: its batch norms are folded."""
     trained, network = with_the_encoder_of_segnet("deeplab_v1")
