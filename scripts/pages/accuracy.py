@@ -163,7 +163,12 @@ def _bins() -> str:
     return ", ".join([*named, f"{largest} above"])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page and the picture of the compared runs."""
     PAGE.write_text(page(), encoding="utf-8")
     if ideas.section(all_cards()):
         ideas.PICTURE.write_text(ideas.picture(all_cards()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calibration.metrics.regions import SIZE_BINS
 from models.registry import MODELS
+from models.speeds import OURS, measured_speeds
 from pipeline.cli.tables import markdown_table
 from pipeline.train.curves import draw_comparison
 from pipeline.train.recipe import RECIPES
@@ -32,7 +33,8 @@ The rows above differ in encoder and length as well. These do not: EfficientNet-
 fifth stage, ImageNet's weights, and one recipe (`_COMPARED` in `pipeline/train/recipe.py`). Rows
 with another *encoder* need its coarser maps, or unpool. *Steps* are those of the registered
 checkpoint and of its schedule, which is shorter where a run was cut. In brackets: the difference
-from `{REFERENCE}`. *INT8* is what INT8 adds to the mIoU.
+from `{REFERENCE}`. *INT8* is what INT8 adds to the mIoU, *FPS* the frames per second of the INT8
+engine ({{machine}}; [all speeds](performance.md#speed-against-accuracy)).
 """
 
 
@@ -47,11 +49,21 @@ def section(cards: Mapping[str, Card]) -> list[str]:
     if REFERENCE not in rows:
         return []
     columns = ("network", "encoder", "GMACs", "idea", "steps", "mIoU", "boundary F1")
+    speeds = measured_speeds()
+    fps = {
+        row.network: f"{row.fps:.0f}"
+        for row in speeds.rows
+        if (row.tool, row.precision, row.width) == (OURS, "int8", MODELS[row.network].input.width)
+    }
     table = markdown_table(
-        (*columns, *SIZE_BINS, "flips", "INT8"),
-        (_row(name, card, rows[REFERENCE]) for name, card in rows.items()),
+        (*columns, *SIZE_BINS, "flips", "INT8", "FPS"),
+        ((*_row(name, card, rows[REFERENCE]), fps.get(name, "")) for name, card in rows.items()),
     )
-    return [_TEXT, table, f"![Val mIoU over the steps]({PICTURE.name})\n"]
+    return [
+        _TEXT.format(machine=speeds.machine),
+        table,
+        f"![Val mIoU over the steps]({PICTURE.name})\n",
+    ]
 
 
 def _row(name: str, card: Card, reference: Card) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Build every network with weights in FP32 and INT8, and time them and other tools in turn.
 
 Writes models/speeds.json, which `roadseg models --fastest` reads, the INT8 speedups in the
-calibration tables, the chart docs/frontier.svg and the table in docs/performance.md. The machine
-should be idle.
+calibration tables, the chart docs/frontier.svg, the table in docs/performance.md and the speeds in
+docs/accuracy.md. The machine should be idle.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from models.speeds import measured_speeds
+from scripts.pages import accuracy
 from scripts.pages.frontier.chart import PICTURE, chart
 from scripts.pages.frontier.measure import measure, prepare
 from scripts.pages.frontier.table import write_table
@@ -67,6 +68,7 @@ def main() -> int:
     speeds = measured_speeds()
     PICTURE.write_text(chart(speeds), encoding="utf-8")
     write_table(speeds)
+    accuracy.main()
     return 0
 
 
