@@ -4,9 +4,9 @@ Run in the environments of scripts/check_scale.sh, on an idle machine:
 
     .venv-scale/bin/python benchmarks/triton_age.py ENGINE VIDEO
 
-Server and client share the machine. Both ways take turns; each turn plays the video at its own rate,
-as if live. ``result age`` is from a frame's capture to its class map, ``frame age`` to its overlay; the
-99th percentiles are compared.
+Server and client share the machine. Both ways take turns; each turn plays the video at its own
+rate, as if live. ``result age`` is from a frame's capture to its class map, ``frame age`` to its
+overlay; the 99th percentiles are compared.
 """
 
 from __future__ import annotations
