@@ -21,7 +21,9 @@ pytest.importorskip("ray", reason=reason)
 from pipeline.stream.archive import places  # noqa: E402
 from pipeline.stream.archive.cluster import _ray_errors, cluster  # noqa: E402
 from pipeline.stream.archive.collector import Collector, SourceWork  # noqa: E402
+from pipeline.stream.archive.decoding import Segment  # noqa: E402
 from pipeline.stream.archive.estimate import estimate  # noqa: E402
+from pipeline.stream.archive.flow import _task  # noqa: E402
 from pipeline.stream.archive.folder import ArchiveFolder, Contents  # noqa: E402
 from pipeline.stream.archive.plan import Plan, plan_video  # noqa: E402
 from pipeline.stream.archive.worker import Segmenter, Work, decode  # noqa: E402
@@ -213,3 +215,16 @@ def test_another_version_of_ray_is_one_line() -> None:
     ):
         raise RuntimeError(said)
     assert "\n" not in str(caught.value)
+
+
+def test_a_task_is_made_without_copying_the_other_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver makes a task for each segment; copying all of them each time is quadratic."""
+    copied = []
+    original = Plan.to_json
+    monkeypatch.setattr(Plan, "to_json", lambda plan: (copied.append(plan), original(plan))[1])
+    segments = tuple(Segment(first=8 * place, count=8) for place in range(3))
+    plan = Plan("a.mp4", "1", 25.0, 24, segments)
+    given, segment = json.loads(_task(plan, segments[1])["task"])
+    assert [one.segments for one in copied] == [()]
+    assert Plan.from_json(given) == replace(plan, segments=())
+    assert Segment(**segment) == segments[1]
