@@ -10,8 +10,7 @@ Deviations: the paper works on object proposals of 224x224 and merges them; here
 the whole picture, at any size of at least 224 a side, since unpooling restores recorded sizes. It
 trains in one stage, where the paper goes from pictures of single objects to all proposals. No
 dropout, as in the release's training network.
-``deconvnet_lite`` is ours, for small boards: a quarter of the widths, 128 channels in fc6 and fc7,
-and dropout of half of their values.
+``deconvnet_lite`` is ours, for small boards: a quarter of the widths, 128 channels in fc6 and fc7.
 """
 
 from __future__ import annotations
@@ -56,16 +55,9 @@ class DeconvNet(nn.Module):
         classes: number of output channels.
         width: 1.0 is the paper's network.
         fully: channels of fc6 and fc7 at width 1.
-        dropout: share of values dropped behind fc6 and fc7 in training.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        width: float = 1.0,
-        fully: int = FULLY_CONNECTED,
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, classes: int, width: float = 1.0, fully: int = FULLY_CONNECTED) -> None:
         super().__init__()
         fully = round(fully * width)
         deepest = scaled_channels(width)[-1]
@@ -74,7 +66,6 @@ class DeconvNet(nn.Module):
         self.fc6 = ConvNormReLU(deepest, fully, kernel=7)
         self.fc6.conv.padding = (0, 0)
         self.fc7 = ConvNormReLU(fully, fully, kernel=1)
-        self.dropout = nn.Dropout(dropout)
         self.deconv_fc6 = DeconvNormReLU(fully, deepest, kernel=7, padding=0)
         self.unpool = MaxUnpoolPhases()
         self.decoder = nn.ModuleList()
@@ -92,8 +83,7 @@ class DeconvNet(nn.Module):
         for stage in self.encoder:
             pooled.append(self.pool(stage(x)))
             x = pooled[-1].values
-        x = self.dropout(self.fc6(x))
-        x = self.deconv_fc6(self.dropout(self.fc7(x)))
+        x = self.deconv_fc6(self.fc7(self.fc6(x)))
         for stage in self.decoder:
             x = stage(self.unpool(x, pooled.pop()))
         logits: Tensor = self.classifier(x)
@@ -119,7 +109,7 @@ class DeconvNet(nn.Module):
 
 
 def build_deconvnet(
-    classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED, dropout: float = 0.0
+    classes: ClassSet, width: float = 1.0, fully: int = FULLY_CONNECTED
 ) -> DeconvNet:
     """Build a DeconvNet with one output channel per class, weights random."""
-    return DeconvNet(len(classes), width, fully, dropout)
+    return DeconvNet(len(classes), width, fully)

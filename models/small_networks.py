@@ -33,7 +33,7 @@ SMALL = (
         output_stride=32,
         minimum_size=224,
         figures=Figures(3_470_683, 7.1, 788),
-        variant={"width": 0.25, "fully": 512, "dropout": 0.5},
+        variant={"width": 0.25, "fully": 512},
         encoder="vgg16",
     ),
     ModelSpec(

@@ -124,9 +124,9 @@ def test_fcn_starts_with_scores_of_zero() -> None:
         assert not network(torch.randn(1, 3, 64, 64)).any()
 
 
-@pytest.mark.parametrize(("name", "share"), [("deconvnet", 0.0), ("deconvnet_lite", 0.5)])
-def test_deconvnet_has_no_dropout_and_its_small_form_has(name: str, share: float) -> None:
-    assert narrow(name).dropout.p == share
+@pytest.mark.parametrize("name", ["deconvnet", "deconvnet_lite"])
+def test_deconvnet_has_no_dropout(name: str) -> None:
+    assert not any(isinstance(layer, nn.Dropout) for layer in narrow(name).modules())
 
 
 @pytest.mark.parametrize("name", ["pspnet_resnet50", "pspnet_resnet101", "deeplab_v2_resnet101"])

@@ -64,7 +64,7 @@ ROWS = (
         "no dropout",
         "whole pictures of at least 224 a side, no proposals: a camera's frame is one picture",
         "one stage, where the paper goes from single objects to all proposals; AdamW",
-        (_SIZE, "test_deconvnet_has_no_dropout_and_its_small_form_has"),
+        (_SIZE, "test_deconvnet_has_no_dropout"),
         "the ensemble with FCN is `evaluate --ensemble`; its CRF is left out",
     ),
     Faithfulness(
