@@ -34,25 +34,34 @@ assert (layer.bias.grad == expected).all(), layer.bias.grad
 
 
 @pytest.mark.parametrize(
-    ("layer", "amx", "dtype"),
+    ("layer", "dtype"),
     [
-        (nn.Conv2d(32, 32, 3), True, torch.bfloat16),
-        (nn.Conv2d(32, 11, 1, bias=False), True, torch.bfloat16),
-        (nn.Conv2d(32, 11, 1), True, torch.float32),
-        (nn.Conv2d(32, 11, 1), False, torch.bfloat16),
-        (nn.Conv2d(32, 32, 3, groups=32, bias=False), False, torch.float32),
+        (nn.Conv2d(32, 32, 3), torch.bfloat16),
+        (nn.Conv2d(32, 11, 1, bias=False), torch.bfloat16),
+        (nn.Conv2d(32, 11, 1), torch.bfloat16),
+        (nn.Conv2d(32, 32, 3, groups=32, bias=False), torch.float32),
     ],
-    ids=["dense", "11 outputs", "11 outputs and a bias, AMX", "the same, no AMX", "depthwise"],
+    ids=["dense", "11 outputs", "11 outputs and a bias", "depthwise"],
 )
 def test_convolutions_are_computed_in_bfloat16_unless_it_does_not_suit_them(
-    layer: nn.Conv2d, amx: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    layer: nn.Conv2d, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("pipeline.train.precision.has_amx", lambda: amx)
     x = torch.randn(1, 32, 8, 8)
     with mixed_precision(CPU, True):
         assert layer(layer(x) if layer.groups > 1 else x).dtype == dtype
     with mixed_precision(CPU, False):
         assert layer(x).dtype == torch.float32
+
+
+def test_a_bias_that_is_added_apart_is_the_layers() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(32, 11, 3, padding=2, dilation=2, stride=2)
+    x = torch.randn(2, 32, 9, 9)
+    with mixed_precision(CPU, True):
+        mixed = layer(x)
+    exact = layer(x)
+    # bfloat16 has 8 bits of precision.
+    torch.testing.assert_close(mixed.float(), exact, rtol=2**-6, atol=2**-6)
 
 
 def test_the_gradient_of_a_score_layer_stays_inside_its_memory() -> None:
