@@ -5,10 +5,10 @@ Run in the environment of scripts/check_scale.sh, on an idle machine:
     .venv-scale/bin/python benchmarks/archive_load.py memory --segments 10000
     .venv-scale/bin/python benchmarks/archive_load.py workers ENGINE VIDEO
 
-``memory`` uses the session without work and segments of one frame; it prints the largest resident
-size of the driver and of all its processes in each tenth of the job. ``workers`` runs one worker,
-then two, and prints frames a second between the first and the last commit, so that starting Ray
-does not count, and their ratio.
+``memory`` uses the null session and segments of one frame; it prints the peak resident size of the
+driver and of all its processes in each tenth of the job. ``workers`` runs one worker, then two, and
+prints frames a second between the first and the last commit (without the start of Ray), and their
+ratio.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _watch_commits() -> None:
 
 
 def resident(process: int) -> int:
-    """Return the resident bytes of a process without shared memory; 0 for one that ended."""
+    """Return the resident bytes of a process without shared memory; 0 if it ended."""
     try:
         fields = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()
     except OSError:

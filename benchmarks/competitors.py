@@ -1,6 +1,6 @@
-"""The same work with other tools: frames of bytes in, class maps out.
+"""The same work with other tools: byte frames in, class maps out.
 
-Each resizes and normalises with OpenCV and NumPy, like examples of these libraries, runs the
+Each resizes and normalises with OpenCV and NumPy, like the examples of these libraries, runs the
 network on floats, and takes the arg-max with NumPy or PyTorch.
 """
 

@@ -1,4 +1,4 @@
-"""Our engines and other tools on one frame, in turns in one run.
+"""Our engines and other tools on one frame, alternating in one run.
 
 ``ratio`` is the time of the other tool over that of our INT8 engine, the median over turns. The
 milliseconds depend on the load of the machine.
@@ -28,7 +28,7 @@ OURS = "roadseg int8"
 
 @pytest.mark.filterwarnings("ignore")  # the exporters' own
 def test_others(benchmark: BenchmarkFixture, network: str, slow: bool, tmp_path: Path) -> None:
-    """480x360 frames of bytes to class maps."""
+    """480x360 byte frames to class maps."""
     image = SyntheticDrive(480, 360).frame(0)[0]
     with ExitStack() as stack:
         ways: dict[str, Callable[[], np.ndarray]] = {}

@@ -1,4 +1,4 @@
-"""Times on a GPU: a run alone, two under way, painting, and CUDA graphs where TensorRT has them."""
+"""Times on a GPU: one run, two at once, painting, and CUDA graphs where TensorRT has them."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     .venv/bin/pytest benchmarks --benchmark-json=benchmarks.json
 
-On a shared machine ``share_of_engine`` counts, the ratio of two medians taken in turns in one run,
-not the milliseconds of one of them.
+On a shared machine look at ``share_of_engine``, the ratio of two medians measured alternately in
+one run, not at the milliseconds.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Camera(Source):
 
 
 class Shows(NoneSink):
-    """Has every frame drawn, and keeps none."""
+    """Lets every frame be drawn, and keeps none."""
 
     wants_overlay = True
 

@@ -1,7 +1,7 @@
-"""This commit against the base commit, in turns on this machine: the gate of ``check_fps.sh``.
+"""This commit against the base commit, alternating on this machine: the gate of ``check_fps.sh``.
 
-What pytest-benchmark records are the times of this commit, as the worker process took them;
-``ratio_to_base`` and its interval stand in ``extra_info``.
+pytest-benchmark records the times of this commit, as measured in the worker process;
+``ratio_to_base`` and its interval are in ``extra_info``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.regression.work import Catalogue
 
 pytestmark = pytest.mark.regression
 
-#: Turns of a time: as many as ``_SECONDS`` are enough for, between these bounds.
+#: Turns per time: as many as fit into ``_SECONDS``, between these bounds.
 _FEWEST, _MOST, _SECONDS = 12, 48, 20.0
 _spent = 0.0
 
@@ -43,7 +43,7 @@ class Sides:
 
     Args:
         runtime: of the engines.
-        revision: another base than the accepted one; ``none`` for this tree alone.
+        revision: replaces the accepted base; ``none`` for this tree alone.
     """
 
     def __init__(self, runtime: str, revision: str | None) -> None:
@@ -88,12 +88,12 @@ def _ask(worker: Worker, what: str) -> Any:
 
 
 def chosen(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
-    """Names that ``--only`` leaves."""
+    """Names selected by ``--only``."""
     return [name for name in names if not only or any(part in name for part in only)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for every time and every figure that ``--only`` leaves."""
+    """One test for every time and every figure selected by ``--only``."""
     runtime, only = (metafunc.config.getoption(name) for name in ("runtime", "only"))
     catalogue = Catalogue(runtime, OUTPUTS)
     if not chosen([*catalogue.times, *catalogue.figures], only):

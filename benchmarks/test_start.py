@@ -40,7 +40,7 @@ print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrs
 def test_first_frame(
     benchmark: BenchmarkFixture, int8_engine: Engine, clip: Path, tmp_path: Path
 ) -> None:
-    """``ratio`` over the bare script, in turns; ``memory_mb`` is the most that was resident."""
+    """``ratio`` to the bare script, alternating; ``memory_mb`` is the peak resident size."""
     environment = {**os.environ, "ROADSEG_CACHE": str(tmp_path / "ours")}
     # With cached bytecode, as on a user's machine.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -7,8 +7,8 @@ if [[ $# -lt 1 || $1 == -h || $1 == --help ]]; then
 usage: scripts/calibrate.sh NETWORK [CAMVID]
 
 Calibrate the registered weights of NETWORK on the training frames of CAMVID (default:
-$ROADSEG_DATA/camvid), compare INT8 with FP32 on its val frames, put the table into models/trained,
-where builds without --calibration find it, and write docs/accuracy.md. The engine and its report
+$ROADSEG_DATA/camvid), compare INT8 with FP32 on its val frames, store the table in models/trained
+for builds without --calibration, and write docs/accuracy.md. The engine and its report
 stay in engines/.
 TEXT
     exit $(($# < 1 ? 2 : 0))

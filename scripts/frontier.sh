@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/scripts/environment.sh"
 cd "$root"
-# Threads of PyTorch that wait for their next turn would otherwise take a core from whoever is next.
+# Otherwise waiting threads of PyTorch would spin on a core that the next measurement needs.
 export OMP_WAIT_POLICY=PASSIVE
 unset OMP_NUM_THREADS
 exec .venv/bin/python -m scripts.pages.frontier "$@"

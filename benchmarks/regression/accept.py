@@ -1,4 +1,4 @@
-"""``scripts/check_fps.sh --accept``: the commit that is checked out becomes the base."""
+"""``scripts/check_fps.sh --accept``: the checked-out commit becomes the base."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Ratio:
 
 
 def ratio(head: Sequence[float], base: Sequence[float]) -> Ratio:
-    """Compare seconds of bursts taken in turns; the interval is a bootstrap over turns."""
+    """Compare seconds of alternating bursts; the interval is a bootstrap over turns."""
     ratios = np.asarray(head) / np.asarray(base)
     drawn = np.random.default_rng(0).choice(ratios, (_RESAMPLES, len(ratios)))
     low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))

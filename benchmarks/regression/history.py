@@ -1,4 +1,4 @@
-"""``scripts/check_fps.sh --history``: what pytest-benchmark stored, drawn as one page."""
+"""``scripts/check_fps.sh --history``: the stored runs of pytest-benchmark as one page."""
 
 from __future__ import annotations
 

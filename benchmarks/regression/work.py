@@ -1,7 +1,7 @@
 """What is compared: times and figures by name, measured by the code of one checkout.
 
 A base commit measures with its own copy of this file, so interfaces may change between the two.
-What is done has to stay the same under its name; other work gets another name.
+The work behind a name must stay the same; other work gets another name.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RUNTIMES = {
     "tensorrt": {"int8": 64, "fp16": 64},
     "tensorrt-rtx": {"int8": 64, "fp16": 64},
 }
-#: Beginning of what the builder of TensorRT for RTX tells; the same on every machine.
+#: Prefix of figures from the builder of TensorRT for RTX; the same on every machine.
 LISTED = "tensorrt-rtx list: "
 _ENGINE_SIZE, _STAGE_SIZE, _FRAMES, _HANDED, _DECODED = (960, 540), (1280, 720), 12, 1600, 4
 #: Every so many frames of CamVid's val split are scored.
@@ -60,7 +60,7 @@ Burst = Callable[[], float]
 
 @dataclass(frozen=True)
 class Figure:
-    """A value that a busy machine does not move.
+    """A value that does not depend on the load.
 
     Attributes:
         unit: in words.
@@ -132,7 +132,7 @@ class Catalogue:
 
     @cached_property
     def _engines(self) -> Path:
-        """Folder of the engines of these sources: what leads to an engine changes its name."""
+        """Folder of the engines of these sources, named after everything that affects one."""
         listed = ["git", "ls-files", "-coz", "--exclude-standard", "models", "calibration",
                   "pipeline", "constraints.txt"]  # fmt: skip
         names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -173,7 +173,7 @@ class Catalogue:
 
     def _start(self, network: str, precision: str) -> None:
         path, clip = self._engine(network, precision, self._runtime).path, self._clip(_ENGINE_SIZE)
-        # As on a user's machine: what was compiled or imported once is not made again.
+        # As on a user's machine: with the caches of earlier runs.
         kept = {name: str(self._folder / name) for name in ("ROADSEG_CACHE", "PYTHONPYCACHEPREFIX")}
         environment = {**os.environ, **kept}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -217,9 +217,9 @@ def _whole(work: Callable[[], object], units: int) -> float:
 
 
 def _kib(work: Callable[[], object]) -> float:
-    """KiB that Python and NumPy hold at once for a piece of work, beyond those before it."""
+    """Peak KiB that Python and NumPy allocate for a piece of work."""
     peaks = []
-    for _ in range(4):  # what is kept from one run to the next is there after the first
+    for _ in range(4):  # buffers kept between runs exist after the first
         tracemalloc.start()
         try:
             before, _ = tracemalloc.get_traced_memory()
@@ -254,7 +254,7 @@ def _decode(clip: Path) -> None:
 
 
 class _Pictures(Source):
-    """One picture again and again."""
+    """One picture repeated."""
 
     def __init__(self, image: Image) -> None:
         super().__init__("pictures")

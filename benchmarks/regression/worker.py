@@ -1,4 +1,4 @@
-"""One side of the comparison as a process: asks come in as lines, answers go out as JSON lines."""
+"""One side of the comparison as a process: requests as lines in, answers as JSON lines out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from models.library_logs import quiet_imports
 
 
 def main() -> None:
-    """Answer ``list``, ``time NAME`` and ``figure NAME`` until the asking end closes."""
+    """Answer ``list``, ``time NAME`` and ``figure NAME`` until the other end closes."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what anyone prints is no answer
+    os.dup2(2, 1)  # printed text must not mix with the answers
     quiet_imports()
     catalogue = Catalogue(sys.argv[1], Path(sys.argv[2]))
     bursts: dict[str, Burst] = {}
@@ -29,14 +29,14 @@ def main() -> None:
             return catalogue.figures[name].measure()
         if name not in bursts:
             bursts[name] = catalogue.times[name]()
-            bursts[name]()  # caches fill, runtimes prepare themselves
+            bursts[name]()  # fills caches, warms runtimes up
         return bursts[name]()
 
     for line in sys.stdin:
         ask, _, name = line.rstrip("\n").partition(" ")
         try:
             reply = {"is": answer(ask, name)}
-        except Exception as error:  # the asking end tells it
+        except Exception as error:  # the other end reports it
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), file=answers, flush=True)
 

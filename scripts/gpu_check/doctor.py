@@ -1,4 +1,4 @@
-"""What the machine is, by ``doctor`` where it runs, and by the driver and PyTorch."""
+"""The machine according to ``doctor``, if it runs, the driver and PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MORE = ("onnx", "onnxruntime", "onnxscript", "tensorrt", "nvidia-cuda-nvrtc", "
 
 
 def measure(write: Callable[..., None], scale: float) -> None:
-    """Tell versions, GPU and driver, then all that ``doctor`` says."""
+    """Report versions, GPU and driver, then the output of ``doctor``."""
     write(
         python=platform.python_version(),
         system=platform.platform(),
@@ -31,7 +31,7 @@ def measure(write: Callable[..., None], scale: float) -> None:
     write(nvrtc=nvrtc.version(), nvrtc_architectures=nvrtc.architectures())
     try:
         from pipeline.cli.doctor import examine
-    except ImportError as error:  # it needs what the camera path needs: PyAV is not everywhere
+    except ImportError as error:  # like the camera path it needs PyAV, which may be missing
         write(doctor=f"does not run here: {error}")
     else:
         write(doctor=asdict(examine()))

@@ -20,7 +20,7 @@ _RUNS = 7
 
 
 def measure(write: Callable[..., None], scale: float) -> None:
-    """Run every part, and write after each."""
+    """Run every part, and write the results after each."""
     gpu = open_gpu()
     write(gpu=gpu.info.name, architecture=gpu.info.architecture, cuda=gpu.info.cuda)
     with gpu.active():

@@ -1,4 +1,4 @@
-"""An illegal access during runs: one error line, nothing is freed any more, a silent end."""
+"""An illegal access during runs: one error line, nothing freed afterwards, a silent end."""
 
 from __future__ import annotations
 

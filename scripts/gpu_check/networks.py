@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-#: Networks with weights in models/trained, smallest first; the last are left out if time is up.
+#: Networks with weights in models/trained, smallest first; the last are skipped if time runs out.
 _NETWORKS = ("segnet_lite", "deeplab_v3plus_lite", "fcn8s_lite", "deeplab_v2_lite", "segnet")
 _WARM_UP, _RUNS, _SECONDS = 10, 50, 75
 

@@ -59,5 +59,5 @@ def _own(path: str) -> str:
 
 
 def install() -> None:
-    """Ask this finder first, from now on."""
+    """Put this finder first."""
     sys.meta_path.insert(0, _Finder())

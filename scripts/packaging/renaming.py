@@ -17,7 +17,7 @@ _TEXT = rf"""(?<=["'])({_NAMES})(?=\.[a-z_]+[.\w:]*["'])"""
 
 
 def renamed(source: str) -> str:
-    """Return the source of a module as it is below ``roadseg``.
+    """Return the source of a module with its imports below ``roadseg``.
 
     Raises:
         ValueError: it imports one of the packages by ``import NAME``, which binds the short name.

@@ -18,12 +18,12 @@ from pipeline.cli.tables import markdown_table
 from scripts.pages import ideas
 from scripts.pages.card_figures import Card, beside, int8_miou, percent
 
-#: Where the page stands.
+#: Path of the page.
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 
 _DATA = "$ROADSEG_DATA/camvid"
 
-#: What the others are compared with.
+#: The others are compared with it.
 REFERENCE = "fcn8s"
 
 _HEAD = """\
@@ -33,38 +33,37 @@ _HEAD = """\
 
 CamVid in the 11-class split of the SegNet tutorial, 480x360, trained on its 367 training frames.
 All figures are in percent; mIoU comes from one confusion matrix over all frames, at the resolution
-of the labels, void left out.
+of the labels, without void.
 
-**The papers' figures and ours are of different splits.** Theirs are of test. Ours are of val, 101
-frames of a drive that also supplies training frames: scores run about ten points higher there. The
-checkpoint of each run was chosen by val, too.
+**The papers' figures and ours are from different splits.** Theirs are from test. Ours are from val,
+101 frames of a drive that also supplies training frames: scores are about ten points higher there.
+The checkpoint of each run was also chosen on val.
 
 *FP32* is PyTorch on the weight file as it is published, its convolutions stored as int8 per output
-channel. *INT8* is an OpenVINO engine with the registered calibration table, which holds this figure
-(`models/trained/NETWORK.calibration.json`, measured by `scripts/calibrate.sh NETWORK`).
+channel. *INT8* is an OpenVINO engine with the registered calibration table, which contains this
+figure (`models/trained/NETWORK.calibration.json`, measured by `scripts/calibrate.sh NETWORK`).
 
-A card holds data, recipe, seed, time, hardware and licence of its weights; the curves are loss and
+A card lists data, recipe, seed, time, hardware and licence of its weights; the curves are loss and
 val mIoU over the steps. Where weights are too large for the repository, the card has their SHA-256
-and the command is the one that trains them. What was tried on the way stands in
-[experiments.md](experiments.md).
+and the command is the one that trains them. [experiments.md](experiments.md) tells what was tried.
 """
 
 _DETAIL = f"""\
 ## What one mIoU hides
 
-- *Boundary F1* (Csurka et al. 2013): F1 of the outlines of each class, where a pixel counts that
+- *Boundary F1* (Csurka et al. 2013): F1 of the outlines of each class, where a pixel counts if it
   has a counterpart within {TOLERANCE} pixels; mean over the classes.
-- *Recall by size*: share found of the pixels of labelled regions (connected pixels of one class),
-  by the size of the region. At 480x360 pixels:
+- *Recall by size*: share of correctly classified pixels in labelled regions (connected pixels of
+  one class), by the size of the region. At 480x360 pixels:
   {{bins}}.
 - *Flips*: share of the pixels with the same label in two consecutive frames (a fifteenth of a
-  second apart) whose predicted class changes. Less is steadier.
+  second apart) whose predicted class changes. Lower is steadier.
 
 In brackets: the difference from `{REFERENCE}`, the best of the first fully convolutional networks.
-*Idea* is what a network has and they lack. Not all of a difference is its doing: *encoder* says
+*Idea* is what a network has and they lack. It does not explain a difference alone: *encoder* says
 what each started from, published weights or the trained encoder of another network, and those with
-"more" steps went on from weights that had been trained before. Networks with the same encoder and
-the same steps were trained alike. The commands are those above.
+"more" steps continued from weights trained before. Networks with the same encoder and the same
+steps were trained alike. The commands are those above.
 """
 
 _CLASSES = """\

@@ -1,6 +1,6 @@
 """Photograph the page in Chromium (scripts/system_packages.sh), and segment a moving picture.
 
-The machine should be idle, for rates worth showing.
+The machine should be idle, since the pictures show rates.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shot:
     keys: str = ""
 
 
-#: Those that README or docs show.
+#: Pictures in README or docs.
 SHOTS = (
     Shot("page.jpg", (1360, 800)),
     Shot("page-light.jpg", (1360, 800), "light"),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-#: What a driver gives that is no picture.
+#: What a driver may return instead of a picture.
 GARBAGE: tuple[Any, ...] = (
     None,
     np.empty((0, 0, 3), np.uint8),
@@ -26,9 +26,9 @@ class CameraDouble:
     """One camera, over all captures that open it; each frame has its number in its first pixels.
 
     Attributes:
-        there: an open finds it, and its captures deliver.
-        stalled: reads hang until it is set back.
-        size: width and height of its frames; what ``set`` asks for is taken over if ``obeys``.
+        there: it can be opened, and its captures deliver frames.
+        stalled: reads hang until it is reset.
+        size: width and height of its frames; ``set`` changes it if ``obeys``.
         garbage: delivered in place of frames.
         grabs: called at each grab; raises what a broken driver raises.
         settings: properties by number; ``asked`` is the order in which they were set.
@@ -121,7 +121,7 @@ def number_of(image: np.ndarray) -> int:
 
 @contextmanager
 def plugged_in(camera: CameraDouble) -> Iterator[CameraDouble]:
-    """Have ``cv2.VideoCapture`` open the camera, whatever it is asked for."""
+    """Make ``cv2.VideoCapture`` always open the camera."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cv2, "VideoCapture", camera.open)
         try:

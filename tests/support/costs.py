@@ -1,4 +1,4 @@
-"""What the networks of the registry cost."""
+"""Costs of the networks in the registry."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from models.spec import ModelSpec
 
 
 def cost_of(spec: ModelSpec) -> Cost:
-    """Count what the network of ``spec`` has and does at ``spec.input``."""
+    """Count parameters and operations of the network of ``spec`` at ``spec.input``."""
     with torch.device("meta"):
         return cost_of_network(build_model(spec).eval(), spec.input)

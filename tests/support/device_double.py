@@ -1,12 +1,13 @@
 """A GPU made of host memory: every call is counted, and any of them can fail.
 
-Streams are lazy: work on them is done when somebody waits for it, and not before, in the order that
-streams and events demand and in no other. So a buffer that is read too early, or written again too
-early, gives wrong pictures here every time, where a real GPU gives them now and then.
+Streams are lazy: their work is done only when something waits for it, in exactly the order that
+streams and events require. So a buffer that is read or overwritten too early gives wrong pictures
+here every time, where a real GPU gives them only sometimes.
 
-It refuses what a driver refuses: no bytes, launches beyond the limits, copies beyond a memory's
-end, and everything once work has failed. What a driver takes and a program had better not do
-(pageable memory, releasing under work, a thread without the context) is an AssertionError.
+It refuses what a driver refuses: empty allocations, launches beyond the limits, copies beyond the
+end of an allocation, and everything after work has failed. What a driver accepts but a program
+should not do (pageable memory, releasing during work, a thread without the context) is an
+AssertionError.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ HostKernel = Callable[..., None]
 
 
 class Ledger:
-    """Counts calls, fails one of them, and knows what is held.
+    """Counts calls, fails one of them, and records what is held.
 
     Attributes:
         calls: names of all calls so far.
         fail_at: index of the call that fails; None for none.
         held: everything that was made and not released.
-        poison: what work failed with; every call fails with it from then on, as a driver's do.
+        poison: the error of failed work; every later call fails with it, as a driver's do.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class Ledger:
         self.poison: EngineError | None = None
 
     def fails(self, name: str) -> bool:
-        """Count a call that reports its failure by what it returns."""
+        """Count a call that reports failure through its return value."""
         self.calls.append(name)
         return len(self.calls) - 1 == self.fail_at
 
@@ -68,7 +69,7 @@ class Ledger:
             raise EngineError(f"the double failed in {name}")
 
     def check(self) -> None:
-        """Raise what work failed with."""
+        """Raise the error of failed work."""
         if self.poison is not None:
             raise self.poison
 
@@ -166,7 +167,7 @@ class Memory(HostMemory):
     def release(self) -> None:
         self.gpu.ledger.give_back(self)
         self.gpu.memories.remove(self)
-        self.bytes[:] = 0x5A  # whoever reads it now reads nonsense
+        self.bytes[:] = 0x5A  # later reads get nonsense
         if not self.gpu.lost:  # else it is only forgotten
             self.gpu.ledger.call("free")
 

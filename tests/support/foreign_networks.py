@@ -52,7 +52,7 @@ class SmallNet(nn.Module):
 
 
 class ChannelsLast(nn.Module):
-    """Takes and gives (N, H, W, C), as networks from TensorFlow do."""
+    """Input and output are (N, H, W, C), like those of TensorFlow networks."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class ChannelsLast(nn.Module):
 
 
 class Then(nn.Module):
-    """A network and what is done with its logits."""
+    """A network and the processing of its logits."""
 
     def __init__(self, network: nn.Module, after: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class PlainSegNet(nn.Module):
 
 
 def made(kind: type[nn.Module], *arguments: Any) -> nn.Module:
-    """Make a network with fixed random weights and batch norms that do something."""
+    """Make a network with fixed random weights and non-trivial batch norms."""
     torch.manual_seed(3)
     network = kind(*arguments).eval()
     for module in network.modules():
@@ -120,7 +120,7 @@ def export(
         free: dimensions of the input that are free.
         options: for ``torch.onnx.export``.
     """
-    network.eval()  # the older exporter gives every part the mode of the whole, for good
+    network.eval()  # the older exporter permanently sets the mode of every part
     new = opset >= 18
     logger = logging.getLogger("torch.onnx")
     level = logger.level

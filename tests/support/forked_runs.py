@@ -2,9 +2,9 @@
 
     python forked_runs.py FOLDER COMMAND... < plans > results
 
-``plans``: one a line, what the stand-in is to fail: call, error, and 1 where its work fails in its
-place. ``results``: one JSON line each. Everything is imported once, and a process is forked for
-each plan before anything has called the driver; it ends as a program does, its interpreter too.
+``plans``: one per line, the failure to inject: call, error, and 1 if the call's work fails instead
+of the call. ``results``: one JSON line each. Everything is imported once, and a process is forked
+for each plan before anything has called the driver; it exits normally, with its interpreter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import pipeline.runtimes.tensorrt.cuda.driver
 import pipeline.runtimes.tensorrt.session
 import pipeline.stream.runner
 import pipeline.stream.sinks.overlays
-import pipeline.stream.sources.pictures  # noqa: F401  # imported for the processes to come
+import pipeline.stream.sources.pictures  # noqa: F401  # imported for the forked processes
 from pipeline.cli import console
 
 

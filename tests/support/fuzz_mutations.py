@@ -68,7 +68,7 @@ def damage_json(content: bytes, dice: random.Random) -> bytes:
 
 
 def _changed(document: Any, dice: random.Random) -> Any:
-    """Change one value, anywhere with the same chance."""
+    """Change one value, each equally likely."""
     places = list(_places(document)) if isinstance(document, dict | list) else []
     if not places or dice.random() < 0.02:
         return _value(dice)
@@ -122,7 +122,7 @@ def damage_zip(members: dict[str, Mutation]) -> Mutation:
         elif kind == 1:
             found[dice.choice(("../outside", "/tmp/outside", "x" * 300))] = b"outside"
         elif kind == 2:
-            found[name] = bytes(1 << 26)  # unpacks to much
+            found[name] = bytes(1 << 26)  # unpacks to a large file
         else:
             found[name] = members.get(name, damage_bytes)(found[name], dice)
         packed = io.BytesIO()

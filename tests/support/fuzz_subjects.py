@@ -1,4 +1,4 @@
-"""What is fuzzed: a whole file of each format, how it is damaged, and how the program reads it."""
+"""What is fuzzed: an intact file of each format, how it is damaged, how the program reads it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class Subject:
 
     Attributes:
         name: of the file.
-        make: its bytes, whole.
-        damage: from whole bytes and dice to others.
+        make: its intact bytes.
+        damage: from intact bytes and a random generator to damaged ones.
         read: as the program reads a file; RoadsegError is the only error that it may raise.
-        beside: files that lie beside it.
-        may_die: it is read in a child that may be killed, outside of these tests.
+        beside: files in the same folder.
+        may_die: outside these tests it is read in a child process that may be killed.
     """
 
     name: str
@@ -188,7 +188,7 @@ def _playlist() -> bytes:
 
 
 def _listed(path: Path) -> None:
-    """A list of other files is none of the videos, whatever it looks like."""
+    """A list of other files is not a video, whatever it looks like."""
     try:
         _source(path)
     except SourceError:
@@ -226,7 +226,7 @@ def _onnx_file() -> bytes:
 
 
 def _damage_onnx(content: bytes, dice: random.Random) -> bytes:
-    """Change numbers and names of the graph, so that what is read is valid protobuf mostly."""
+    """Change numbers and names of the graph, so that it mostly stays valid protobuf."""
     if dice.random() < 0.4:
         return damage_bytes(content, dice)
     model = onnx.load_from_string(content)
@@ -367,7 +367,7 @@ SUBJECTS = {
 
 
 def lay_out(subject: Subject, content: bytes, folder: Path) -> Path:
-    """Write a damaged file with what lies beside it."""
+    """Write a damaged file with the files beside it."""
     for name in subject.beside:
         shutil.copy(WHOLE / name, folder / name)
     path = folder / subject.name

@@ -1,4 +1,4 @@
-"""A forked worker: reads damaged files one after the other, within limits, and says how it went."""
+"""A forked worker: reads damaged files one by one, within limits, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fuzz_subjects import SUBJECTS, Subject, lay_out
 from models.errors import RoadsegError
 from pipeline.errors import printable
 
-#: Of a processor's time, for one file.
+#: Processor time for one file.
 _SECONDS = 10
 _MEMORY = 1 << 30
 _LONGEST_LINE = 2000
@@ -29,7 +29,7 @@ _LONGEST_LINE = 2000
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong with a file; the seed makes it again."""
+    """What went wrong with a file; the seed reproduces it."""
 
     subject: str
     seed: int
@@ -47,7 +47,7 @@ def _hang(_number: int, _frame: FrameType | None) -> None:
 def run_cases(name: str, seeds: range, folder: Path) -> list[Fault]:
     """Read damaged files of one format in forked workers.
 
-    Where a worker dies that may, the next one goes on behind the file that killed it.
+    If a worker dies that may, the next one continues after the file that killed it.
 
     Args:
         name: row of the table of subjects.
@@ -68,7 +68,7 @@ def run_cases(name: str, seeds: range, folder: Path) -> list[Fault]:
 
 
 def _fork(name: str, seeds: range, folder: Path) -> tuple[int, list[Fault], int]:
-    """Run a worker; the seed that it did not finish, its faults, and how it ended."""
+    """Run a worker; return the unfinished seed, its faults, and how it ended."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -127,7 +127,7 @@ def _limit() -> None:
 
 
 def _read(subject: Subject, path: Path) -> str | None:
-    """Read a file; what is wrong with how it was refused, None where nothing is."""
+    """Read a file; return what is wrong with its refusal, None if nothing."""
     signal.setitimer(signal.ITIMER_PROF, _SECONDS)
     try:
         subject.read(path)
@@ -145,7 +145,7 @@ def _read(subject: Subject, path: Path) -> str | None:
 
 
 def _watch(event: str, given: tuple[Any, ...], written: set[str]) -> None:
-    """Note what is opened for writing."""
+    """Record what is opened for writing."""
     if event != "open" or not isinstance(given[0], str | bytes):
         return
     mode, flags = given[1], given[2]

@@ -1,4 +1,4 @@
-"""Videos with open groups of pictures and B-frames, which cannot be cut anywhere."""
+"""Videos with open groups of pictures and B-frames, which cannot be cut at any frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-#: x264: a key frame every so often whose leading B-frames need the group before.
+#: x264: regular key frames whose leading B-frames need the previous group.
 OPEN_GOPS = "open-gop=1:keyint=16:bframes=3:scenecut=0"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.runtimes.tensorrt.cuda.gpu import Size
 from pipeline.runtimes.tensorrt.cuda.painting import kernel_source
 
-#: What CUDA gives a kernel, for one thread at a time.
+#: CUDA's built-ins for a kernel, for one thread at a time.
 _PRELUDE = """
 #include <cmath>
 struct Place { unsigned x, y, z; };
@@ -43,7 +43,7 @@ class HostKernel:
     def __init__(self, folder: Path) -> None:
         source, library = folder / "overlay.cpp", folder / "overlay.so"
         source.write_text(_PRELUDE + kernel_source() + _DRIVER, encoding="utf-8")
-        # Without contraction, as NVRTC is told: the same products and sums are rounded.
+        # Without contraction, like NVRTC, so that the same products and sums are rounded.
         options = ["-O2", "-shared", "-fPIC", "-ffp-contract=off"]
         subprocess.run(["c++", *options, "-o", str(library), str(source)], check=True)
         self._run = ctypes.CDLL(str(library)).run

@@ -1,4 +1,4 @@
-"""A page of HTML, read back for tests: its tags, and the text and tables of its sections."""
+"""An HTML page parsed for tests: its tags, and the text and tables of its sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VOID = {"meta", "img", "link", "br", "hr", "input", "base", "wbr"}
 class Page(HTMLParser):
     """A parsed page: every start tag, the rows of every table, the text of every section.
 
-    Sections are known by what labels them; what stands in none is in ``head``.
+    Sections are keyed by their labels; text outside them is in ``head``.
     """
 
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" in self.open:
             return
-        # Collapsed as it grows: a name may be split by the places where it may break.
+        # Collapsed step by step: names may be split by line-break opportunities.
         self.sections[self.section] = _collapsed(self.sections.get(self.section, "") + data)
         if {"td", "th"} & set(self.open):
             row = self.tables[self.section][-1]
@@ -69,7 +69,7 @@ class Page(HTMLParser):
 
 
 def _collapsed(text: str) -> str:
-    """Make one space of all white space in a row, as a browser does."""
+    """Collapse white space to one space, as a browser does."""
     return re.sub(r"\s+", " ", text)
 
 

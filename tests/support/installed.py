@@ -10,11 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment with roadseg, and a user's folder with packages called as ours are.
+    """An environment with roadseg, and a user's folder with packages of the same names as ours.
 
     Attributes:
         python: its interpreter.
-        folder: of the user, outside of the checkout.
+        folder: the user's, outside the checkout.
         cache: of this user.
     """
 
@@ -23,7 +23,7 @@ class Installed:
     cache: Path
 
     def __call__(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run ``roadseg``, or Python where the first word is ``python``."""
+        """Run ``roadseg``, or Python if the first word is ``python``."""
         program = self.python if command[0] == "python" else self.python.with_name("roadseg")
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         done = subprocess.run(

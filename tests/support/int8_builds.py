@@ -1,4 +1,4 @@
-"""INT8 builds made by hand: manifests, tables and comparisons with figures to look for."""
+"""Handmade INT8 builds: manifests, tables and comparisons with known figures."""
 
 from __future__ import annotations
 

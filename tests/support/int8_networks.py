@@ -40,7 +40,7 @@ _TYPES = {torch.float32: trt.DataType.FLOAT, torch.float16: trt.DataType.HALF}
 
 
 class QuantisableLogits(LogitsGraph):
-    """Keeps handing out logits in another type."""
+    """Returns logits in another type."""
 
     def with_dtype(self, dtype: torch.dtype) -> QuantisableLogits:
         return QuantisableLogits(copy.deepcopy(self.network), self.spec, dtype)
@@ -63,7 +63,7 @@ class Maxima(Interpreter):
 
 
 class Case:
-    """One narrow network, quantised; what tests share is computed once."""
+    """One narrow network, quantised; shared results are computed once."""
 
     def __init__(self, spec: ModelSpec, folder: Path) -> None:
         size = (max(161, spec.minimum_size), max(121, spec.minimum_size))
@@ -115,7 +115,7 @@ class Case:
 
 
 class Parsed:
-    """A finished TensorRT network with the objects that own it, and who made which tensor."""
+    """A finished TensorRT network with the objects that own it, and the producer of each tensor."""
 
     def __init__(self, filled: Filled, logger: Any) -> None:
         self._filled = filled
@@ -167,7 +167,7 @@ def assert_pairs(parsed: Parsed, case: Case, dtype: torch.dtype) -> None:
     """One pair for each quantised tensor, one DEQUANTIZE for each INT8 convolution's weights."""
     placement = case.quantised.placement
     used = list(parsed.used())
-    for layers in (used, parsed.layers):  # none is folded away, none is left behind
+    for layers in (used, parsed.layers):  # none is folded, none is left over
         count = Counter(layer.type for layer in layers)
         assert count[trt.LayerType.QUANTIZE] == len(placement.sites)
         assert count[trt.LayerType.DEQUANTIZE] == len(placement.sites) + len(placement.int8)
@@ -202,23 +202,23 @@ def assert_weights(parsed: Parsed, layer: Any, case: Case, dtype: torch.dtype) -
     assert np.array_equal(levels, expected.numpy())
 
 
-#: Share of what INT8 changes by which two computations in FP16 may differ, since they sum halves in
-#: other orders; where FP16 itself changes much of that. On Zen 4: 0.55 of 0.68, 0.61 of 0.95.
+#: Two FP16 computations may differ by this share of INT8's change, since they sum in other orders;
+#: for networks where FP16 itself changes much of that. On Zen 4: 0.55 of 0.68, 0.61 of 0.95.
 IN_HALVES = {"deeplab_v3_resnet50": 0.7, "unet": 1.0}
 
 
 def assert_near(case: Case, expected: np.ndarray, computed: np.ndarray, share: float) -> None:
     """Compare by the only measure that fits every network: what INT8 itself changes in it.
 
-    Values that lie on the edge between two levels go either way when a sum is formed in another
-    order or a type is shorter; from there on a whole level differs. How far that carries depends
-    on the network: a maximum that moves inside its window moves SegNet's unpooled values.
+    Values on the boundary between two levels can round either way when a sum has another order
+    or a type is shorter; after that a whole level differs. How far this propagates depends on the
+    network: a maximum that moves inside its window moves SegNet's unpooled values.
 
     Args:
         case: whose change from floats to INT8 in FP32 is the unit.
         expected: logits, and the class map as one channel more.
         computed: likewise.
-        share: of that change that is allowed, in the mean of logits and in the number of pixels.
+        share: allowed part of that change, in the mean of logits and in the number of pixels.
     """
     floats, int8 = case.in_floats.numpy(), case.in_pytorch(torch.float32)
     assert distance(floats, int8) > 0

@@ -1,1 +1,1 @@
-"""OpenVINO, on a CPU: the default where there is no NVIDIA GPU. ``core`` alone imports it."""
+"""OpenVINO, on a CPU: the default where there is no NVIDIA GPU. Only ``core`` imports it."""

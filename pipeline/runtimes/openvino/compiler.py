@@ -27,7 +27,7 @@ class OpenVINOCompiler(Compiler):
 
     def default_precision(self) -> str:
         # Native FP16 exists on few CPUs, and where it does it was not faster than FP32 in our
-        # measurements (docs/decisions/003): FP32 is what runs alike everywhere.
+        # measurements (docs/decisions/003); FP32 gives the same results everywhere.
         return "fp32"
 
     def computed(self) -> tuple[str, ...]:
@@ -42,12 +42,12 @@ class OpenVINOCompiler(Compiler):
         return ()
 
     def kept_out_of_int8(self, placement: Placement) -> Mapping[str, str]:
-        # Classifiers in INT8 took segnet_lite to 0.87 of its time, and no accuracy
-        # (docs/performance.md): scores come out of the convolution in FP32.
+        # With the classifier in INT8 segnet_lite takes 0.87 of the time at the same accuracy
+        # (docs/performance.md): the convolution still outputs scores in FP32.
         return {}
 
     def export(self, job: Job, path: Path) -> None:
-        # OpenVINO rounds by itself: the file is in FP32, whatever the precision.
+        # OpenVINO converts precisions itself: the file is always FP32.
         export_job(job, "fp32", path)
 
     def compile(self, job: Job, progress: Progress) -> Compiled:

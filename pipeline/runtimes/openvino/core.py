@@ -1,6 +1,6 @@
-"""What this project asks of OpenVINO: the only file of it that imports it.
+"""Calls to OpenVINO; no other file of the project imports it.
 
-What a Triton server runs by itself, ``runtimes/triton/python_model``, is the other one.
+The exception is ``runtimes/triton/python_model``, which a Triton server runs by itself.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
     "usual_settings",
 ]
 
-#: OpenVINO's names of precisions, and ours.
+#: OpenVINO's name of a precision -> ours.
 OUR_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
-#: What is not INT8 in an INT8 engine is computed in FP32.
+#: In an INT8 engine everything that is not INT8 is computed in FP32.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 
-#: Leaves Q/DQ pairs as they are: they round, and what lies between them is computed in FP32.
+#: Executes Q/DQ pairs literally: they round, and the layers between them compute in FP32.
 AS_WRITTEN = {"LP_TRANSFORMS_MODE": "NO"}
 
 
@@ -46,10 +46,10 @@ def _core() -> ov.Core:
     """One for the whole process.
 
     With a Core per engine, a process crashed when an engine was replaced under load (``--watch``):
-    the Core of the new one was destroyed while other threads computed.
+    the new engine's Core was destroyed while other threads were computing.
 
-    Files are copied into memory. Mapped, as OpenVINO has it by itself, a file that is written over
-    or cut ends the process that runs it (SIGBUS).
+    Files are copied into memory. OpenVINO maps them by default; overwriting or truncating a mapped
+    file ends the process (SIGBUS).
     """
     core = ov.Core()
     core.set_property({"ENABLE_MMAP": "NO"})
@@ -57,7 +57,7 @@ def _core() -> ov.Core:
 
 
 def computes(precision: str) -> bool:
-    """Whether this CPU has arithmetic of ``precision``; without, OpenVINO computes in FP32."""
+    """Whether this CPU supports ``precision``; if not, OpenVINO computes in FP32."""
     return precision.upper() in _capabilities()
 
 
@@ -67,7 +67,7 @@ def _capabilities() -> list[str]:
 
 
 def read_model(xml: Path) -> ov.Model:
-    """Read an OpenVINO IR, its ``.bin`` beside it.
+    """Read an OpenVINO IR with its ``.bin`` beside it.
 
     Raises:
         EngineError: OpenVINO cannot read it.
@@ -85,7 +85,7 @@ def compile_for_cpu(
 
     Args:
         xml: the ``.xml`` file, its ``.bin`` beside it.
-        precision: that of the engine; FP16 and BF16 fall to FP32 on CPUs without them.
+        precision: the engine's; FP16 and BF16 become FP32 on CPUs without them.
         threads: inference threads, 0 for OpenVINO's choice.
         settings: OpenVINO's own, beside precision and lowest latency.
 
@@ -102,14 +102,14 @@ def compile_for_cpu(
 
 
 def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -> ov.CompiledModel:
-    """Compile a verified engine, or read what it was compiled to before.
+    """Compile a verified engine, or load it from the cache of compiled engines.
 
-    Frames are resized outside of it, see :mod:`pipeline.runtimes.openvino.frame_resize`.
+    Frames are resized outside it, see :mod:`pipeline.runtimes.openvino.frame_resize`.
 
     Args:
         engine: OpenVINO IR, ``.xml`` and ``.bin``; their bytes are verified while they are read.
         settings: OpenVINO's own, beside precision and lowest latency.
-        cache: folder for what was compiled; None for none. What is damaged there is made again.
+        cache: folder of compiled engines, None for no cache. Damaged entries are compiled again.
 
     Raises:
         EngineError: the files changed since they were verified, or OpenVINO refuses them.
@@ -118,7 +118,7 @@ def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -
     kept = None if cache is None else _place(cache, engine, settings)
     try:
         if kept is not None and (blob := read_blob(kept)) is not None:
-            with suppress(RuntimeError):  # whole, but not for this OpenVINO: compiled again
+            with suppress(RuntimeError):  # intact, but from another OpenVINO: compiled again
                 return _core().import_model(_tensor(blob), "CPU", settings)
         weights = _tensor(engine.read(1))
         network = without_resize(ov, _core().read_model(engine.read(0), weights))
@@ -131,12 +131,12 @@ def open_for_cpu(engine: Engine, settings: dict[str, str], cache: Path | None) -
 
 
 def _tensor(content: bytes) -> ov.Tensor:
-    """Copy bytes to where OpenVINO keeps them as long as it needs them."""
+    """Copy bytes into memory that OpenVINO keeps as long as it needs them."""
     return ov.Tensor(np.frombuffer(content, np.uint8))
 
 
 def _place(cache: Path, engine: Engine, settings: dict[str, str]) -> Path:
-    """Where a cache keeps an engine as this OpenVINO compiles it for this processor."""
+    """Path in the cache of an engine compiled by this OpenVINO for this processor."""
     tied_to = [
         ov.get_version(),
         processor_name(),
@@ -153,14 +153,14 @@ def compiled(
 ) -> ov.CompiledModel:
     """Compile a network in memory, for the lowest latency unless ``settings`` say otherwise.
 
-    The precision is always set: left alone, OpenVINO computes FP32 as BF16 where the processor
-    has it, and class maps would differ between machines without a word.
+    The precision is always set: by default OpenVINO computes FP32 as BF16 where the processor
+    supports it, and class maps would silently differ between machines.
     """
     return _core().compile_model(model, "CPU", usual_settings(precision) | (settings or {}))
 
 
 def usual_settings(precision: str) -> dict[str, str]:
-    """Return what every engine of ``precision`` is compiled with here."""
+    """Return the settings with which every engine of ``precision`` is compiled."""
     hint = _HINTS[precision] if precision not in {"fp16", "bf16"} or computes(precision) else "f32"
     return {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
 
@@ -174,7 +174,7 @@ def _refused(what: str, error: RuntimeError) -> EngineError:
 
 
 def executed_convolutions(model: ov.CompiledModel) -> LayerPrecisions:
-    """Read from the execution graph in which precision each convolution runs."""
+    """Read the precision in which each convolution runs from the execution graph."""
     convolutions = {}
     for operation in model.get_runtime_model().get_ops():
         info = operation.get_rt_info()
@@ -194,8 +194,8 @@ def processor_name() -> str:
 def _layer_name(fused: str) -> str:
     """Choose the convolution's own name among those of the layers fused into it.
 
-    OpenVINO calls a transposed convolution with bias ``ConvolutionBackpropData_7`` and gives the
-    name that the network has for it to the addition of the bias, next in the list.
+    OpenVINO calls a transposed convolution with bias ``ConvolutionBackpropData_7`` and gives its
+    name in the network to the addition of the bias, next in the list.
     """
     names = fused.split(",")
     own = names[1] if names[0].startswith("ConvolutionBackpropData_") and names[1:] else names[0]

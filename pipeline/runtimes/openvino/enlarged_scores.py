@@ -1,10 +1,10 @@
 """The class of each pixel from scores that are enlarged first, in fewer passes over memory.
 
 Bilinear enlargement by an even factor f mixes the same four neighbours for f x f pixels, with f x f
-pairs of weights. In place of enlarging, moving channels to planes and comparing, the classes of all
-phases are found beside each other as planes, and bytes are put in their places at the end. The
-weights are the same; a sum may be rounded otherwise in its last bit, so classes could differ where
-two scores are equal to seven digits (none of 17 million pixels of CamVid did).
+pairs of weights. Instead of enlarging, transposing to planes and comparing, the classes of all
+phases are computed side by side as planes, and bytes are rearranged at the end. The weights are the
+same, but the last bit of a sum may be rounded differently, so classes could differ where two scores
+agree to seven digits (none of 17 million pixels of CamVid did).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.runtimes.openvino.patterns import is_bilinear
 
 
 def factor_of(resize: Any) -> int:
-    """Return f of a bilinear enlargement of height and width by an even f; 0 for another node.
+    """Return f if a node enlarges height and width bilinearly by an even f, else 0.
 
     Args:
         resize: an ``ov.Node`` that makes (N, C, f * H, f * W).
@@ -39,7 +39,7 @@ def factor_of(resize: Any) -> int:
 
 
 def classes_of_enlarged(op: Any, scores: Any, factor: int) -> Any:
-    """Return a node of (N, 1, f * H, f * W) bytes: the first of the largest enlarged scores.
+    """Return a node of (N, 1, f * H, f * W) bytes: the first arg-max of the enlarged scores.
 
     Args:
         op: OpenVINO's operator set.
@@ -48,9 +48,9 @@ def classes_of_enlarged(op: Any, scores: Any, factor: int) -> Any:
     """
     shape = scores.get_partial_shape()
     channels, height, width = (shape[axis].get_length() for axis in (1, 2, 3))
-    # A border on each side, as pixels at the edge repeat it. Rows follow each other in memory, so
-    # that the neighbour below is a row further on, and the one to the right one value: what that
-    # makes of the last column is cut off. One row more is there to be read beyond the end.
+    # A border on each side repeats the edge pixels. Rows are contiguous in memory, so the neighbour
+    # below is one row further on and the one to the right one value further; the wrong results in
+    # the last column are cut off. An extra row keeps reads beyond the end valid.
     border = (_ints(op, 0, 0, 1, 1), _ints(op, 0, 0, 2, 1))
     rows, columns = height + 1, width + 2
     flat = op.reshape(
@@ -58,7 +58,7 @@ def classes_of_enlarged(op: Any, scores: Any, factor: int) -> Any:
         _ints(op, 0, channels, 1, (rows + 2) * columns),
         special_zero=True,
     )
-    # Seen from the neighbour before, phase k lies so far on the way to the next.
+    # Position of phase k between the previous neighbour (0) and the next (1).
     way = op.constant(((np.arange(factor, dtype=np.float32) + 0.5) / factor).reshape(1, 1, -1, 1))
     between_rows = _mixed(op, flat, columns, (rows + 1) * columns, way)
     phases = channels * factor

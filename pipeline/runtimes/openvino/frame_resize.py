@@ -1,10 +1,10 @@
-"""The frame's resize in OpenCV: the same floats as OpenVINO makes of it, in a fifth of the time.
+"""The frame's resize in OpenCV: the same floats as OpenVINO's, in a fifth of the time.
 
-An engine's file holds the whole deployment graph. OpenVINO resizes frames, whose size is free, in
-passes over memory of their own: to floats, to planes, to blocks, and back. OpenCV's resize of
-floats computes the same sums, so a session leaves these operators out and hands in what comes of
-them (docs/performance.md). Where OpenVINO's positions are off by their last bits (0.02 grey levels
-at 1000x700, equal at 480x360 and 960x540), OpenCV's are not.
+An engine file contains the whole deployment graph. OpenVINO resizes frames of any size in separate
+passes over memory: to floats, to planes, to blocks, and back. OpenCV's resize of floats computes
+the same sums, so a session removes these operators and passes in their result instead
+(docs/performance.md). OpenVINO's positions can be off in the last bits (0.02 grey levels at
+1000x700, none at 480x360 and 960x540), OpenCV's are not.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from pipeline.runtimes.openvino.patterns import is_bilinear
 from pipeline.runtimes.session import Frames
 
-#: The beginning of a deployment graph, from the frames on.
+#: First operators of a deployment graph, from the frames on.
 _BEGINNING = ("Convert", "Transpose", "Interpolate")
 _CHANNELS_FIRST = [0, 3, 1, 2]
 
-#: What :func:`without_resize` makes of a network; what was compiled from another form is not read.
+#: Form of the networks of :func:`without_resize`; part of the cache key of compiled engines.
 FORM = "frames of the network's size, FP32"
 
 
 def without_resize(ov: Any, model: Any) -> Any:
-    """Return a network that begins behind the resize of its frames, or the same where it has none.
+    """Return a network that begins after the resize of its frames, or the same if it has none.
 
     Args:
         ov: OpenVINO.
@@ -56,7 +56,7 @@ def without_resize(ov: Any, model: Any) -> Any:
 
 
 def resizes_outside(model: Any) -> bool:
-    """Whether a compiled network is one that :func:`without_resize` made."""
+    """Whether a compiled network comes from :func:`without_resize`."""
     return bool(model.input(0).get_element_type().get_type_name() == "f32")
 
 
@@ -65,16 +65,16 @@ class FrameResize:
 
     Args:
         size: (height, width) of the network.
-        most: frames that come at once.
+        most: maximum number of frames at once.
     """
 
     def __init__(self, size: tuple[int, int], most: int) -> None:
         self._resized = np.empty((most, *size, 3), np.float32)
-        # Kept, as its pages are: new ones cost as much as what is computed on them.
+        # Reused: allocating fresh pages would take as long as the computation.
         self._floats = np.empty((0, 0, 3), np.float32)
 
     def __call__(self, frames: Frames) -> NDArray[np.float32]:
-        """Turn (N, H, W, 3) uint8 into (N, h, w, 3) FP32, a view that the next call writes over.
+        """Turn (N, H, W, 3) uint8 into (N, h, w, 3) FP32, a view that the next call overwrites.
 
         Raises:
             cv2.error: OpenCV cannot resize frames of that size.
@@ -93,7 +93,7 @@ class FrameResize:
 
 
 def _beginning(model: Any) -> list[Any] | None:
-    """The operators from the frames to the resize, where nobody else reads what they make."""
+    """The operators from the frames to the resize, if nothing else reads their outputs."""
     if len(model.get_parameters()) != 1:
         return None
     operation = model.get_parameters()[0]

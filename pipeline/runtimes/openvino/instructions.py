@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-#: In the order in which they came; the last two are of ARM.
+#: In order of appearance; the last two are for ARM.
 _TELLING = (
     "avx2",
     "avx_vnni",
@@ -24,7 +24,7 @@ _OF_INT8 = ("amx_int8", "avx512_vnni", "avx_vnni")
 
 
 def instructions() -> list[str]:
-    """Return those instruction sets of this processor that matter here."""
+    """Return the relevant instruction sets of this processor."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -41,7 +41,7 @@ def cores() -> int:
 
 
 def why_int8_does_not_pay() -> str | None:
-    """Why INT8 is not known to be faster than FP32 here; None where it is."""
+    """Why INT8 is not known to be faster than FP32 here; None if it is."""
     if set(_OF_INT8).intersection(instructions()):
         return None
     return "this processor has none of the instructions that make INT8 fast (VNNI, AMX)"

@@ -12,7 +12,7 @@ _PAIR = ("FakeQuantize", "Convert", "Convert", "Subtract", "Multiply")
 
 
 def pair_that_ends_in(operation: Any) -> list[Any] | None:
-    """Return the operators of a Q/DQ pair, the first one first; None where it is none."""
+    """Return the operators of a Q/DQ pair in order; None if it is not one."""
     found = [operation]
     while len(found) < len(_PAIR) and found[0].get_input_size():
         found.insert(0, found[0].input_value(0).get_node())
@@ -20,7 +20,7 @@ def pair_that_ends_in(operation: Any) -> list[Any] | None:
 
 
 def pair_that_begins_with(operation: Any) -> list[Any] | None:
-    """Return the operators of a Q/DQ pair that nothing else reads in between; None for others."""
+    """Return the operators of a Q/DQ pair without other readers in between; None for others."""
     found = [operation]
     while len(found) < len(_PAIR):
         readers = found[-1].output(0).get_target_inputs()
@@ -36,7 +36,7 @@ def _checked(operations: list[Any]) -> list[Any] | None:
 
 
 def constant_input(operation: Any, place: int) -> NDArray[Any] | None:
-    """Return an input's values if it is a constant, or converted from one; else None."""
+    """Return an input's values if it is a constant or converted from one; else None."""
     given = operation.input_value(place).get_node()
     given = given.input_value(0).get_node() if given.get_type_name() == "Convert" else given
     if given.get_type_name() != "Constant":

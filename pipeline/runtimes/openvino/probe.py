@@ -1,4 +1,4 @@
-"""What OpenVINO tells about an engine: times of its layers, its work, and fixed loads."""
+"""What OpenVINO reports about an engine: layer times and work; and fixed loads."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class OpenVINOProbe(Probe):
 
 
 def probe() -> Probe:
-    """Return what measures engines of this runtime."""
+    """Return the probe of this runtime."""
     return OpenVINOProbe()
 
 
@@ -103,14 +103,14 @@ def _work_of(operation: Any) -> tuple[int, int] | None:
         macs = math.prod(result) * inner
     else:
         # Weights are (out, in, ...), (groups, out, in, ...) or, transposed, (in, out, ...): each
-        # is used once per position of the result, or, transposed, of the input.
+        # is used once per position of the result or, if transposed, of the input.
         positions = given if "Backprop" in kind else result
         macs = math.prod(weights) * math.prod(positions[2:]) * positions[0]
     return macs, sum(math.prod(shape) for shape in (given, weights, result))
 
 
 class _OpenVINOLoad(Load):
-    """Convolutions one after the other, each compiled for itself, as an engine is."""
+    """Convolutions one after the other, each compiled separately, with the settings of engines."""
 
     def __init__(self, shapes: Sequence[Shape], precision: str, threads: int) -> None:
         self.macs = IN_A_ROW * sum(shape.macs for shape in shapes)
@@ -134,7 +134,7 @@ class _OpenVINOLoad(Load):
 
 
 def _convolution(shape: Shape, quantised: bool) -> Any:
-    """Network of :data:`IN_A_ROW` equal convolutions with a ReLU behind each."""
+    """Network of :data:`IN_A_ROW` equal convolutions with a ReLU after each."""
     op = ov.opset13
     random = np.random.default_rng(0)
     size = (shape.channels, shape.channels, shape.kernel, shape.kernel)

@@ -1,9 +1,9 @@
-"""Parts of a network in forms that OpenVINO computes faster on a CPU, or right, to the same bits.
+"""Bit-identical rewrites of a network that OpenVINO computes faster, or correctly, on a CPU.
 
-What is found in no network stays as it is. Times are of ``segnet_lite`` INT8 at 480x360 on two
+A pattern that does not occur changes nothing. Times are of ``segnet_lite`` INT8 at 480x360 on two
 cores (docs/performance.md has the profiles).
 
-OpenVINO itself comes as an argument, ``ov``: ``core`` alone imports it.
+OpenVINO itself is an argument, ``ov``, since only ``core`` imports it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.runtimes.openvino.signed_bytes import round_in_one_step
 
 
 def rewrite(ov: Any, model: Any) -> None:
-    """Apply all of them to an ``ov.Model`` in place."""
+    """Apply all rewrites to an ``ov.Model`` in place."""
     for operation in list(model.get_ordered_ops()):
         if operation.get_type_name() == "TopK":
             _argmax_over_planes(ov.opset13, operation)
@@ -41,9 +41,9 @@ def rewrite(ov: Any, model: Any) -> None:
 
 
 def _largest_of_phases(op: Any, pool: Any) -> None:
-    """Take the maximum of the four phases where three of them are read anyway, to be compared.
+    """Compute a pooling from its four phases where comparisons already read three of them.
 
-    One more slice, and pooling fuses with the comparisons and with what quantises its result.
+    With one more slice, pooling fuses with the comparisons and with the quantisation after it.
     """
     phases: dict[tuple[int, ...], Any] = {}
     bounds = None
@@ -67,9 +67,9 @@ def _largest_of_phases(op: Any, pool: Any) -> None:
 
 
 def _quantise_once(pool: Any) -> None:
-    """Drop a pair of quantising and dequantising behind a pooling that has the same before it.
+    """Remove a Q/DQ pair after a pooling that has the same pair before it.
 
-    The largest of values that were rounded to bytes is one of them. TensorRT wants both pairs.
+    The maximum of values rounded to bytes is one of them. TensorRT needs both pairs.
     """
     before = pair_that_ends_in(pool.input_value(0).get_node())
     if before is None:
@@ -82,7 +82,7 @@ def _quantise_once(pool: Any) -> None:
 
 
 def _same_constants(one: list[Any], other: list[Any]) -> bool:
-    """Whether two pairs round alike: the same type of byte, the same scale and zero point."""
+    """Whether two pairs round alike: same byte type, scale and zero point."""
     types = [pair[1].get_output_element_type(0) for pair in (one, other)]
     return types[0] == types[1] and all(
         _constants(a) == _constants(b) for a, b in zip(one, other, strict=True)
@@ -90,7 +90,7 @@ def _same_constants(one: list[Any], other: list[Any]) -> bool:
 
 
 def _constants(operation: Any) -> list[list[float]]:
-    """All its inputs but the first, where they are constants or converted from one; else NaN."""
+    """All inputs but the first if they are constants or converted from one; else NaN."""
     given = (constant_input(operation, place) for place in range(1, operation.get_input_size()))
     return [[math.nan] if one is None else one.reshape(-1).tolist() for one in given]
 
@@ -98,8 +98,8 @@ def _constants(operation: Any) -> list[list[float]]:
 def _argmax_over_planes(op: Any, top: Any) -> None:
     """Choose the class of each pixel plane by plane: TopK 9 ms -> reorder and TopK 1.5 ms.
 
-    Channels last, TopK sorts eleven neighbours per pixel; over (N, C, pixels) it compares whole
-    rows of pixels at once. Flattened, OpenVINO has to give it that layout.
+    With channels last, TopK sorts eleven neighbours per pixel; over (N, C, pixels) it compares
+    whole rows of pixels at once. Flattening forces OpenVINO to use that layout.
     """
     scores = top.input_value(0)
     shape = scores.get_partial_shape()
@@ -140,7 +140,7 @@ def _slice_both_axes_at_once(op: Any, outer: Any) -> None:
 
 
 def _slice_of(operation: Any) -> list[Any] | None:
-    """Starts, stops, steps and axes of a slice that has them as constants."""
+    """Starts, stops, steps and axes of a slice if they are constants."""
     if operation.get_input_size() != 5:
         return None
     given = [_input(operation, place) for place in range(1, 5)]
@@ -150,7 +150,7 @@ def _slice_of(operation: Any) -> list[Any] | None:
 
 
 def _is_constant(operation: Any, values: Any) -> bool:
-    """Whether it is a constant of these values, whatever singleton axes stand before them."""
+    """Whether it is a constant with these values, ignoring singleton axes."""
     if operation.get_type_name() != "Constant":
         return False
     held, wanted = operation.get_data(), np.asarray(values)
@@ -166,7 +166,7 @@ def _ints(op: Any, *values: int) -> Any:
 
 
 def _replace(output: Any, by: Any) -> None:
-    """Let everybody who reads ``output`` read the first output of ``by``, under the old name."""
+    """Connect all readers of ``output`` to the first output of ``by``, under the old name."""
     by.set_friendly_name(output.get_node().get_friendly_name())
     for reader in list(output.get_target_inputs()):
         reader.replace_source_output(by.output(0))

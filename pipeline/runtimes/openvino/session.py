@@ -23,21 +23,21 @@ from pipeline.runtimes.openvino.core import (
 from pipeline.runtimes.openvino.frame_resize import FrameResize, resizes_outside
 from pipeline.runtimes.session import Capabilities, ClassMaps, Frames, Session, TensorSpec, filled
 
-#: Asks a compiled engine how many frames it should get at once.
+#: Property of a compiled engine: how many frames it should get at once.
 _REQUESTS = "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 
 
 class OpenVINOSession(Session):
-    """Runs an engine on the CPU; frames are resized here, the result is copied out.
+    """Runs an engine on the CPU; resizes frames itself and copies the result out.
 
     Args:
         engine: built by the OpenVINO compiler.
         threads: inference threads, 0 for OpenVINO's choice.
         hint: ``latency`` computes one frame at a time with all threads, ``throughput`` as many
             at once as OpenVINO finds best, each with fewer threads.
-        cache: folder for what is compiled here, so that it is read the next time.
-        as_written: compute an INT8 engine in FP32, rounded where its file says so, and not in the
-            processor's own INT8: slowly, and the same on every processor.
+        cache: folder of compiled engines, for faster starts.
+        as_written: compute an INT8 engine in FP32 with rounding where its file says so, instead of
+            in the processor's INT8: slower, but the same on every processor.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OpenVINOSession(Session):
         self._requests = [self._model.create_infer_request() for _ in range(count)]
         self._size = (manifest.input.height, manifest.input.width)
         self._fewest, _, self._most = manifest.frames.batch_range
-        #: What a request reads while it computes: each has its own.
+        #: Input buffers, one per request, since it reads them while it computes.
         self._inputs: list[Callable[[Frames], NDArray[Any]]] = [
             FrameResize(self._size, self._most) if resizes_outside(self._model) else _as_it_is
             for _ in range(count)
@@ -93,7 +93,7 @@ class OpenVINOSession(Session):
         parts = [slice(first, first + self._most) for first in range(0, len(frames), self._most)]
         for first in range(0, len(parts), len(self._requests)):
             under_way = list(zip(self._requests, parts[first:], strict=False))
-            read = []  # in place, so what is made here must stay
+            read = []  # keeps the inputs alive: requests read them in place
             for (request, part), given in zip(under_way, self._inputs, strict=False):
                 read.append(given(filled(frames[part], self._fewest)))
                 request.start_async({0: read[-1]}, share_inputs=True)

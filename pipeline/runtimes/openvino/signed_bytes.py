@@ -1,11 +1,11 @@
-"""Signed bytes as OpenVINO's own operator for quantising, which it computes right.
+"""Signed bytes through a single FakeQuantize, which OpenVINO computes correctly.
 
-OpenVINO reads a pair of ONNX's QuantizeLinear and DequantizeLinear as a FakeQuantize that makes
--128 to 127, a conversion to signed bytes and the way back. On processors with VNNI and without AMX
-it then moves the values to 0..255 and leaves the conversion in place where several tensors were
-concatenated: what is above 127 becomes 127 (OpenVINO 2026.4 on Zen 4: logits of FC-DenseNet and of
-U-Net on EfficientNet-Lite0 off by 5 to 50 times what INT8 costs). A FakeQuantize whose output is
-the rounded value itself says the same in one operator, and is computed in INT8 as well.
+OpenVINO reads ONNX's QuantizeLinear and DequantizeLinear as a FakeQuantize to -128..127, a
+conversion to signed bytes, and back. On processors with VNNI but without AMX it then shifts the
+values to 0..255 but keeps the conversion if several tensors were concatenated, so values above 127
+become 127 (OpenVINO 2026.4 on Zen 4: logits of FC-DenseNet and of U-Net on EfficientNet-Lite0 are
+off by 5 to 50 times the usual error of INT8). A FakeQuantize that outputs the rounded values
+themselves does the same in one operator, and is also computed in INT8.
 """
 
 from __future__ import annotations

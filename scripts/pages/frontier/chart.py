@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from models.speeds import OURS, Speed, Speeds
 
-#: Where the chart stands.
+#: Path of the chart.
 PICTURE = Path(__file__).parents[3] / "docs" / "frontier.svg"
 
 _WIDTH, _HEIGHT = 860, 520
@@ -47,7 +47,7 @@ class _Axes:
 
 
 def chart(speeds: Speeds) -> str:
-    """Draw every row: full marks are ours, rings are other tools; lines join input sizes."""
+    """Draw every row: filled marks are ours, rings are other tools; lines join input sizes."""
     axes = _Axes(speeds.rows)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
@@ -109,7 +109,7 @@ def _marks(axes: _Axes, rows: tuple[Speed, ...]) -> Iterator[str]:
 
 
 def _labels(axes: _Axes, rows: tuple[Speed, ...]) -> Iterator[str]:
-    """Write names beside their marks, where they cover no mark and no other name."""
+    """Write names beside their marks, without covering marks or other names."""
     taken = [_Box.around(*axes.place(row), 12, 10) for row in rows]
     for row in rows:
         if row.tool != OURS:

@@ -1,4 +1,4 @@
-"""Cost of choices of architecture: pairs of our networks, timed against each other."""
+"""Cost of architectural choices: pairs of our networks, timed against each other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUNS = 7
 
 @dataclass(frozen=True)
 class Pair:
-    """Attributes: ``title`` of the choice; its two sides with a name, and how each is built."""
+    """Attributes: ``title`` of the choice; names of its two sides, and how each is built."""
 
     title: str
     names: tuple[str, str]

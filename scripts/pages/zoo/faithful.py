@@ -1,4 +1,4 @@
-"""What of each network is its paper's, what its release's, and what is neither: a table's rows."""
+"""Which parts of each network follow its paper, its release, or neither: the rows of a table."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Faithfulness:
     """One row.
 
     Attributes:
-        networks: by registry name, that it is true of.
-        paper: what is as the paper says.
-        release: what is as the authors' code, or torchvision's, where the paper says otherwise or
+        networks: registry names.
+        paper: what follows the paper.
+        release: what follows the authors' code, or torchvision's, where the paper says otherwise or
             nothing.
-        differs: what is as neither, and why.
+        differs: what follows neither, and why.
         training: how its recipe differs from the paper's training.
         tests: functions below ``tests/`` that show it; where there are none, ``untested`` says why.
         untested: what no test shows, and why.
@@ -46,13 +46,13 @@ ROWS = (
         ("fcn32s", "fcn16s", "fcn8s"),
         "VGG16 with fc6 and fc7 as convolutions; skips; stages one after the other",
         "transposed convolutions stay bilinear, scores start at zero",
-        "fc6 is padded by 3, not the picture by 100: maps lie over the frame",
-        "AdamW, warm-up; class weights, soft Jaccard and a teacher beside cross-entropy",
+        "fc6 is padded by 3, not the picture by 100: maps align with the frame",
+        "AdamW, warm-up; class weights, soft Jaccard and a teacher besides cross-entropy",
         (_SIZE, _FIXED, "test_fcn_starts_with_scores_of_zero", _STAGED, _CEILED),
     ),
     Faithfulness(
         ("fcn_resnet50", "fcn_resnet101"),
-        "the idea alone",
+        "only the idea",
         "torchvision's network, whose weights load",
         "no auxiliary head: an engine does not need it",
         "no second loss; AdamW",
@@ -62,7 +62,7 @@ ROWS = (
         ("deconvnet",),
         "layers, channels, unpooling, batch norm",
         "no dropout",
-        "whole pictures of at least 224 a side, no proposals: a camera's frame is one picture",
+        "whole pictures of at least 224 per side, no proposals: a camera's frame is one picture",
         "one stage, where the paper goes from single objects to all proposals; AdamW",
         (_SIZE, "test_deconvnet_has_no_dropout"),
         "the ensemble with FCN is `evaluate --ensemble`; its CRF is left out",
@@ -79,16 +79,16 @@ ROWS = (
         ("segnet_basic",),
         "four 7x7 stages; a decoder without ReLU and bias",
         "nothing",
-        "no local contrast normalisation: the graph normalises; the release's decoder has biases, "
-        "which batch norm takes away",
+        "no local contrast normalisation: the graph normalises; no decoder biases, which the "
+        "release has: batch norm cancels them",
         "AdamW; class weights to a power",
         (_SIZE, "test_segnet_basics_decoder_has_no_bias_as_the_paper_says"),
     ),
     Faithfulness(
         ("unet",),
         "levels, channels, normal weights of variance 2 / N",
-        "ReLU behind each transposed convolution, dropout behind levels 4 and 5",
-        "padded convolutions, so that a map lies over the frame; may start from VGG16",
+        "ReLU after each transposed convolution, dropout after levels 4 and 5",
+        "padded convolutions, so that maps align with the frame; may start from VGG16",
         "AdamW, batch of 4; the paper: SGD, one tile a step, elastic deformation, border weights",
         ("test_unet_starts_as_its_paper_says", "test_unet_has_the_releases_relus_and_dropouts"),
     ),
@@ -96,8 +96,8 @@ ROWS = (
         ("fc_densenet56", "fc_densenet67", "fc_densenet103"),
         "blocks, growth, He-uniform weights in every layer, crops of 224, batch of 3",
         "odd sizes floored",
-        "running statistics in batch norm where the authors score with the batch's: an engine "
-        "folds them. No weights are trained here, so what the batch's would gain is not known, and "
+        "running statistics in batch norm where the authors evaluate with the batch's: an engine "
+        "folds them. No weights are trained here, so the gain from the batch's is not known, and "
         "`evaluate` does not offer them",
         "AdamW where the paper has RMSprop; no second phase on whole pictures",
         (_SIZE, "test_every_layer_of_fc_densenet_starts_he_uniform"),
@@ -106,8 +106,8 @@ ROWS = (
         ("deeplab_v1",),
         "LargeFOV; fc6 and fc7 decimated from VGG16's, where a file has them",
         "3x3 poolings, corners aligned",
-        "no CRF: it is no network; which channels the decimation keeps is not told, here every "
-        "fourth; even sizes are floored",
+        "no CRF: it is not a network; the paper does not say which channels the decimation keeps, "
+        "here every fourth; even sizes are floored",
         "AdamW, warm-up, a teacher",
         (_SIZE, _DECIMATED, "test_deeplab_v1_keeps_stride_8_with_dilation_and_one_wide_fc6"),
     ),
@@ -117,7 +117,7 @@ ROWS = (
         "upsampling stays bilinear",
         "zeros for padding where the authors reflect the picture; the transposed convolution is "
         "not grouped, but zero between classes, which is the same",
-        "AdamW; front end and context together unless told",
+        "AdamW; front end and context together by default",
         (_FIXED, _STAGED, "test_the_context_module_sees_what_table_1_says"),
     ),
     Faithfulness(
@@ -132,9 +132,9 @@ ROWS = (
         ("deeplab_v2_resnet101",),
         "four branches whose scores are summed, output stride 8",
         "every block of the last two stages is dilated; corners aligned",
-        "torchvision's ResNet, whose weights are at hand: the stride is in the 3x3 convolution; "
+        "torchvision's ResNet, whose weights are available: the stride is in the 3x3 convolution; "
         "one scale, no CRF",
-        "AdamW; batch norms learn, which the release holds fixed",
+        "AdamW; batch norms learn, which the release freezes",
         (_FIELD, _DILATED),
     ),
     Faithfulness(
@@ -149,7 +149,7 @@ ROWS = (
         ("deeplab_v3_resnet50", "deeplab_v3_resnet101"),
         "ASPP with image features, its rates at output strides 16 and 8; multi-grid as an option",
         "torchvision's: a 3x3 convolution before the classifier, the first block of a dilated "
-        "stage as before, corners not aligned; its weights load",
+        "stage keeps the previous dilation, corners not aligned; its weights load",
         "no auxiliary head: an engine does not need it",
         "AdamW; no second run at output stride 8 with frozen batch norms",
         (_LOGITS, "test_multi_grid_is_an_option_of_deeplab_v3"),
@@ -159,7 +159,7 @@ ROWS = (
         "two branches, their exchanges, DAPPM",
         "names and shapes: the authors' Cityscapes weights load",
         "maps are resized to those they are added to, the same at multiples of 8; no second head",
-        "AdamW; goes on from the Cityscapes weights; no second loss",
+        "AdamW; starts from the Cityscapes weights; no second loss",
         (_SIZE, _FIELD),
     ),
     Faithfulness(
@@ -167,7 +167,7 @@ ROWS = (
         "the idea that the paper is known for",
         "nothing",
         "ours, for small boards: other encoders and narrower heads; each file says which",
-        "from ImageNet's weights, AdamW; those that are compared are trained alike",
+        "from ImageNet's weights, AdamW; the compared ones are trained alike",
         ("test_what_is_compared_is_trained_alike", _FIELD),
     ),
 )
@@ -175,27 +175,28 @@ ROWS = (
 _TEXT = """\
 ## Paper, release, or neither
 
-Authors' code is not always what the paper says. Here is which of the two each network follows,
-what is as neither, and how its training differs from the paper's: all networks learn by AdamW with
-a rate that falls to zero (`pipeline/train/recipe.py`). `train --weights` starts a network from the
-stage before it: `fcn16s` from weights of `fcn32s`, `fcn8s` from `fcn16s`, `dilatednet_context` and
-`dilatednet_context7` from `dilatednet_frontend`, fc6 and fc7 included.
+Authors' code does not always match the paper. The table says which of the two each network follows,
+what follows neither, and how its training differs from the paper's: all networks are trained with
+AdamW and a rate that falls to zero (`pipeline/train/recipe.py`). `train --weights` starts a network
+from the stage before it: `fcn16s` from weights of `fcn32s`, `fcn8s` from `fcn16s`,
+`dilatednet_context` and `dilatednet_context7` from `dilatednet_frontend`, fc6 and fc7 included.
 """
 
 _LECTURES = """\
-*Shown by*: tests, whose names are sentences; find them with `grep -r NAME tests`.
+*Shown by*: tests; find them with `grep -r NAME tests`.
 
-Lectures draw some of this otherwise. Two 3x3 convolutions see 5x5 pixels, with a pooling between
-them 8x8, and one of rate 2 sees 5x5, as computed here. Pyramid pooling is drawn with one channel a
-level; the paper has a quarter of the map's channels. DeepLab v3's branches are drawn as a sum; they
-are concatenated and a 1x1 convolution sums them with weights of its own.
+Lectures sometimes show this differently. Two 3x3 convolutions see 5x5 pixels, with a pooling
+between them 8x8, and one of rate 2 sees 5x5, as computed here. Pyramid pooling is often drawn with
+one channel per level; the paper has a quarter of the map's channels. DeepLab v3's branches are
+often drawn as a sum; they are concatenated, and a 1x1 convolution combines them with learned
+weights.
 """
 
 
 def section() -> str:
     """Write the section of the page."""
     rows = markdown_table(
-        ("network", "as the paper", "as the release", "as neither", "training", "shown by"),
+        ("network", "like the paper", "like the release", "like neither", "training", "shown by"),
         (
             (
                 ", ".join(f"`{name}`" for name in row.networks),

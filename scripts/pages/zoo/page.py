@@ -12,7 +12,7 @@ from pipeline.cli.tables import markdown_table
 from scripts.pages.zoo import faithful
 from scripts.pages.zoo.measure import Results
 
-#: Where the page stands.
+#: Path of the page.
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
 _HEAD = """\
@@ -20,15 +20,15 @@ _HEAD = """\
 
 <!-- Made by scripts/build_zoo.sh --page; a test compares. Change scripts/pages/zoo/page.py. -->
 
-Every network is one file in `models/` that names its paper and what differs from it. Each compiles
-as one engine, whole: no plugin, no part left to PyTorch. `roadseg models` prints this
-table, `models NETWORK --receptive-field out.png` draws what one output sees, and
+Every network is one file in `models/` that names its paper and the differences from it. Each
+compiles completely into one engine, without plugins or parts left to PyTorch. `roadseg models`
+prints this table, `models NETWORK --receptive-field out.png` draws what one output sees, and
 `models NETWORK --activations out.png` a decoder's maps stage by stage.
 """
 
 _COLUMNS = """
 *GMACs*: 10^9 multiply-adds of convolutions and matrix products of one 480x360 picture. *Field*: the
-theoretical receptive field of a central output, in pixels a side; "+ picture" where a pooling over
+theoretical receptive field of a central output, in pixels per side; "+ picture" where pooling over
 the whole picture adds to it. *mIoU*: CamVid val, 11 classes, in percent, of our weights
 (`docs/accuracy.md` has more).
 """
@@ -38,37 +38,37 @@ _BUILDS = """\
 
 `scripts/build_zoo.sh` builds every network at 480x360, in FP32 for OpenVINO and in FP16 for
 TensorRT for RTX (target sm86, on a machine without a GPU), reads the engines back and compares with
-PyTorch. Convolutions of OpenVINO are counted in the execution graph, so they are what runs; those
-of TensorRT in the finished network before it is serialised: planned, since no GPU ran it here.
+PyTorch. OpenVINO's convolutions are counted in the execution graph, so these precisions really run;
+TensorRT's are counted in the finished network before serialisation, so they are only planned.
 *Agreement* is the share of pixels for which OpenVINO gives PyTorch's class, on the worst of three
-drawn frames; networks without weights of their own are built with random ones. TensorRT's engines
-cannot run here; the tests compute its parsed networks layer by layer at narrow widths and hold
-their logits against PyTorch's. Seconds are those of the whole build on one busy machine, comparison
-included.
+drawn frames; networks without registered weights are built with random ones. TensorRT's engines
+cannot run here; the tests compute its parsed networks layer by layer at narrow widths and compare
+their logits with PyTorch's. Seconds are for the whole build including the comparison, on a busy
+machine.
 """
 
 _VIEWS = """\
 ## What one output sees
 
-The theoretical field is what can reach a central output at all. How much of it does, the gradient
-of that output shows (Luo et al. 2016): it fades from the middle like a bell, and what holds 95 % of
-it is a good deal smaller. Here the trained `segnet_lite` on a drawn street, 404 pixels in theory
-and 225 in practice:
+The theoretical field is everything that can affect a central output. The gradient of that output
+shows how much each pixel does (Luo et al. 2016): it falls off from the centre like a bell curve,
+and the area with 95 % of it is much smaller. Here the trained `segnet_lite` on a drawn street, 404
+pixels in theory and 225 in practice:
 
 ![Theoretical and effective receptive field](receptive-field.jpg)
 
 That gap is the reason for the two ideas that came after FCN. Dilation widens the field without
-pooling: DilatedNet's context module takes the front end from 388 to 916 pixels with 8 thousand
-parameters, at an eighth of the picture's resolution throughout. Pyramid pooling and image-level
-features (PSPNet, DeepLab v3) do not wait for the field to grow: every output gets the mean of the
-whole picture or of its parts.
+pooling: DilatedNet's context module widens the front end's from 388 to 916 pixels with 8 thousand
+parameters, at an eighth of the picture's resolution throughout. With pyramid pooling and
+image-level features (PSPNet, DeepLab v3) every output directly gets the mean of the whole picture
+or of its parts.
 
 ## Unpooling against convolution
 
 DeconvNet's own figure (Noh et al. 2015, figure 4), here with the trained `segnet`: unpooling puts
-each value back where the encoder found its maximum, so its maps (upper row) carry the outlines of
-this very picture, with holes; the convolutions after it (lower row) fill in what belongs to the
-class. Stages from the deepest to the finest:
+each value back where the encoder found its maximum, so its maps (upper row) have the outlines of
+the input picture, with holes; the convolutions after it (lower row) fill in the rest of each class.
+Stages from the deepest to the finest:
 
 ![Decoder maps after unpooling and after convolution](activations.jpg)
 """
@@ -78,13 +78,13 @@ _CORNERS = """\
 
 A resize maps output pixel *i* of *n* to input position *i (m - 1) / (n - 1)* when corners are
 aligned, and to *(i + 0.5) m / n - 0.5* when they are not. The Caffe networks (DeepLab v1 and v2,
-PSPNet) align, so their sizes are best of the form 8 k + 1; DeepLab v3 and its relatives follow
+PSPNet) align, so sizes of the form 8 k + 1 suit them best; DeepLab v3 and its relatives follow
 torchvision and do not, nor does the resize of the camera's frame. FCN, DilatedNet, U-Net,
 FC-DenseNet and DeconvNet upsample by transposed convolution, SegNet by unpooling: nothing to align.
 
-ONNX writes the choice into each `Resize` (`coordinate_transformation_mode`: `align_corners` or
+ONNX stores the choice in each `Resize` (`coordinate_transformation_mode`: `align_corners` or
 `half_pixel`), OpenVINO and TensorRT implement both by these formulas, and the sizes are constants
-in the graph, so no runtime derives a scale of its own. The parity tests compare the logits of both
+in the graph, so no runtime computes its own scale. The parity tests compare the logits of both
 with PyTorch's at a size that no stride divides, where a wrong choice shows.
 """
 
