@@ -37,7 +37,7 @@ WINDOWS = ((5, 2), (9, 4), (17, 8))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+    """Two 3x3 convolutions next to a shortcut.
 
     Args:
         inputs, outputs: channels.
@@ -62,7 +62,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution beside a shortcut; a stage of one block, without a last ReLU.
+    """1x1, 3x3 and 1x1 convolution next to a shortcut; a stage of one block, without a last ReLU.
 
     Args:
         inputs: input channels.
@@ -168,7 +168,7 @@ class DualResolution(nn.Module):
 
 
 class SegmentationHead(nn.Module):
-    """3x3 and 1x1 convolution, each behind batch norm and ReLU."""
+    """3x3 and 1x1 convolution, each after batch norm and ReLU."""
 
     def __init__(self, inputs: int, inner: int, classes: int) -> None:
         super().__init__()

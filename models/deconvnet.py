@@ -93,8 +93,8 @@ class DeconvNet(nn.Module):
         """Fill the decoder from SegNet's of the same width, which has the same channels.
 
         A transposed convolution of stride 1 is a convolution whose kernel is turned by 180 degrees,
-        so each of SegNet's does the same here. SegNet's last convolution is its classifier; the one
-        that stands there in DeconvNet keeps its values.
+        so each of SegNet's does the same here. SegNet's last convolution is its classifier;
+        DeconvNet's convolution in that place keeps its values.
 
         Args:
             decoder: of :class:`models.segnet.SegNet`.

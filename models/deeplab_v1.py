@@ -12,7 +12,7 @@ trains at sizes 8 k + 1, at which both agree. VGG16's fc6 and fc7 are decimated 
 as in the paper (:func:`models.vgg.load_vgg16_decimated`) where a file has them, else these start
 from random weights. The resize aligns corners, as Caffe's ``Interp`` does.
 ``deeplab_v1_lite`` is ours, for small boards: the first five stages of EfficientNet-Lite0, fc6 and
-fc7 of 256 channels with batch norm in place of dropout.
+fc7 of 256 channels with batch norm instead of dropout.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DeepLabV1(nn.Module):
         encoder: dilated network whose last map is read, at output stride 8.
         fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.
-        dropout: share of values dropped behind fc6 and fc7 in training.
+        dropout: share of values dropped after fc6 and fc7 in training.
     """
 
     def __init__(

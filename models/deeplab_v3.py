@@ -9,7 +9,7 @@ The names inside ``encoder`` (torchvision's ``backbone``) and ``head`` (its ``cl
 ResNet forms are those of torchvision's ``deeplabv3_resnet50`` and ``_resnet101``, shapes too.
 
 Deviations: the 3x3 convolution between ASPP and the classifier is torchvision's; the paper has a
-1x1 convolution behind the concatenation (here, too: ASPP's ``project``) and the classifier next.
+1x1 convolution after the concatenation (here, too: ASPP's ``project``) and the classifier next.
 ASPP's branches are concatenated and projected, where version 2 summed scores; a 1x1 convolution of
 a concatenation is a sum as well, of the branches' own 1x1 convolutions. Multi-grid is an option of
 the builder (``multi_grid``, the paper's best is 1, 2, 4), off by default, since torchvision's

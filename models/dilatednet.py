@@ -2,7 +2,7 @@
 
 The front end is VGG16 without its last two poolings: conv5 is dilated by 2 and fc6 (7x7) by 4
 instead, so the field of view stays and the output stride is 8. The basic context module then
-widens the field on the class scores alone: 3x3 convolutions with growing dilation and a 1x1, as
+widens the field of the class scores only: 3x3 convolutions with growing dilation and a 1x1, as
 many channels as classes, initialised as the identity (section 3), so that it can only refine.
 A transposed convolution that is bilinear interpolation and does not learn, as in the release,
 brings the scores to the picture.
@@ -16,7 +16,7 @@ it is a full one that is zero between classes, which computes the same. Front en
 together, or one after the other as in the paper: ``train dilatednet_context --weights`` takes those
 of ``dilatednet_frontend``.
 ``dilatednet_lite`` is ours, for small boards: the first five stages of EfficientNet-Lite0, fc6 and
-fc7 of 128 channels with batch norm in place of dropout; its transposed convolution learns.
+fc7 of 128 channels with batch norm instead of dropout; its transposed convolution learns.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DilatedNet(nn.Module):
         fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.
         dilations: of the context module's 3x3 convolutions; none leaves the front end alone.
-        dropout: share of values dropped behind fc6 and fc7 in training.
+        dropout: share of values dropped after fc6 and fc7 in training.
     """
 
     def __init__(

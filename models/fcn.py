@@ -11,7 +11,7 @@ release, score layers start at zero and the transposed convolutions stay what th
 paper lets those between skips learn). FCN-16s continues from FCN-32s and FCN-8s from FCN-16s, as in
 the paper, if ``train --weights`` names those weights; else all start from VGG16.
 ``fcn8s_lite`` is ours, for small boards: EfficientNet-Lite0 at output stride 32, fc6 of 3x3, 256
-channels with batch norm in place of dropout; its transposed convolutions learn.
+channels with batch norm instead of dropout; its transposed convolutions learn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FCN(nn.Module):
         fully: fc6 and fc7, which keep the size of a map.
         classes: number of output channels.
         stride: 32, 16 or 8: that of the finest score layer.
-        dropout: share of values dropped behind fc6 and fc7 in training.
+        dropout: share of values dropped after fc6 and fc7 in training.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class WriteLock(AbstractContextManager["WriteLock"]):
     def _acquire(self, file: int, what: str) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(OSError):  # a full disk: locked all the same
+            with suppress(OSError):  # a full disk: locked nevertheless
                 os.truncate(file, 0)
                 os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:

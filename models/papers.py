@@ -11,7 +11,7 @@ FCN = Paper(
     authors="Long, Shelhamer, Darrell",
     year=2015,
     venue="CVPR, arXiv:1411.4038",
-    idea="convolutions alone",
+    idea="only convolutions",
     parameters="134M",
 )
 
@@ -95,7 +95,7 @@ DILATEDNET = Paper(
     idea="dilation",
 )
 
-#: The front end with the context module behind it.
+#: The front end followed by the context module.
 DILATION = replace(DILATEDNET, idea="dilation, context module")
 
 #: "Dilation8", its larger form, at 640x480.

@@ -11,7 +11,7 @@ def ceil_max_pool(x: Tensor) -> Tensor:
     """2x2/stride-2 max pooling that keeps an odd last row and column, as Caffe does.
 
     TensorRT front ends reject ``ceil_mode=True``; a row of zeros has the same effect if no value is
-    negative, as behind a ReLU.
+    negative, as after a ReLU.
 
     Args:
         x: (N, C, H, W) without negative values.

@@ -125,7 +125,7 @@ def encoder_state(encoder: str, source: str) -> dict[str, Tensor]:
     elif not published.url:
         raise WeightsError(
             f"no fixed address is known for {encoder}, whose weights are {published.keys}; fetch "
-            f"the file and pass it in place of '{PUBLISHED}'"
+            f"the file and pass it instead of '{PUBLISHED}'"
         )
     else:
         state = _downloaded(published)

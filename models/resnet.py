@@ -27,7 +27,7 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution beside a shortcut.
+    """1x1, 3x3 and 1x1 convolution next to a shortcut.
 
     Args:
         inputs: input channels.

@@ -34,7 +34,7 @@ class _IndexedEncoderDecoder(nn.Module):
     Args:
         encoder: stages, each followed by a 2x2 pooling.
         decoder: as many, deepest first.
-        classifier: behind the last stage.
+        classifier: after the last stage.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 Two 3x3 convolutions per level, 64 to 1024 channels over four 2x2 poolings, and the same way up:
 2x2 transposed convolution, concatenation with the encoder's map, two 3x3 convolutions. Dropout at
 the end of the contracting path, a 1x1 classifier, no batch norm. As in the authors' release: a ReLU
-behind each transposed convolution, and dropout behind the fourth and the fifth level. Weights start
+after each transposed convolution, and dropout after the fourth and the fifth level. Weights start
 as in section 3: normal, with variance 2 / N for N incoming values.
 
 Deviations: convolutions are padded, so the output has the picture's size (the paper's lose a

@@ -56,7 +56,7 @@ def vgg16_stages(
 
     Args:
         width: factor on every channel count; the input keeps its 3 channels.
-        norm: batch norm behind each convolution.
+        norm: batch norm after each convolution.
         dilations: of the convolutions of each stage.
     """
     block = ConvNormReLU if norm else ConvReLU
@@ -78,7 +78,7 @@ class VGG16(nn.ModuleList):
     """The five stages without batch norm, with a paper's pooling and dilation.
 
     Args:
-        pools: behind each stage; None leaves the map as it is.
+        pools: after each stage; None leaves the map as it is.
         dilations: of the convolutions of each stage.
         width: factor on every channel count.
     """
@@ -93,7 +93,7 @@ class VGG16(nn.ModuleList):
         self.pools = tuple(pools)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (N, 3, H, W) normalised pictures to the map behind each stage's pooling."""
+        """Map (N, 3, H, W) normalised pictures to the map after each stage's pooling."""
         maps = []
         for stage, pool in zip(self, self.pools, strict=True):
             x = _pooled(stage(x), pool)

@@ -16,7 +16,7 @@ LINES = pytest.StashKey[list[str]]()
 def add_options(parser: pytest.Parser) -> None:
     """``--base``, ``--only`` and ``--runtime``."""
     add = parser.getgroup("regression", "this commit against the base commit").addoption
-    add("--base", metavar="REV", help="in place of that of benchmarks/BASE; 'none' for none")
+    add("--base", metavar="REV", help="instead of that of benchmarks/BASE; 'none' for none")
     add("--only", action="append", metavar="NAME", help="only what has this in its name")
     add("--runtime", choices=tuple(RUNTIMES), default="openvino", help="of engines")
 

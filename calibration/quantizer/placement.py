@@ -197,7 +197,7 @@ def _kept(node: Node) -> str:
 def _reaches(start: Node, *, forward: bool) -> bool:
     """Whether a convolution lies on a path from ``start``'s output, or to its input.
 
-    Transposed ones do not count: behind a classifier they only enlarge its scores.
+    Transposed ones do not count: after a classifier they only enlarge its scores.
     """
     seen = {start}
     waiting = list(start.users if forward else [source(start)])

@@ -13,7 +13,7 @@ def export_job(job: Job, dtype: str, path: Path) -> None:
     Raises:
         BuildError: the network holds something that cannot be exported.
     """
-    # A machine that builds from ONNX files alone, such as a Jetson, has no torch.
+    # A machine that builds only from ONNX files, such as a Jetson, has no torch.
     import torch
 
     from pipeline.graph.deployment import DeploymentGraph

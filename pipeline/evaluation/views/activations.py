@@ -48,7 +48,7 @@ class Activation:
     values: NDArray[np.float32]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields, with the size in place of the values."""
+        """Return all fields, with the size instead of the values."""
         height, width = self.values.shape
         return {
             "stage": self.stage,

@@ -23,7 +23,7 @@ def check_classes(
     """Compare classes with those of the whole file, run by ONNX Runtime.
 
     :func:`check_import` compares the tensor that the logits are made of; this checks the threshold
-    and what was cut off behind that tensor.
+    and what was cut off after that tensor.
 
     Args:
         file: that the network was imported from.

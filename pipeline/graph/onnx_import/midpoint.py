@@ -163,7 +163,7 @@ class Midpoints:
         return below.op_type == "ReduceSum" and below.input[0] == node.input[0]
 
     def _computed(self, node: NodeProto, given: list[Tensor | None]) -> float | None:
-        """Run a node on single values in place of what depends on the picture."""
+        """Run a node on single values instead of values that depend on the picture."""
         inputs: list[Any] = []
         for name, value in zip(node.input, given, strict=True):
             constant = None if value is not None or not name else self._importer.tensor(name)

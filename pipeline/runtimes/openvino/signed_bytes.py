@@ -18,7 +18,7 @@ from pipeline.runtimes.openvino.patterns import constant_input, pair_that_ends_i
 
 
 def round_in_one_step(op: Any, multiply: Any) -> None:
-    """Put a FakeQuantize in place of a pair that rounds to signed bytes and back.
+    """Replace a pair that rounds to signed bytes and back.
 
     Args:
         op: OpenVINO's operator set.
