@@ -43,8 +43,8 @@ With `--json` the last line of standard output is one JSON object; progress and 
 error. `--quiet` prints only errors. `roadseg --print-completion bash > FILE`, sourced by the
 shell, completes commands, options, networks and files (`zsh` and `tcsh`, too).
 
-The YAML file of `run --config FILE` has the options of `run` as keys, without the dashes; what
-stands on the command line takes precedence. `run ... --print-config` prints such a file and runs
+The YAML file of `run --config FILE` has the options of `run` as keys, without the dashes;
+options on the command line take precedence. `run ... --print-config` prints such a file and runs
 nothing.
 """
 
