@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import silent_imports  # noqa: F401  # before torchao is
+import silent_imports  # noqa: F401  # before torchao is imported
 from host_kernel import HostKernel
 
 from pipeline.build.options import BuildOptions
@@ -17,12 +17,12 @@ from pipeline.engine.manifest import Engine
 
 
 def pytest_configure() -> None:
-    """Keep what engines are compiled to out of the user's cache."""
+    """Keep the compiled engines out of the user's cache."""
     os.environ["ROADSEG_CACHE"] = ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the marker ``road_data`` to the tests that take the fixture of that name."""
+    """Give the marker ``road_data`` to the tests that use the fixture of that name."""
     for item in items:
         if "road_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.road_data)
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def road_data() -> Path:
-    """Folder with road data, laid out as docs/training.md says; skips where there is none.
+    """Folder with road data, laid out as docs/training.md describes; skips if there is none.
 
     ``ROADSEG_REQUIRE_DATA=1`` turns the skip into a failure: CI must not pass by skipping.
     """
@@ -47,10 +47,10 @@ def road_data() -> Path:
 
 @pytest.fixture(scope="session")
 def system_part() -> Callable[[str, Sequence[str]], None]:
-    """Skip where a program from the system's packages is missing; called with a name and a probe.
+    """Skip if a program from the system's packages is missing; called with a name and a probe.
 
-    The probe is a command that succeeds where it is there. ``ROADSEG_REQUIRE_SYSTEM=1`` turns the
-    skip into a failure.
+    The probe is a command that succeeds if the program is there. ``ROADSEG_REQUIRE_SYSTEM=1`` turns
+    the skip into a failure.
     """
 
     def need(name: str, probe: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def small_options() -> BuildOptions:
 @pytest.fixture(scope="session")
 def small_engine(small_options: BuildOptions, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An OpenVINO engine of ``small_options``; tests that change its files copy them first."""
-    # Not above: where a GPU is lent, what builds may be missing, and the sessions' tests run.
+    # Not at the top: a borrowed GPU machine may lack the build packages, but runs session tests.
     from pipeline.build.build import build
 
     folder = tmp_path_factory.mktemp("engines")

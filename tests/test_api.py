@@ -1,4 +1,4 @@
-"""``import roadseg``: what programs of others rely on."""
+"""``import roadseg``: the parts that other people's programs rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page: its links lead somewhere, its commands are ours, and those that can be run, run."""
+"""Every page: its links have targets, its commands are ours, and those that can run here, run."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
-#: Words behind ```sh in a page's code block: what its commands need and no test has.
+#: Words after ```sh in a page's code block: requirements of its commands that no test has.
 MARKS = {"jetson", "gpu", "camera", "network"}
 
-#: Programs of others, as far as pages name them.
+#: Other people's programs, as far as pages name them.
 OTHERS = {"git", "cd", "sudo", "pip", "docker", "uv", "ssh", "journalctl"}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line of a code block: ``marks`` are the words behind its ```sh."""
+    """A line of a code block: ``marks`` are the words after its ```sh."""
 
     page: str
     text: str
@@ -97,7 +97,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         parts = urlsplit(target)
         if parts.scheme in {"http", "https"}:
-            continue  # of others: tests have no network
+            continue  # external: tests have no network
         file = (page.parent / parts.path).resolve() if parts.path else page
         known = anchors(file) if file.suffix == ".md" and file.is_file() else set()
         if not file.exists() or (parts.fragment and parts.fragment not in known):
@@ -159,7 +159,7 @@ def test_marks_are_known_and_say_what_hardware_commands_need() -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_engine: Engine) -> Path:
-    """A folder with the files that pages name: a drive, zones, an engine under their names."""
+    """A folder with the files that pages name: a drive, zones, and an engine under each name."""
     monkeypatch.chdir(tmp_path)
     drive = cv2.VideoWriter("drive.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 10, (128, 96))
     for grey in (40, 120, 200):
@@ -177,7 +177,7 @@ RUN = [
 
 @pytest.mark.parametrize("command", RUN, ids=named)
 def test_what_a_page_runs_runs(command: Command, place: Path, small_engine: Engine) -> None:
-    """With a small engine in the place of the named one, and three frames."""
+    """With a small engine instead of the named one, and three frames."""
     words = command.words[1:]
     if words[0] in {"run", "bench"}:
         words[1] = str(small_engine.path)
@@ -198,13 +198,13 @@ BUILD = [one for one in OURS if not one.marks and one.words[1] == "build"]
 @pytest.mark.slow
 @pytest.mark.parametrize("command", BUILD, ids=named)
 def test_what_a_page_builds_is_built(command: Command, place: Path) -> None:
-    """With a small ONNX file in the place of a user's, and a small size for networks of ours."""
+    """With a small ONNX file instead of a user's, and a small size for our own networks."""
     words = command.words[1:]
     if "--onnx" in words:
         export(made(SmallNet), place / words[words.index("--onnx") + 1])
         class_file(place).rename(place / words[words.index("--classes") + 1])
     else:
-        words += ["--size", "96x64"]  # for which there is no calibration table
+        words += ["--size", "96x64"]  # there is no calibration table for it
         words[words.index("int8")] = "fp16"
     if "--calibration" in words:
         folder = place / words[words.index("--calibration") + 1]

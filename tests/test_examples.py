@@ -1,4 +1,4 @@
-"""``examples/``: each script runs as its first lines say."""
+"""``examples/``: each script runs as its first lines describe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[..., list[str]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run an example in a folder of a user's; return the lines that it prints."""
+    """Run an example in a user's folder; return the lines that it prints."""
     monkeypatch.chdir(tmp_path)
 
     def run(name: str, *arguments: object) -> list[str]:
@@ -87,7 +87,7 @@ def test_own_classes(run: Run, street: Path, tmp_path: Path) -> None:
 def test_the_example_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_engine: Engine
 ) -> None:
-    """With an engine that is there, and without the last line, which builds for minutes."""
+    """With an existing engine, and without the last line, whose build takes minutes."""
     text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     [block] = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     code, build = block.rstrip().rsplit("\n", 1)

@@ -1,4 +1,4 @@
-"""Files made before the layout of decision 012 mean the same after it.
+"""Files made before the layout of decision 012 keep their meaning after it.
 
 ``tests/data/before_layout`` was made by commit 240f022, the last one with the old layout: an
 OpenVINO engine of a small ONNX network in INT8 with its calibration table, the bundle of the same
@@ -33,7 +33,7 @@ BEFORE = Path(__file__).parent / "data" / "before_layout"
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """A copy, so that nothing is written beside the files themselves."""
+    """A copy, so that nothing is written next to the files themselves."""
     return Path(shutil.copytree(BEFORE, tmp_path / "before"))
 
 
@@ -96,13 +96,13 @@ def test_the_documented_import_path_of_the_reader_still_works() -> None:
 
 
 def test_a_bundle_keeps_a_layer_in_floats_where_that_is_asked(before: Path, tmp_path: Path) -> None:
-    """As for a layer that the other machine's TensorRT has no INT8 implementation of."""
+    """As for a layer that the other machine's TensorRT cannot run in INT8."""
     path = before / "tiny-tensorrt-int8.bundle.zip"
     with open_bundle(path) as (manifest, _, _):
         int8 = [name for name, kind in manifest.layers.convolutions.items() if kind == "int8"]
     options = RebuildOptions("tensorrt-rtx", output=tmp_path / "engines", high_precision=(int8[0],))
     built = load_engine(rebuild(path, options, quiet).path).manifest
-    assert built.layers.convolutions[int8[0]] == "fp32"  # as the file is between them
+    assert built.layers.convolutions[int8[0]] == "fp32"  # as the file is between INT8 layers
     assert {built.layers.convolutions[name] for name in int8[1:]} == {"int8"}
     assert built.calibration is not None
     assert built.calibration["kept"][int8[0]] == "asked for with --high-precision"

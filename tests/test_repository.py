@@ -1,4 +1,4 @@
-"""What the repository promises about itself: ceilings, layers, pins, scripts, documents."""
+"""The repository's promises about itself: ceilings, layers, pins, scripts, documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scripts.import_graph import cycles, entry_graph, file_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("models", "calibration", "pipeline")
-EXTRAS = ("build", "video", "rtx", "dev")  # what scripts/environment.sh installs
+EXTRAS = ("build", "video", "rtx", "dev")  # the extras that scripts/environment.sh installs
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
 MOST_LINES_OF_A_FILE = 300
@@ -33,7 +33,7 @@ MOST_PARAMETERS = 6
 MOST_ENTRIES = 12
 MOST_TRACKED_BYTES = 64 * 2**20
 
-#: Runtimes that exist on some machines only; more files importing them means more to break.
+#: Runtimes that exist only on some machines; the more files import them, the more can break.
 RUNTIME_PACKAGES = (
     "openvino",
     "pycuda",
@@ -66,7 +66,7 @@ def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def imported_packages(path: Path) -> set[str]:
-    """Top-level names that a file imports, inside functions and by ``import_module`` too."""
+    """Return top-level names that a file imports, also in functions and by ``import_module``."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -80,7 +80,7 @@ def imported_packages(path: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    """Files of the repository: tracked, and new ones that git does not ignore."""
+    """Return the repository's files: tracked ones, and new ones that git does not ignore."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing tells the project's files from others")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -163,7 +163,7 @@ def test_the_page_of_the_architecture_leads_to_files_that_exist() -> None:
 
 
 def test_no_tool_leaves_out_the_folders_named_build(tracked: list[Path]) -> None:
-    """Git, ruff and pytest have rules of their own against folders of this name."""
+    """Git, ruff and pytest have their own rules against folders with this name."""
     wanted = {ROOT / "pipeline/build/build.py", ROOT / "tests/build/test_build.py"}
     assert wanted <= set(tracked)
     command = ["ruff", "check", "--show-files", "pipeline", "tests"]
@@ -222,7 +222,7 @@ def test_a_package_comes_from_the_checkout_wherever_it_is_imported(
 
 
 def test_the_installation_puts_no_package_into_site_packages() -> None:
-    # Not what setuptools leaves in the checkout, which lists its sources.
+    # Without setuptools' remains in the checkout, which list its sources.
     site = sysconfig.get_path("purelib")
     [installed] = importlib.metadata.distributions(name="roadseg", path=[site])
     assert installed.files
@@ -232,7 +232,7 @@ def test_the_installation_puts_no_package_into_site_packages() -> None:
 
 
 def pins(name: str) -> dict[str, Requirement]:
-    """Pins of a constraints file that count for this interpreter, by normalised name."""
+    """Return the pins of a constraints file for this interpreter, by normalised name."""
     found: dict[str, Requirement] = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -243,7 +243,7 @@ def pins(name: str) -> dict[str, Requirement]:
 
 
 def environment_packages() -> dict[str, Version]:
-    """Installed version of everything that the extras bring, transitive ones included."""
+    """Return the versions of all packages that the extras install, transitive ones included."""
     todo: list[tuple[str, tuple[str, ...]]] = [("roadseg", EXTRAS)]
     seen: set[tuple[str, tuple[str, ...]]] = set()
     found: dict[str, Version] = {}
@@ -329,7 +329,7 @@ def test_a_script_explains_itself(name: str, tmp_path: Path) -> None:
 
 
 def make_with(interpreter: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Run the environment script of an empty checkout with a stand-in for Python."""
+    """Run the environment script of an empty checkout, with a stand-in for Python."""
     for name in ("setup.cfg", "pyproject.toml", "constraints.txt", "scripts/environment.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

@@ -1,4 +1,4 @@
-"""What the benchmarks compare with computes the same network."""
+"""The benchmarks' competitors compute the same network."""
 
 from __future__ import annotations
 

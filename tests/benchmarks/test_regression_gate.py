@@ -1,4 +1,4 @@
-"""The FPS gate: its rule on recorded turns, and its run over two commits of a small checkout."""
+"""The FPS gate: its rule on recorded turns, and its run on two commits of a small checkout."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from benchmarks.regression.history import page, read
 from benchmarks.regression.work import Figure
 
 ROOT = Path(__file__).parents[2]
-#: Bursts of ``segnet_lite`` INT8, in turns: head, base, and the head with work planted; four times
-#: with new processes, on a calm machine and beside a process that takes a whole core.
+#: Bursts of ``segnet_lite`` INT8, in turns: head, base, and the head with added work; four times
+#: with new processes, on an idle machine and next to a process that uses a whole core.
 TURNS = json.loads((ROOT / "tests/data/fps_turns.json").read_text(encoding="utf-8"))
 RESAMPLES = 1000
 
@@ -68,7 +68,7 @@ def test_figures_are_compared_exactly_or_within_their_tolerance(
     assert is_worse(figure, head, base) is worse
 
 
-#: Stands for ``work.py``: what it measures stands in ``speeds.json`` beside the checkout's files.
+#: Replaces ``work.py``: its measurements are in ``speeds.json`` among the checkout's files.
 WORK = """
 import json
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ class Checkout:
         return self.git("rev-parse", "HEAD")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # Without what a run of tests in several processes says of itself.
+        # Without the variables that a test run in several processes sets for itself.
         environment = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
         environment["PYTHONPATH"] = str(self.root)
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a second less for each run
@@ -201,7 +201,7 @@ def test_an_unchanged_tree_passes_and_is_recorded_by_pytest_benchmark(checkout: 
     assert found["draw"]["stats"]["median"] == pytest.approx(0.002, rel=0.01)
     assert found["net latency"]["extra_info"]["ratio_to_base"]["high"] == pytest.approx(1, abs=0.01)
     assert document["figures"]["mIoU"] == {"value": 57.7, "unit": "units", "base": 57.7}
-    # As users of pytest-benchmark know it: against what was stored, with a limit.
+    # As users of pytest-benchmark know it: compared with stored results, with a limit.
     checkout.commit(changed("times", "draw", 0.004))
     later = checkout.gate(
         "--base=none", "--benchmark-compare", "--benchmark-compare-fail=median:10%"
@@ -297,7 +297,7 @@ def test_a_base_with_other_packages_runs_in_its_own_environment(checkout: Checko
     base = checkout.commit(USUAL)
     with (checkout.root / "setup.cfg").open("a") as file:
         file.write("[mypy]\nstrict = True\n")  # no package
-    checkout.commit(USUAL, constraints_txt="numpy==2\nlinter==1\n")  # beside what there was
+    checkout.commit(USUAL, constraints_txt="numpy==2\nlinter==1\n")  # in addition to what existed
     assert "other packages" not in checkout.gate("--base", base, "-s", "--only", "mIoU").stderr
     checkout.commit(USUAL, constraints_txt="numpy==3\n")
     done = checkout.gate("--base", base, "-s")
@@ -344,7 +344,7 @@ def test_the_history_has_a_line_per_machine_and_units(
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Callable[[str, float], Path]:
-    """Writes what pytest-benchmark stores, as far as it is read."""
+    """Writes pytest-benchmark's file, as far as it is read."""
     count = 0
 
     def write(machine: str, fps: float) -> Path:

@@ -42,7 +42,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def test_any_number_of_frames_gives_what_each_gives_alone(
     sizes: tuple[int, int, int], precision: str, single: Engine, tmp_path: Path
 ) -> None:
-    size = None if precision == "int8" else SMALL.size  # INT8 from the registered table
+    size = None if precision == "int8" else SMALL.size  # INT8 uses the registered table
     options = replace(SMALL, precision=precision, size=size, batch=sizes, output=tmp_path)
     engine = build(options, quiet)
     assert engine.manifest.frames.batch == sizes[2]

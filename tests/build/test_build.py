@@ -119,7 +119,7 @@ class PoolWithIndices(nn.Module):
 
 
 def test_a_plain_max_unpool_segnet_fails_where_ours_passes(tmp_path: Path) -> None:
-    """This is why ``models.unpooling`` exists."""
+    """This is the reason for ``models.unpooling``."""
     path = tmp_path / "plain.onnx"
     export_onnx(DeploymentGraph(PoolWithIndices(), InputSpec(96, 64)), path)
     logger = collecting_logger(trt)

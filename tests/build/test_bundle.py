@@ -57,7 +57,7 @@ def test_it_is_made_where_its_runtime_is_not_installed(bundle: Path) -> None:
 
 
 def test_its_engine_is_built_without_torch(copied: Path, tmp_path: Path) -> None:
-    """In a process in which torch, torchao and onnx cannot be imported, as on a Jetson."""
+    """In a process that cannot import torch, torchao and onnx, as on a Jetson."""
     code = (
         "import sys\n"
         "for name in ('torch', 'torchao', 'onnx', 'onnxscript'): sys.modules[name] = None\n"
@@ -101,7 +101,7 @@ def test_a_bundle_stands_beside_the_engine_that_was_built_with_it(tmp_path: Path
 
 @pytest.mark.slow
 def test_int8_travels_with_its_table_and_never_falls_back(tmp_path: Path) -> None:
-    """With the registered table, and so at full size."""
+    """With the registered table, and therefore at full size."""
     options = replace(SMALL, precision="int8", size=None, output=tmp_path)
     bundle = build_bundle(options, quiet)
     engine = rebuild(bundle, for_rtx(tmp_path / "out"), quiet)
@@ -110,7 +110,7 @@ def test_int8_travels_with_its_table_and_never_falls_back(tmp_path: Path) -> Non
     assert json.loads(table.read_text())["model"] == "segnet_lite"
     contents = members(bundle)
     manifest = json.loads(contents["manifest.json"])
-    manifest["layers"]["convolutions"]["decoder.9"] = "int8"  # names one more than there is
+    manifest["layers"]["convolutions"]["decoder.9"] = "int8"  # names one more than exists
     write(bundle, {**contents, "manifest.json": json.dumps(manifest).encode()})
     with pytest.raises(BuildError, match=r"decoder\.9 \(not found\)"):
         rebuild(bundle, for_rtx(tmp_path / "other"), quiet)
@@ -146,7 +146,7 @@ def test_a_cut_bundle_is_one_line(copied: Path) -> None:
 def test_a_bundle_unpacks_to_no_more_than_it_may(
     member: str, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zeros, a thousand of which compress to a byte, with another size in the manifest."""
+    """Zeros, a thousand of which compress to one byte, with a different size in the manifest."""
     contents = members(copied)
     with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in contents.items():
@@ -203,7 +203,7 @@ def test_an_engine_that_cannot_be_loaded_is_built_again_from_its_bundle(
     assert "building the engine again" in told.err
     assert json.loads(told.out.splitlines()[-1])["frames"] == 2
     again = load_engine(engine.path).manifest
-    assert again.files[1] == engine.manifest.files[1]  # OpenVINO numbers constants in the other
+    assert again.files[1] == engine.manifest.files[1]  # OpenVINO numbers constants in files[0]
     assert again.layers == engine.manifest.layers
 
 

@@ -1,4 +1,4 @@
-"""An engine is reused while a build would make the same again."""
+"""An engine is reused as long as a build would produce the same one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def manifest(small_engine: Engine) -> Manifest:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which ``build`` writes engines; it and the user's cache beside it are empty."""
+    """The folder in which ``build`` writes engines; it and the user's cache are empty."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROADSEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "engines"

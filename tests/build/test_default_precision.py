@@ -1,4 +1,4 @@
-"""A build without ``--precision`` takes INT8 where its accuracy is known and it is fast."""
+"""A build without ``--precision`` uses INT8 where its accuracy is known and it is fast."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from pipeline.runtimes.tensorrt.network import collecting_logger, parse_network
 
 SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
 
-#: Networks that differ from each other when they are narrow, for slow tests.
+#: Networks that differ from each other even when they are narrow, for slow tests.
 DISTINCT_SPECS = pytest.mark.parametrize("spec", DISTINCT.values(), ids=lambda spec: spec.name)
 
 #: Width and height: the usual size, and one that no stride divides.
@@ -70,7 +70,8 @@ def test_every_parameter_and_the_input_get_gradients(spec: ModelSpec) -> None:
 def test_the_picture_is_labelled_where_it_is_not_beside(spec: ModelSpec) -> None:
     """No resize, crop or padding may shift the map: a mirrored picture has a mirrored map.
 
-    Only nearly: pooling of even windows and TensorFlow's padding prefer one side by a pixel.
+    This is only approximate: pooling with even windows and TensorFlow's padding favour one side by
+    a pixel.
     """
     network = narrow(spec).eval()
     side = max(225, spec.minimum_size)
@@ -107,7 +108,7 @@ def test_eager_onnx_openvino_and_tensorrt_compute_the_same_in_one_engine(
 
 
 def in_tensorrt(onnx: Path, frame: np.ndarray) -> np.ndarray:
-    """Compute the network that TensorRT's parser makes of a file, without a GPU."""
+    """Compute the network that TensorRT's parser makes from a file, without a GPU."""
     logger = collecting_logger(trt)
     builder = trt.Builder(logger)
     network = parse_network(trt, builder, onnx, logger)

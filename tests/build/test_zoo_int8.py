@@ -2,8 +2,8 @@
 
 Networks are narrow, as in ``test_zoo``; ranges are the largest values on one drawn frame.
 Three checks: every network's FP16 engine with INT8 convolutions builds, and its network definition
-holds exactly the Q/DQ pairs that were planned; computed layer by layer, the definition gives what
-PyTorch gives; other runtimes agree on the same file.
+contains exactly the planned Q/DQ pairs; computed layer by layer, the definition gives the same
+results as PyTorch; other runtimes agree on the same file.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pipeline.runtimes.openvino.core import (
 from pipeline.runtimes.openvino.rewrites import rewrite
 from pipeline.runtimes.tensorrt.network import planned_convolutions
 
-pytestmark = pytest.mark.slow  # every network of the registry, exported and quantised
+pytestmark = pytest.mark.slow  # every network of the registry is exported and quantised
 
 SPECS = pytest.mark.parametrize("spec", DISTINCT.values(), ids=lambda spec: spec.name)
 
-#: Networks that are computed as well, at least one of each kind of placement: plain with skips,
+#: Networks that are also computed, at least one for each kind of placement: plain with skips,
 #: unpooling, concatenation, dense blocks, residuals with pyramid pooling, inverted residuals with a
 #: resize before the concatenation, and two branches that exchange sums.
 COMPUTED = pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_fp32_form_in_tensorrt_computes_what_pytorch_computes(
 def test_the_fp16_form_in_tensorrt_computes_what_pytorch_computes(
     spec: ModelSpec, case_of: Callable[[ModelSpec], Case]
 ) -> None:
-    """Measured: 0.02 at most in most, 0.4 elsewhere: some FP16 kernels of PyTorch round sums."""
+    """Measured: mostly at most 0.02, 0.4 elsewhere: some FP16 kernels of PyTorch round sums."""
     case = case_of(spec)
     computed = Parsed.of(case.half).computed(case.frame)
     share = IN_HALVES.get(spec.name, 0.5)
@@ -129,7 +129,7 @@ def test_the_fp16_form_in_tensorrt_computes_what_pytorch_computes(
 def test_fp16_changes_no_more_than_int8_does(
     spec: ModelSpec, case_of: Callable[[ModelSpec], Case]
 ) -> None:
-    """Measured: 1.04 at most. FP16 has 8 steps for one of INT8 at the end of the range."""
+    """Measured: at most 1.04. FP16 has 8 steps per INT8 step at the end of the range."""
     case = case_of(spec)
     single, half = (Parsed.of(path).computed(case.frame) for path in (case.single, case.half))
     assert_near(case, single, half, 1.5)
@@ -152,7 +152,7 @@ def test_onnx_runtime_computes_the_same_file(
 def test_openvino_computes_its_own_form_in_int8(
     spec: ModelSpec, case_of: Callable[[ModelSpec], Case], tmp_path: Path
 ) -> None:
-    """Unsigned bytes where they do. Measured: 0.33 with AMX, 0.50 on Zen 4 without."""
+    """Unsigned bytes where they suffice. Measured: 0.33 with AMX, 0.50 on Zen 4 without."""
     case = case_of(spec)
     module = case.of_openvino.with_dtype(torch.float32)
     with torch.no_grad():
@@ -191,7 +191,7 @@ def test_whatever_stays_in_floating_point_the_ranges_are_known(
 def test_openvino_computes_what_tensorrt_does_in_int8_and_classifiers(
     case_of: Callable[[ModelSpec], Case],
 ) -> None:
-    """The small U-Net's decoder reads signed values beside padding."""
+    """The small U-Net's decoder reads signed values next to padding."""
     for name in ("segnet", "unet", "unet_lite", "deeplab_v3plus_lite"):
         case = case_of(MODELS[name])
         classifiers = case.exported.placement().classifiers

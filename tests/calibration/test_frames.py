@@ -1,4 +1,4 @@
-"""Calibration frames: all kinds of light, no scene twice, the same choice everywhere."""
+"""Calibration frames: all kinds of light, no scene twice, the same choice on every machine."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def indices(frames: CalibrationFrames) -> list[int]:
     return [int(name.removeprefix("frame ")) for name in frames.names]
 
 
-# What is chosen
+# The choice
 
 
 def test_rare_night_frames_get_more_than_their_share_and_do_not_take_over() -> None:
@@ -84,7 +84,7 @@ def test_every_kind_of_light_is_chosen_at_the_smallest_count() -> None:
 
 
 def test_a_near_duplicate_is_taken_only_when_nothing_else_is_left() -> None:
-    # A long stop: thirty scenes, and the first of them another 170 times with noise.
+    # A long stop: thirty scenes, with the first one another 170 times with noise.
     images = [scene(seed) for seed in range(30)] + [noisy(scene(0), n) for n in range(170)]
     random = np.random.default_rng(0)
     order = random.permutation(len(images))
@@ -142,7 +142,7 @@ def test_the_frames_of_a_drive_stand_for_all_of_it(road_data: Path) -> None:
     assert frames.warnings == ()
 
 
-# What a caller gets
+# The results for callers
 
 
 def test_frames_are_read_one_at_a_time_and_as_often_as_wanted(
@@ -356,7 +356,7 @@ def make_empty_file(path: Path) -> Path:
 
 
 def make_headless_video(path: Path) -> Path:
-    """An mp4 that was cut before its index, which stands at the end."""
+    """An mp4 that was cut before its index, which is at the end."""
     content = write_video(path / "v.mp4", [scene(s) for s in range(60)]).read_bytes()
     (path / "v.mp4").write_bytes(content[: len(content) // 2])
     return path / "v.mp4"
@@ -388,7 +388,7 @@ def test_what_holds_no_frames_is_refused_and_noise_is_never_used(
 
 
 def test_a_broken_video_is_refused_in_our_words_only(tmp_path: Path) -> None:
-    # In a process of its own: FFmpeg takes its log level when the first video is opened.
+    # In a separate process: FFmpeg takes its log level when the first video is opened.
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from calibration.errors import CalibrationError\n"

@@ -1,4 +1,4 @@
-"""Calibration tables survive their file unchanged, and refuse what they were not made for."""
+"""Calibration tables survive their file unchanged, and refuse everything they do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``build`` prints of an engine."""
+"""The lines that ``build`` prints about an engine."""
 
 from __future__ import annotations
 

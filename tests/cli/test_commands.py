@@ -1,4 +1,4 @@
-"""The command line as a user meets it: one line per mistake, JSON that other programs can read."""
+"""The command line as users see it: one line per mistake, JSON that other programs can read."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_bench_fails_below_the_rate_that_is_asked_for_and_tells_ci(
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
     assert "expected at least" in (suite.findtext("testcase/failure") or "")
-    assert main([*options, "--min-fps", "0.001", "--junit", str(report)]) == 0  # it is ours
+    assert main([*options, "--min-fps", "0.001", "--junit", str(report)]) == 0  # it is our own
     suite = ElementTree.parse(report).getroot().find("testsuite")
     assert suite is not None
     assert suite.get("failures") == "0"
@@ -221,12 +221,12 @@ def test_train_leaves_weights_and_a_card_and_resumes(
     data, folder = tmp_path / "data", tmp_path / "run"
     for part in ("train", "val"):
         shutil.copytree(labelled, data / part)
-        for path in (data / part / "labels").iterdir():  # one class alone is refused
+        for path in (data / part / "labels").iterdir():  # one class only is refused
             cv2.imwrite(str(path), np.repeat(np.uint8([[3, 1]]), 60, axis=1).repeat(90, axis=0))
     arguments = ("train", "segnet_lite", "--data", str(data), "--folder", str(folder))
     card = run_json(capsys, *arguments, "--steps", "1")
     assert card["step"] == 1
-    assert "not stated" in card["licence"]  # nothing is claimed about somebody's own data
+    assert "not stated" in card["licence"]  # nothing is claimed about a user's own data
     assert (folder / "segnet_lite.safetensors").stat().st_size == card["bytes"]
     run_json(capsys, *arguments, "--steps", "2", "--resume")
     assert load_checkpoint(folder / "checkpoint.pt", "segnet_lite")["step"] == 2

@@ -1,4 +1,4 @@
-"""``convert-labels``: labels of other data sets become ours, and can be read as such."""
+"""``convert-labels``: labels of other data sets become ours, and can be read as ours."""
 
 from __future__ import annotations
 

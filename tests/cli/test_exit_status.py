@@ -1,4 +1,4 @@
-"""How the process ends: by a signal, with a reader that goes away, quietly."""
+"""How the process ends: by a signal, when its reader leaves, quietly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_file_that_is_cut_short_is_128_and_the_signal_with_one_line(
     small_engine: Engine,
     capsys: Captured,
 ) -> None:
-    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP, which would stay so
+    before = signal.signal(number, signal.SIG_DFL)  # ignored under nohup, and would stay so
     interrupted_by(number)
     try:
         assert main(["run", str(small_engine.path), "--source", str(pictures)]) == status

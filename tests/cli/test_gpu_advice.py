@@ -1,4 +1,4 @@
-"""``doctor`` prints the one command that installs TensorRT for the GPU that it sees."""
+"""``doctor`` prints the one command that installs TensorRT for the detected GPU."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_is_installed_from_a_wheel_needs_no_file_of_the_checkout(
 
 
 def test_no_message_names_a_file_of_the_checkout_by_itself() -> None:
-    """Only ``models/install.py`` does, which knows whether it is there; a Jetson has a checkout."""
+    """Only ``models/install.py`` does, after checking that it exists; a Jetson has a checkout."""
     named = re.compile(r"constraints\.txt|scripts/(?!jetson)\w+")
     found = []
     for package in ("pipeline", "calibration", "models"):

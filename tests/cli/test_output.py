@@ -1,4 +1,4 @@
-"""What a command prints, also where it cannot, and names that would move the cursor."""
+"""A command's output, also where printing fails, and names that would move the cursor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def roadseg(line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in which ``$R`` is the program."""
+    """Run a shell line in which ``$R`` is the program."""
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; R='{sys.executable} -m pipeline'; {line}"],
         cwd=_ROOT,

@@ -90,7 +90,7 @@ def test_a_failed_sink_is_status_1_and_the_other_is_whole(
 ) -> None:
     masks = tmp_path / "masks"
     masks.mkdir()
-    # A directory stands where the third mask has to go.
+    # A directory is in the place of the third mask.
     (masks / ".roadseg").write_text("made by roadseg")
     (masks / "000002.png").mkdir()
     lines = tmp_path / "out.jsonl"

@@ -1,4 +1,4 @@
-"""The commands beyond one machine where their packages are not installed, as in most places."""
+"""The commands beyond one machine, without their packages, as on most machines."""
 
 from __future__ import annotations
 

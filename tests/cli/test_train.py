@@ -1,4 +1,4 @@
-"""``train`` as a user meets it: other classes, mistakes, Ctrl-C, weights for the repository."""
+"""``train`` as users see it: other classes, mistakes, Ctrl-C, weights for the repository."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLASSES = "sky 70,130,180\nroad\nvoid\ncar 0,0,142\n"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two labelled pictures for training and for validation each, labels 0 to 3."""
+    """Two labelled pictures each for training and for validation, labels 0 to 3."""
     random = np.random.default_rng(0)
     for part in ("train", "val"):
         for kind in ("images", "labels"):
@@ -195,7 +195,7 @@ def test_a_run_is_not_trained_over_by_mistake(
 def test_training_goes_on_from_weights_of_other_classes(
     data: Path, classes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All layers start as trained, but for the classifier, which has another number of scores."""
+    """All layers start as trained except the classifier, which has another number of scores."""
     network = build_model(replace(model_spec("segnet_lite"), classes=read_classes(classes)))
     trained = build_model(model_spec("segnet_lite"))
     load_weights(trained, model_spec("segnet_lite"), None)

@@ -1,4 +1,4 @@
-"""Manifests: written last, verified on loading, each difference named in one line."""
+"""Manifests: written last, verified when loaded, each difference reported in one line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from pipeline.runtimes.eager import EagerSession
 from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Session
 
-#: Frames of the 101 on which PyTorch is scored as well, which takes many times as long.
+#: The frames of the 101 on which PyTorch is scored too, which takes many times as long.
 COMPARED = slice(0, None, 10)
 
 

@@ -41,7 +41,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 class Scripted(Session):
-    """Gives the class map whose index is in the frame's first pixel."""
+    """Returns the class map whose index is in the frame's first pixel."""
 
     def __init__(self, *maps: list[list[int]]) -> None:
         self.input_spec = TensorSpec("frames", "uint8", (None, None, None, 3), "NHWC")
@@ -133,7 +133,7 @@ def test_a_channel_named_void_agrees_like_any_other_and_is_not_scored() -> None:
 
 def test_maps_of_other_sizes_are_compared_at_the_size_of_the_frame() -> None:
     a = Scripted([[1]])
-    b = Scripted([[0, 1]])  # of 5 columns, the left 3 lie nearest to the first
+    b = Scripted([[0, 1]])  # of 5 columns, the left 3 are nearest to the first
     result = compare_sessions(a, b, [frame(0, (3, 5))], CLASSES, measure=False, keep=1)
     assert result.pixel_agreement == pytest.approx(6 / 15)
     assert result.kept[0].b.tolist() == [[0, 0, 0, 1, 1]] * 3
@@ -170,7 +170,7 @@ def test_frames_are_let_go_of_while_others_come() -> None:
             most = max(most, sum(ref() is not None for ref in alive))
 
     compare_sessions(Scripted(*A), Scripted(*B), endless(), CLASSES, measure=False, keep=2)
-    assert most <= 2 + 1  # those kept, and the one at hand
+    assert most <= 2 + 1  # those kept, and the current one
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def differing(size: tuple[int, int], *places: tuple[int, int]) -> Disagreement:
 
 
 def highlighted(picture: np.ndarray) -> int:
-    """Pixels in the highlight's colour, those of its swatch in the lower half left out."""
+    """Return the pixels in the highlight's colour, except its swatch in the lower half."""
     return int((picture[: len(picture) // 2] == HIGHLIGHT).all(axis=2).sum())
 
 
@@ -428,7 +428,7 @@ def test_damaged_pictures_are_named(
     engines = (small_engine.path, other_engine.path)
     (data / "images" / "1.png").write_bytes(b"no picture")
     assert "1.png: cannot be decoded" in error_of(capsys, *engines, "--data", data)
-    # Without labels the others are compared, and the loss is an error.
+    # Without labels the other figures are compared, and the loss is an error.
     assert main(["compare", *map(str, engines), "--data", str(data / "images"), "--json"]) == 1
     written = capsys.readouterr()
     assert json.loads(written.out)["frames"] == 3

@@ -1,4 +1,4 @@
-"""What ``bench`` computes from measurements: stages, limits, layers, power, machine classes."""
+"""The results of ``bench``: stages, limits, layers, power, machine classes."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_the_effective_side_is_that_of_the_smallest_square_with_the_mass() -> No
 
 
 def test_an_even_field_is_taken_almost_whole() -> None:
-    # The outermost ring of a square of 101 pixels holds 4 % of it.
+    # The outermost ring of a square of 101 pixels contains 4 % of it.
     gradient = np.full((101, 101), 1 / 101**2)
     assert effective_side(gradient) == 99
 
@@ -152,7 +152,7 @@ def test_unpooled_maps_are_empty_in_three_of_four_places() -> None:
 
 
 class Decoded(nn.Module):
-    """One stage whose channels are known, and a layer behind it that works in place."""
+    """One stage whose channels are known, followed by a layer that works in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ def test_a_network_without_decoder_names_those_with_one() -> None:
     assert "pspnet" not in str(error.value)
 
 
-# --- What is looked at ---------------------------------------------------------------------------
+# --- The pictures --------------------------------------------------------------------------------
 
 
 def test_registered_weights_are_taken_where_there_are_some_and_named() -> None:

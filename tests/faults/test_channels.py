@@ -1,4 +1,4 @@
-"""One camera that the engine or the drawing cannot take, beside others that they can."""
+"""One camera that the engine or the drawing cannot handle, next to others that work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.stream import StreamInput, StreamOptions, run_inputs
 from pipeline.stream.drawing import Drawing
 from pipeline.stream.smoothing import Smoother
 
-#: Height and width that the session does not take.
+#: Height and width that the session refuses.
 LARGE = (48, 128)
 
 
@@ -39,7 +39,7 @@ class Crashes(Narrow):
 
 
 class Late(Narrow):
-    """Says so when the result is asked for, with two runs under way."""
+    """Fails only when the result is requested, with two runs in progress."""
 
     def __init__(self, batch: int | None = 1) -> None:
         super().__init__(batch)

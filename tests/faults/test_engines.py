@@ -1,4 +1,4 @@
-"""Engines that are copied over, cut or flipped while and before they run: no crash, no mixture."""
+"""Engines overwritten, cut or corrupted while and before they run: no crash, no mixed files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def other(engine: Engine, tmp_path: Path) -> Engine:
 def test_a_running_engine_survives_whatever_is_copied_over_its_files(
     engine: Engine, other: Engine, tmp_path: Path, command: str, cached: bool
 ) -> None:
-    """In a process of its own: a mapped file that is cut ends the process by SIGBUS."""
+    """In a separate process: a mapped file that is cut ends the process by SIGBUS."""
     cache = tmp_path / "cache"
     if cached:
         cache.mkdir()
@@ -114,7 +114,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_an_engine_that_cp_replaces_file_by_file_takes_over_when_it_is_whole(
     engine: Engine, other: Engine
 ) -> None:
-    """The manifest in the middle, as ``cp *`` has it: ``.bin``, ``.json``, ``.xml``."""
+    """With the manifest in the middle, in the order of ``cp *``: ``.bin``, ``.json``, ``.xml``."""
 
     def opened(path: Path) -> tuple[Engine, Session]:
         return load_engine(path), NullSession(64, 48)
@@ -153,14 +153,14 @@ class StopError(Exception):
 
 
 def drafted(other: Engine, scratch: Path) -> Engine:
-    """An engine as a build has it before it is published: no manifest on disk."""
+    """An engine as it is during a build, before it is published: no manifest on disk."""
     shutil.copytree(other.folder, scratch)
     (scratch / f"{other.manifest.name}.json").unlink()
     return Engine(other.manifest, scratch)
 
 
 def found(path: Path) -> Manifest | None:
-    """What a program that starts at this moment would load; None where it finds no engine."""
+    """Return what a program that starts now would load; None if it finds no engine."""
     return load_engine(path).manifest if path.with_suffix(".json").exists() else None
 
 
@@ -201,7 +201,7 @@ def test_publishing_that_ends_in_the_middle_leaves_the_old_engine_whole(
         patched.setattr(os, "replace", stops)
         with pytest.raises(StopError):
             publish(drafted(other, scratch), engine.folder)
-    if killed:  # what the next build does
+    if killed:  # the next build does this
         restore(scratch, engine.folder)
     assert load_engine(engine.path).manifest == engine.manifest
 

@@ -1,4 +1,4 @@
-"""Outputs that two processes, a user's own files or a full disk are in the way of."""
+"""Outputs in conflict with a second process, a user's own files or a full disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.stream.sinks import Sink, SinkOptions, open_sink
 ROOT = Path(__file__).parents[2]
 OUTPUTS = ("drive.mp4", "drive.mkv", "drive.jsonl", "drive.json", "masks")
 
-#: Opens a sink, says so, and keeps it until it is killed or its input ends.
+#: Opens a sink, prints a line, and keeps it open until it is killed or its input ends.
 HOLD = """
 import sys
 from pipeline.stream.sinks import SinkOptions, open_sink
@@ -60,7 +60,7 @@ def test_a_second_process_on_an_output_is_refused_and_names_the_first(
             open_sink(str(output), options)
         process.kill()
         process.wait()
-        fill(str(output), [result(0)], options)  # the lock of a killed process is none
+        fill(str(output), [result(0)], options)  # a killed process holds no lock
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -134,7 +134,7 @@ def write(sink: Sink, count: int) -> None:
 
 
 def read_back(path: Path) -> int:
-    """Frames in an output, which must be whole."""
+    """Return the frames in an output, which must be complete."""
     if path.suffix == ".jsonl":
         return len([json.loads(line) for line in path.read_text().splitlines()]) - 1
     if path.suffix == ".json":
@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_what_came_before_and_it_plays(tmp_path: Path, name: 
         taken = sink.written
     assert sink.left == output
     assert files(tmp_path) == [name]
-    # A video lacks what its encoder and the fragment of one second still held.
+    # A video lacks the frames still in its encoder, and the last fragment of one second.
     lacking = 0 if "json" in name else 60
     assert max(1, taken - lacking) <= read_back(output) <= taken
 

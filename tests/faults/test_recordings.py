@@ -1,4 +1,4 @@
-"""Long recordings under a clock that jumps and on a disk that gets full."""
+"""Long recordings under a clock that jumps and on a disk that fills up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIVE = SinkOptions(fps=25.0, live=True, segment=1.0)
 
 
 class Clock(datetime.datetime):
-    """The time of day, which a test sets."""
+    """The time of day, set by a test."""
 
     moment = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.timezone.utc)
 
@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
 
 
 def frames(count: int, first: int = 0) -> list[Result]:
-    """Ten frames a second of a camera."""
+    """Ten frames per second of a camera."""
     return [result(first + i, captured=50 + (first + i) / 10) for i in range(count)]
 
 
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_back_has_the_oldest_removed_all_the_same(
 
 
 def test_the_same_time_again_replaces_nothing(tmp_path: Path, clock: type[Clock]) -> None:
-    for _ in range(3):  # the clock stands still: every start is at the same moment
+    for _ in range(3):  # the clock is stopped: every start is at the same moment
         record(tmp_path / "drive.mp4", frames(20))
     videos = sorted(tmp_path.iterdir())
     assert len(videos) == 6
@@ -135,7 +135,7 @@ def test_a_recording_goes_on_when_a_full_disk_has_room_again(
     assert [record.getMessage() for record in caplog.records][-1].endswith("recording goes on")
     assert len(caplog.records) == 2, "one line when it stops, one when it goes on"
     shown = [len(read_video(video)[0]) for video in sorted(tmp_path.iterdir())]
-    # What was on the disk, and what came when it had room; of the second between, nothing.
+    # Frames on the disk before, and frames after it had room; nothing of the second in between.
     assert shown[:2] == [10, 10]
     assert all(shown)
     assert sum(shown) >= 20 + 25

@@ -1,4 +1,4 @@
-"""What a run says it wrote is there, and what it gave up does not appear later."""
+"""Files that a run reports as written exist, and abandoned ones do not appear later."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_start_that_fails_leaves_the_trace_of_before(
 
 @contextmanager
 def no_file_left() -> Iterator[None]:
-    """Let the process open nothing more (EMFILE)."""
+    """Keep the process from opening anything more (EMFILE)."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     probe = os.dup(0)
     os.close(probe)
@@ -123,7 +123,7 @@ def no_file_left() -> Iterator[None]:
 
 
 def receive(sink: Sink, path: Path) -> list[int]:
-    """Index of the first frame that a reader gets; nothing when it gets none."""
+    """Return the index of the first frame that a reader gets; nothing if it gets none."""
     got: list[int] = []
 
     def read() -> None:

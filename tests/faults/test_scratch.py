@@ -1,4 +1,4 @@
-"""What killed processes leave: swept at the next start, and nothing of a living one with it."""
+"""Remains of killed processes: swept at the next start, without those of running processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.engine.publish import build_folder
 
 ROOT = Path(__file__).parents[2]
 
-#: Makes a scratch folder with something in it, or holds a lock, until it is killed.
+#: Makes a scratch folder with contents, or holds a lock, until it is killed.
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_what_could_be_somebodys_stays(tmp_path: Path) -> None:
         (folder / "file").touch()
     (tmp_path / "roadseg-3").symlink_to(target)
     (tmp_path / "roadseg-4").write_text("a file")
-    for path in (old / "file", old):  # of an earlier version, from the day before yesterday
+    for path in (old / "file", old):  # from an earlier version, two days ago
         os.utime(path, (time.time() - 2 * 86400,) * 2)
     with scratch_folder("roadseg-", tmp_path):
         pass

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def other_weights(engine: Engine, folder: Path) -> Path:
-    """An engine of the same name with other weights."""
+    """An engine with the same name but other weights."""
     shutil.copytree(engine.folder, folder)
     weights = folder / engine.path.with_suffix(".bin").name
     content = np.frombuffer(weights.read_bytes(), np.float32).copy()
@@ -34,7 +34,7 @@ def other_weights(engine: Engine, folder: Path) -> Path:
 
 
 def recorded(part: Part) -> dict[str, Any]:
-    """Record a part in a process of its own; return what it says."""
+    """Record a part in a separate process; return its report."""
     support = str(ROOT / "tests" / "support")
     done = subprocess.run(
         [sys.executable, str(Path(support) / "week_recorder.py"), json.dumps(asdict(part))],
@@ -77,7 +77,7 @@ def test_a_week_loses_nothing_but_what_a_restart_takes(
         told = recorded(part)
         assert told["swaps"] >= 1
         seen |= {int(number): frames for number, frames in told["videos"].items()}
-    for path in folder.glob("drive-*"):  # what the killed left, and what came last
+    for path in folder.glob("drive-*"):  # videos of killed parts, and the last ones
         seen[int(path.name.split("-")[1])] = [number_of(image) for image in read_video(path)[0]]
     assert sorted(seen) == list(range(1, len(seen) + 1)), "a video went before it was read"
     assert [number for number, shown in seen.items() if not shown] == [], "they do not play"

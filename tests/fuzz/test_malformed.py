@@ -1,7 +1,7 @@
-"""Malformed input of every format is refused in one line, soon, within a gigabyte.
+"""Malformed input of every format is refused in one line, quickly, within a gigabyte.
 
-``ROADSEG_FUZZ_CASES=10000`` tries as many files in place of 500; a fault names the format and the
-seed that makes its file again.
+``ROADSEG_FUZZ_CASES=10000`` tries that many files instead of 500; a fault names the format and the
+seed that recreates its file.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _SLOW = {"checkpoint": 0.5, "weights": 0.5, "ONNX": 0.5}
 
 
 def share(name: str) -> int:
-    """How many files of a format there are among all."""
+    """Return how many of all files have this format."""
     total = sum(_SLOW.get(one, 1.0) for one in SUBJECTS)
     return max(1, round(_CASES * _SLOW.get(name, 1.0) / total))
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_whole_file_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its damaged ones would show nothing."""
+    """Otherwise its damaged files would prove nothing."""
     monkeypatch.chdir(tmp_path)
     subject = SUBJECTS[name]
     subject.read(lay_out(subject, subject.make(), tmp_path))

@@ -1,4 +1,4 @@
-"""Arguments that export leaves out of a node are read as their defaults."""
+"""Arguments that export omits from a node are read as their defaults."""
 
 from __future__ import annotations
 

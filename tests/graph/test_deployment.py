@@ -1,4 +1,4 @@
-"""The deployment graph against OpenCV and NumPy."""
+"""The deployment graph compared with OpenCV and NumPy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Channels(nn.Module):
 
 
 def reference(frame: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Resize and order as OpenCV does, in grey levels, (3, h, w)."""
+    """Resize and reorder as OpenCV does, in grey levels, (3, h, w)."""
     resized = cv2.resize(frame.astype(np.float32), (spec.width, spec.height))
     return (resized[..., ::-1] if spec.order == "rgb" else resized).transpose(2, 0, 1)
 

@@ -33,10 +33,10 @@ def vote(*graphs: DeploymentGraph) -> Tensor:
 @pytest.mark.parametrize(
     ("one", "other", "winner"),
     [
-        ((2.0, 0.0, 0.0), (0.0, 1.0, 0.0), 0),  # the surer one
-        ((1.0, 0.0, 0.9), (0.0, 1.0, 0.9), 2),  # what both find second best
-        ((9.0, 0.0, 0.0), (0.0, 3.0, 2.9), 0),  # of logits the mean would be the same
-        ((3.0, 0.0, 0.0), (-40.0, 0.0, 0.0), 0),  # of logits the mean would be 1
+        ((2.0, 0.0, 0.0), (0.0, 1.0, 0.0), 0),  # the more certain one
+        ((1.0, 0.0, 0.9), (0.0, 1.0, 0.9), 2),  # the second choice of both
+        ((9.0, 0.0, 0.0), (0.0, 3.0, 2.9), 0),  # the mean of logits would give the same
+        ((3.0, 0.0, 0.0), (-40.0, 0.0, 0.0), 0),  # the mean of logits would give 1
     ],
 )
 def test_the_highest_mean_probability_wins(

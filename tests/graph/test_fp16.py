@@ -1,4 +1,4 @@
-"""FP32 stays where FP16 overflows or loses, and nowhere else."""
+"""FP32 remains where FP16 overflows or loses digits, and nowhere else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Loud(nn.Module):
     """Two convolutions with values of about a million between them, then one with small values.
 
     Args:
-        gain: of the first; ``loss`` of the second.
+        gain: of the first convolution; ``loss`` of the second.
     """
 
     def __init__(self, gain: float = 1e6, loss: float = 1e6) -> None:

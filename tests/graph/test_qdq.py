@@ -53,7 +53,7 @@ def conv(inputs: int = CHANNELS, outputs: int = CHANNELS, kernel: int = 3) -> nn
 
 
 def network(middle: Callable[..., Tensor], **layers: nn.Module) -> Network:
-    """Build a network whose ``middle`` computes with the given layers and (N, 4, H, W)."""
+    """Build a network whose ``middle`` uses the given layers and (N, 4, H, W)."""
     built = Network(**layers)
     built.middle = lambda x: middle(built, x)  # type: ignore[method-assign]
     return built
@@ -75,7 +75,7 @@ def placed(graph: ExportedGraph) -> Placement:
 def quantised(
     graph: ExportedGraph, ranges: dict[str, float] | float = 4.0, unsigned: bool = False
 ) -> GraphModule:
-    """Quantise ``graph`` with one range for all tensors, or with one for each name."""
+    """Quantise ``graph`` with one range for all tensors, or one per name."""
 
     def threshold(name: str, _: str) -> float:
         return ranges if isinstance(ranges, float) else ranges[name]
@@ -87,7 +87,7 @@ def quantised(
 
 
 def reasons(placement: Placement) -> dict[str, str]:
-    """First words of why a convolution stays in floats; empty for INT8."""
+    """First words of the reason why a convolution stays in floats; empty for INT8."""
     return {one.name: one.reason.partition(":")[0] for one in placement.convolutions}
 
 
@@ -185,7 +185,7 @@ def test_a_residual_branch_is_quantised_and_the_output_it_is_added_to_is_not(
     placement = placed(graph)
     ((addition, skip),) = placement.skips.items()
     assert skip.target == _aten.relu.default
-    assert placement.tensors[skip] == "inner"  # the branch is what the first of them reads
+    assert placement.tensors[skip] == "inner"  # the branch is the input of the first convolution
     module = quantised(graph)
     added = module.graph.find_nodes(op="call_function", target=addition.target)[-1]
     assert sorted(str(value.target) for value in added.all_input_nodes) == [
@@ -254,7 +254,7 @@ def test_concatenated_tensors_share_the_largest_range(up_first: bool, largest: i
 def test_a_map_is_quantised_before_it_is_resized_for_a_concatenation(up_first: bool) -> None:
     module = quantised(exported(concatenation(up_first)))
     resizes = module.graph.find_nodes(op="call_function", target=_aten.upsample_bilinear2d.vec)
-    assert resizes[-1].args[0].target == DEQUANTIZE  # the first one is the picture's
+    assert resizes[-1].args[0].target == DEQUANTIZE  # the first one resizes the picture
     (user,) = resizes[-1].users
     assert user.target == QUANTIZE
 
@@ -267,7 +267,7 @@ def test_a_tensor_that_a_convolution_and_a_concatenation_read_is_quantised_once(
     names = placed(graph).tensors
     assert list(names.values()) == ["inner", "join", "last", "join.concat.1"]
     ranges = {"inner": 8.0, "join": 2.0, "last": 1.0, "join.concat.1": 4.0}
-    found = pairs(quantised(graph, ranges))  # fails where a tensor has two
+    found = pairs(quantised(graph, ranges))  # fails if a tensor has two
     scales = {name: found[node.name][0] * 127 for node, name in names.items()}
     assert scales == pytest.approx({"inner": 8, "join": 8, "last": 1, "join.concat.1": 8}, HALF)
 
@@ -280,7 +280,7 @@ def test_convolutions_that_read_one_tensor_share_its_pair() -> None:
 
 
 def test_what_is_pooled_is_quantised_before_and_behind_on_one_scale() -> None:
-    """Then pooling reads and writes bytes: the largest value rounds to the largest byte."""
+    """Pooling then reads and writes bytes: the largest value rounds to the largest byte."""
     graph = exported(network(lambda self, x: F.max_pool2d(x, 2)))
     (tensor,) = placed(graph).tensors
     assert tensor.target == _aten.max_pool2d.default
@@ -297,7 +297,7 @@ def test_what_is_not_pooled_alone_is_quantised_behind_the_pooling_only() -> None
 
 
 class Unpooled(Network):
-    """SegNet in small: pooled with indices, a convolution, and back."""
+    """A small SegNet: pooled with indices, a convolution, and back."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -310,7 +310,7 @@ class Unpooled(Network):
 
 
 def unpooled_by(chosen: Node) -> Node:
-    """Return the map that values become over their windows, channels first again."""
+    """Return the map that results from unpooling values over their windows, channels first."""
     (windows,) = chosen.users
     (whole,) = windows.users
     assert (windows.target, whole.target) == (_aten.reshape.default, _aten.permute.default)
@@ -318,7 +318,7 @@ def unpooled_by(chosen: Node) -> Node:
 
 
 def test_a_pooling_and_its_positions_read_the_same_bytes() -> None:
-    """Rounding only one side of the comparison would make new ties."""
+    """Rounding only one side of the comparison would create new ties."""
     module = quantised(exported(Unpooled(), 30))
     pool = only(module, _aten.max_pool2d.default)
     comparisons = module.graph.find_nodes(op="call_function", target=_aten.ge.Tensor)
@@ -334,7 +334,7 @@ def test_a_pooling_and_its_positions_read_the_same_bytes() -> None:
     assert reader.args[1] == pool.args[0].args[0].args[1]
     assert len(reader.users) == 1
     chosen = module.graph.find_nodes(op="call_function", target=_aten.where.self)[-1]
-    values = chosen.args[1].args[0].args[0]  # what is spread over its windows, channels last
+    values = chosen.args[1].args[0].args[0]  # the values spread over their windows, channels last
     assert values.target == _aten.relu.default
     assert [user.target for user in unpooled_by(chosen).users] == [QUANTIZE]
 
@@ -346,7 +346,7 @@ def test_only_the_two_finest_levels_look_for_positions_among_bytes() -> None:
 
 
 def test_positions_in_int8_are_those_of_max_unpool_on_the_same_bytes() -> None:
-    """The input bytes decide, also ties: PyTorch keeps the first of equal ones."""
+    """The input bytes decide, also for ties: PyTorch keeps the first of equal ones."""
     torch.manual_seed(0)
     network = Unpooled().eval()
     graph = exported(network, 30)
@@ -417,7 +417,7 @@ def test_only_what_comes_out_of_a_relu_is_never_negative(
 
 
 def test_unpooled_values_keep_the_sign_of_what_was_unpooled() -> None:
-    """With this SegNet's decoder has unsigned ranges; odd sizes are padded with zeros."""
+    """This gives SegNet's decoder unsigned ranges; odd sizes are padded with zeros."""
     tensors = placed(exported(Unpooled(), 31)).tensors
     (unpooled,) = (node for node, name in tensors.items() if name == "last")
     assert unpooled.target == _aten.pad.default
@@ -438,7 +438,7 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
         next(node.name for node, given in names.items() if given == name)
         for name in ("bare", "join.concat.1", "join", "last")
     )
-    # What the ReLU gives has 255 levels for the convolution, and 127 beside a signed tensor.
+    # The ReLU's output has 255 levels for the convolution, and 127 next to a signed tensor.
     assert types == pytest.approx(
         {
             (relu, torch.uint8): 2 / 255,
@@ -451,7 +451,7 @@ def test_unsigned_ranges_are_given_to_what_is_never_negative_alone() -> None:
 
 
 def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_point() -> None:
-    """With this one calibration table fits every choice of layers."""
+    """So one calibration table fits every choice of layers."""
 
     def middle(self: Network, x: Tensor) -> Tensor:
         return self.left(x) + self.right(x)
@@ -470,7 +470,7 @@ def test_tensors_keep_their_names_when_their_first_reader_stays_in_floating_poin
 
 
 class Normed(Network):
-    """Batch norm behind a convolution, and batch norm that no convolution stands before."""
+    """Batch norm after a convolution, and batch norm without a convolution before it."""
 
     def __init__(self) -> None:
         norm, lone = nn.BatchNorm2d(CHANNELS), nn.BatchNorm2d(CHANNELS)
@@ -488,7 +488,7 @@ class Normed(Network):
 
 
 class Logits(DeploymentGraph):
-    """Returns given logits."""
+    """Returns the given logits."""
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.network(self.preprocess(frames))
@@ -535,7 +535,7 @@ def test_weights_are_int8_per_output_channel_of_the_folded_filter() -> None:
     factor = norm.weight / (norm.running_var + norm.eps).sqrt()
     folded = network.inner.weight.detach() * factor.detach().view(-1, 1, 1, 1)
     scale = folded.abs().amax((1, 2, 3), keepdim=True) / 127
-    rounding = 0.5 + 127 * HALF  # to a level, of a scale that is rounded itself
+    rounding = 0.5 + 127 * HALF  # to a level of a scale that is itself rounded
     assert (levels * scale - folded).abs().max() <= rounding * scale.max()
     assert (levels - folded / scale).abs().max() <= rounding
 
@@ -578,7 +578,7 @@ class Whole(Network):
     """Integers before its INT8 layers, and filters of -1, 0 and 1: rounding loses nothing.
 
     Args:
-        lowest, highest: what is cut off from the layers' inputs.
+        lowest, highest: the limits at which the layers' inputs are clipped.
     """
 
     def __init__(self, lowest: float, highest: float) -> None:

@@ -1,4 +1,4 @@
-"""Cards of weights: each one carried is whole, and a damaged one is told in one line."""
+"""Cards of weights: each included one is valid, and a damaged one is reported in one line."""
 
 from __future__ import annotations
 

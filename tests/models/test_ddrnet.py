@@ -1,4 +1,4 @@
-"""DDRNet-23-slim: what its branches exchange, and the weights of its authors' release."""
+"""DDRNet-23-slim: the exchange between its branches, and the weights of its authors' release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CITYSCAPES = ClassSet(tuple(f"class {i}" for i in range(19)), ((0, 0, 0),) * 19)
 
 
 def release() -> dict[str, Tensor]:
-    """A state dict laid out as the release's: a training module around the network, 19 classes."""
+    """A state dict in the release's layout: a training module around the network, 19 classes."""
     torch.manual_seed(0)
     network = build_ddrnet23_slim(CITYSCAPES)
     with torch.no_grad():
@@ -36,7 +36,7 @@ def release() -> dict[str, Tensor]:
 
 
 def outputs(network: nn.Module, names: tuple[str, ...], x: Tensor) -> dict[str, Tensor]:
-    """What the named modules give for ``x``."""
+    """Return the outputs of the named modules for ``x``."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:

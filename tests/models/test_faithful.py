@@ -1,4 +1,4 @@
-"""What papers and their releases have, against what is built: the rows of ``docs/models.md``."""
+"""The networks of papers and their releases, against ours: the rows of ``docs/models.md``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def narrow(name: str, width: float = 1 / 16) -> nn.Module:
 
 
 def dilations(encoder: ResNet) -> list[list[int]]:
-    """Return those of the 3x3 convolutions of each stage, block by block."""
+    """Return the dilations of the 3x3 convolutions of each stage, block by block."""
     stages = (encoder.layer1, encoder.layer2, encoder.layer3, encoder.layer4)
     return [[block.conv2.dilation[0] for block in stage] for stage in stages]  # type: ignore
 
@@ -87,7 +87,7 @@ def test_unet_has_the_releases_relus_and_dropouts() -> None:
     network(torch.randn(1, 3, 64, 64))
     assert network.dropout.p == 0.5
     assert [shape[-1] for shape in dropped] == [8, 4]
-    for x in joined:  # both halves come out of a ReLU
+    for x in joined:  # both halves are ReLU outputs
         skip, up = x.chunk(2, 1)
         assert (skip >= 0).all()
         assert (up >= 0).all()
@@ -170,7 +170,7 @@ def test_a_pyramid_level_has_a_quarter_of_the_channels_not_one() -> None:
 
 
 def test_a_projection_of_concatenated_branches_is_a_sum_of_projections() -> None:
-    """DeepLab v3 concatenates where v2 sums; the 1x1 convolution behind it sums again."""
+    """DeepLab v3 concatenates where v2 sums; the 1x1 convolution after it sums again."""
     torch.manual_seed(0)
     aspp, x = ASPP(8, 4, (1, 2, 3)).eval(), torch.randn(1, 8, 9, 9)
     kernel = aspp.project[0].weight

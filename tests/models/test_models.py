@@ -1,4 +1,4 @@
-"""Every registered network keeps what its spec and paper promise."""
+"""Every registered network keeps the promises of its spec and paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single papers promise of their networks."""
+"""What individual papers promise about their networks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS.keys())
 
 
 def on_meta(name: str) -> nn.Module:
-    """Build at full width without memory."""
+    """Build at full width without allocating memory."""
     with torch.device("meta"):
         return build_model(model_spec(name)).eval()
 
@@ -65,7 +65,7 @@ def test_the_spec_tells_the_receptive_field_of_the_built_network(spec: ModelSpec
 
 @SPECS
 def test_dropout_drops_single_values_as_caffe_and_lasagne_do(spec: ModelSpec) -> None:
-    """Whole channels in its place kept DeepLab v1 from learning (docs/experiments.md)."""
+    """Dropping whole channels instead kept DeepLab v1 from learning (docs/experiments.md)."""
     assert not [m for m in on_meta(spec.name).modules() if isinstance(m, nn.Dropout2d)]
 
 
@@ -93,7 +93,7 @@ def test_the_spec_tells_the_output_stride_of_the_built_network(spec: ModelSpec) 
         ("deconvnet", 0.002),
         ("segnet", 0.001),
         ("segnet_basic", 0.01),
-        ("fc_densenet56", 0.09),  # 1.38 M; other implementations count the same
+        ("fc_densenet56", 0.09),  # 1.38 M; other implementations have the same count
         ("fc_densenet67", 0.02),
         ("fc_densenet103", 0.01),
         ("deeplab_v1", 0.001),
@@ -155,10 +155,10 @@ def test_the_skips_of_fcn_refine_a_score_that_starts_without_them(
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         for score in (one for one in network.modules() if isinstance(one, nn.Conv2d)):
-            if not score.weight.any():  # as the release starts them; one that was trained
+            if not score.weight.any():  # zero, as the release starts it: make it a trained one
                 nn.init.normal_(score.weight, std=0.1)
         before = network(x)
-        stage3(network.encoder).add_(1.0)  # the stages behind it and the skip read it
+        stage3(network.encoder).add_(1.0)  # the later stages and the skip read it
         encoder_only = network(x)
         network.skip_scores[1].bias += 1.0
         with_skip = network(x)
@@ -202,7 +202,7 @@ def test_unpooling_networks_compute_what_pytorchs_indices_compute(
         for stage in network.decoder:
             indices, full = kept.pop()
             unpooled = F.max_unpool2d(x, indices, 2, output_size=full)
-            # In the layout of ours: on it depends in which order convolutions sum.
+            # In our memory layout, since the order in which convolutions sum depends on it.
             x = stage(unpooled.contiguous(memory_format=torch.channels_last))
         assert torch.equal(computed, network.classifier(x))
 
@@ -290,7 +290,7 @@ def test_the_context_module_starts_as_the_identity() -> None:
 )
 def test_the_context_module_sees_what_table_1_says(dilations: tuple[int, ...], field: int) -> None:
     class OnPictures(nn.Sequential):
-        """The module with a picture's channels before it."""
+        """The module after a layer with a picture's channels."""
 
     module = OnPictures(nn.Conv2d(3, 11, 1), ContextModule(11, dilations)).eval()
     assert receptive_field(module, 90, 90).height == field
@@ -338,7 +338,7 @@ def test_deeplab_v3_holds_torchvisions_tensors_without_the_auxiliary_head(
     depth: int, count: int
 ) -> None:
     # torchvision's deeplabv3_resnet50 has 42 004 074 parameters at 21 classes, its auxiliary
-    # head 2 365 205 of them; of resnet101's 60 996 202 it is the same number.
+    # head 2 365 205 of them; resnet101's 60 996 202 include the same number.
     classes = ClassSet(tuple(f"class {i}" for i in range(21)), ((0, 0, 0),) * 21)
     with torch.device("meta"):
         network = build_deeplab_v3_resnet(classes, depth)
@@ -356,7 +356,7 @@ def test_a_dilated_resnet_computes_at_stride_8_what_the_strided_one_computes_the
     with torch.no_grad():
         coarse, fine = strided(x).last, dilated(x).last
     assert fine.shape[-1] == 9
-    # Far from the border, where padding reaches the two differently.
+    # Far from the border, where padding affects the two differently.
     assert torch.allclose(coarse[..., 1, 1], fine[..., 4, 4], atol=1e-4)
 
 
@@ -384,7 +384,7 @@ def test_efficientnet_lite0_hands_on_a_map_of_each_stride_and_its_last() -> None
 def test_efficientnet_lite2_is_deeper_and_wider_as_the_scaling_rule_says() -> None:
     for small, large in zip(STAGES, LITE2_STAGES, strict=True):
         scaled = 1.1 * small.channels
-        rounded = int(scaled + 4) // 8 * 8  # to eights, down by a tenth at most
+        rounded = int(scaled + 4) // 8 * 8  # to a multiple of eight, down by at most a tenth
         assert large.channels == (rounded if rounded >= 0.9 * scaled else rounded + 8)
         fixed = small in (STAGES[0], STAGES[-1])
         assert large.blocks == (small.blocks if fixed else math.ceil(1.2 * small.blocks))
@@ -413,7 +413,7 @@ def test_one_vgg_serves_all_poolings_as_data() -> None:
     x = torch.randn(1, 3, 45, 61)
     with torch.no_grad():
         sizes = [tuple(m.shape[-2:]) for m in VGG16(width=1 / 16)(x)]
-    assert sizes == [(23, 31), (12, 16), (6, 8), (3, 4), (2, 2)]  # ceil, as Caffe
+    assert sizes == [(23, 31), (12, 16), (6, 8), (3, 4), (2, 2)]  # rounded up, as in Caffe
     assert isinstance(VGG16(width=1 / 16)[0][0], ConvReLU)
 
 

@@ -1,4 +1,4 @@
-"""Published encoder weights: the table, strict loading, and what is said where there are none."""
+"""Published encoder weights: the table, strict loading, and the message where there are none."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_cut_encoder_leaves_out_the_weights_of_the_stages_that_it_lacks(
 
 
 def test_the_weights_suit_the_normalisation(lite0: dict[str, Tensor], road_data: Path) -> None:
-    """Batch norms hold what real pictures made; another input range shows at once."""
+    """Batch norms contain statistics of real pictures; another input range shows at once."""
     encoder = EfficientNetLite0().eval()
     load_efficientnet_lite(encoder, lite0)
     files = list_pictures(road_data / "camvid" / "val" / "images")[::20]
@@ -170,7 +170,7 @@ def test_a_file_without_fully_connected_layers_fills_the_encoder_alone_and_says_
     load_encoder(network, spec, state)
     assert torch.equal(network.encoder[0][0].conv.weight, state["features.0.weight"])
     said = "fc6 and fc7 start from random weights" in caplog.text
-    assert said == (name != "segnet")  # which has none
+    assert said == (name != "segnet")  # segnet has none
 
 
 def test_a_network_that_starts_from_nothing_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Whole networks of torchvision: their keys, their logits, and files that are not theirs.
+"""Whole networks of torchvision: their keys, their logits, and files of other origin.
 
 ``tests/data/torchvision`` was made by torchvision's own networks (``make.py`` there).
 """
@@ -41,7 +41,7 @@ COUNTS = {
 
 
 def keys_of(name: str) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that torchvision's network of a registry name has, by its keys."""
+    """Return the shapes in torchvision's network of a registry name, by their keys."""
     text = (MADE / f"{NETWORKS[name].name}.keys").read_text(encoding="utf-8")
     lines = [line.split() for line in text.splitlines()]
     return {key: tuple(map(int, size)) for key, *size in lines}
@@ -69,7 +69,7 @@ def test_every_tensor_of_torchvisions_has_its_place(name: str) -> None:
     [pytest.param(n, marks=pytest.mark.slow) if n.endswith("101") else n for n in NETWORKS],
 )
 def test_its_weights_compute_torchvisions_logits(name: str, tmp_path: Path) -> None:
-    """As ``.pth`` and as safetensors, through what every command calls."""
+    """As ``.pth`` and as safetensors, through the function that every command calls."""
     suffix = "safetensors" if name == "fcn_resnet50" else "pth"
     path = tmp_path / f"{name}.{suffix}"
     (save_file if suffix == "safetensors" else torch.save)(state(keys_of(name)), path)
@@ -83,7 +83,7 @@ def test_its_weights_compute_torchvisions_logits(name: str, tmp_path: Path) -> N
     assert np.abs(computed - expected).max() < 1e-4 * expected.std()
 
 
-#: Small enough to be written and read at once; the names are what counts.
+#: Small enough to be written and read quickly; only the names matter.
 NARROW = replace(
     model_spec("deeplab_v3_resnet50"), variant={"depth": 50, "width": 1 / 32}, classes=CAMVID
 )
@@ -127,7 +127,7 @@ def test_half_precision_is_read_as_fp32(narrow: dict[str, Tensor], tmp_path: Pat
 
 
 class Trap:
-    """Ends the process where it is unpickled."""
+    """Ends the process when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return sys.exit, ("unpickled",)

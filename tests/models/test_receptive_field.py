@@ -1,4 +1,4 @@
-"""Receptive fields: against arithmetic by hand, and against where gradients really arrive."""
+"""Receptive fields: compared with arithmetic by hand, and with where gradients really arrive."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def field_of(*layers: nn.Module, height: int = 96, width: int = 128) -> Receptiv
     [
         ([conv(1)], 1),
         ([conv(3), conv(3)], 5),
-        ([conv(3, padding=1), conv(3, padding=1)], 5),  # padding moves the field, no more
+        ([conv(3, padding=1), conv(3, padding=1)], 5),  # padding only moves the field
         ([conv(3, padding="same", dilation=3)], 7),
         ([conv(3, padding="valid")], 3),
         ([conv(3, stride=2), conv(3)], 7),
@@ -99,7 +99,7 @@ def test_rows_and_columns_are_counted_apart() -> None:
     )
     field = receptive_field(network, 64, 64)
     assert (field.height, field.width) == (6, 9)
-    # A third of the rows is the middle ones; a quarter of the columns lies between two.
+    # Rows: a third, each at the middle one of three; columns: a quarter, each between two.
     third = field_of(nn.Upsample(size=(32, 32), mode="bilinear"), height=96, width=128)
     assert (third.height, third.width) == (1, 2)
 
@@ -188,7 +188,7 @@ def test_vgg16_sees_212_pixels_through_pool5_and_404_through_fc6() -> None:
 
 
 class AveragePhases(nn.Module):
-    """Pooling of which every element of a window counts; an arg-max would hide three of four."""
+    """Pooling in which every element of a window counts; an arg-max would hide three of four."""
 
     def forward(self, x: Tensor) -> Pooled:
         pooled = F.avg_pool2d(x, 2)
@@ -213,7 +213,7 @@ STAND_INS: dict[type[nn.Module], Callable[[nn.Module], nn.Module]] = {
 
 
 def made_linear(network: nn.Module) -> nn.Module:
-    """Replace what is not linear, and make every weight positive: no two paths can cancel."""
+    """Replace everything non-linear, and make all weights positive: no two paths can cancel."""
     for name, child in network.named_children():
         if type(child) in STAND_INS:
             setattr(network, name, STAND_INS[type(child)](child))

@@ -1,4 +1,4 @@
-"""Which network is the fastest that is accurate enough."""
+"""The choice of the fastest network that is accurate enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our pooling with positions and unpooling, bit for bit against PyTorch's own."""
+"""Our pooling with positions, and unpooling, bit for bit against PyTorch's own."""
 
 from __future__ import annotations
 

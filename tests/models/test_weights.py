@@ -1,4 +1,4 @@
-"""Weight files: strict, small, and refused in one line when they do not fit."""
+"""Weight files: strict, small, and refused in one line if they do not fit."""
 
 from __future__ import annotations
 

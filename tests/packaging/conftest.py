@@ -1,4 +1,4 @@
-"""A wheel, installed into an environment with nothing else in it but what it depends on."""
+"""A wheel, installed into an environment that contains only it and its dependencies."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from installed import Installed
 
 ROOT = Path(__file__).parents[2]
 
-#: Stands where PyTorch would be: cameras have none.
+#: Replaces PyTorch: cameras have none.
 NO_TORCH = 'raise ModuleNotFoundError("No module named \'torch\'", name="torch")\n'
-#: A user's own packages, of the names that ours have in the checkout.
+#: A user's own packages, with the names that ours have in the checkout.
 OWN = ("models", "pipeline", "calibration")
 
 
@@ -27,7 +27,7 @@ def pip(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``pip wheel .`` of a copy of the checkout, so that it leaves nothing here."""
+    """Run ``pip wheel .`` in a copy of the checkout, so that it leaves nothing here."""
     folder = tmp_path_factory.mktemp("wheel")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     if not (ROOT / ".git").exists():
@@ -44,7 +44,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel in an environment of its own; what it depends on is borrowed from this one."""
+    """The wheel in a separate environment; its dependencies are borrowed from this one."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"

@@ -1,4 +1,4 @@
-"""Imports as they are below ``roadseg``: none is left that another package could answer."""
+"""Imports as they are under ``roadseg``: none remains that another package could satisfy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pip install .`` into an empty environment, and work beside packages of the same names."""
+"""``pip install .`` into an empty environment, and use next to packages of the same names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from installed import Installed
 from models.registry import model_spec
 from pipeline.engine.manifest import Engine, write_manifest
 
-# One builds the wheel, the others find it.
+# One worker builds the wheel, the others reuse it.
 pytestmark = pytest.mark.xdist_group("wheel")
 
 

@@ -80,7 +80,7 @@ def test_then_ever_more_sensitive_layers_go_back_to_floating_point() -> None:
 
     evaluator = Evaluator(answer)
     attempts = search(table(), evaluator, Budget(), lambda best: RANKED)
-    # The best attempt is continued, which is not mse here, with 1, 2 and 4 layers.
+    # The best attempt, which is not mse here, is continued with 1, 2 and 4 layers.
     assert evaluator.asked[3:] == [
         ("entropy", ("a",)),
         ("entropy", ("a", "b")),

@@ -72,7 +72,7 @@ def engine(options: BuildOptions) -> Engine:
 
 @pytest.fixture(scope="module")
 def calibrated(engine: Engine, options: BuildOptions) -> BuildOptions:
-    """The same build from its own table, which takes a fraction of the time."""
+    """The same build from its own calibration table, which takes a fraction of the time."""
     return replace(options, calibration=engine.folder / f"{engine.manifest.name}.calibration.json")
 
 
@@ -100,7 +100,7 @@ def test_convolutions_run_in_int8_where_the_rules_say_so(engine: Engine) -> None
 def test_an_older_table_leaves_the_classifier_in_floating_point(
     calibrated: BuildOptions, target: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Tables from before classifiers were in INT8 have no range for them, and stay valid."""
+    """Tables written before classifiers were in INT8 have no range for them, and stay valid."""
     assert calibrated.calibration is not None
     document = json.loads(calibrated.calibration.read_text(encoding="utf-8"))
     del document["sites"]["classifier"]
@@ -166,14 +166,14 @@ def test_its_own_table_builds_the_same_engine_again(engine: Engine, options: Bui
     frame = np.random.default_rng(3).integers(0, 256, (1, 90, 120, 3), dtype=np.uint8)
     with open_session(engine) as first, open_session(rebuilt) as second:
         assert np.array_equal(first.run(frame), second.run(frame))
-    # Nothing was measured in this build; the table holds its own figures.
+    # Nothing was measured in this build; the table contains its own figures.
     assert rebuilt.manifest.warnings == ()
     assert rebuilt.manifest.calibration is not None
     assert rebuilt.manifest.calibration["measured"]["judged"]["frames"] == FRAMES
 
 
 def test_the_engine_computes_what_the_quantised_graph_does(engine: Engine, road: Path) -> None:
-    """The engine that runs computes what PyTorch computes with the quantised graph."""
+    """The running engine computes the same as PyTorch does with the quantised graph."""
     subject_ = make_target()
     table = load_table(engine.folder / f"{engine.manifest.name}.calibration.json")
     frames = list(open_calibration_frames(road))[:4]
@@ -181,7 +181,7 @@ def test_the_engine_computes_what_the_quantised_graph_does(engine: Engine, road:
     expected = class_maps(module, frames)
     with open_session(engine) as session:
         found = [session.run(frame[None])[0] for frame in frames]
-    # Sums in another order round single values differently, and so move a pooling index.
+    # Another order of summation rounds single values differently, which may move a pooling index.
     truth = class_maps(subject_.exported.module, frames)
     assert agreement_of(expected, found) > 0.97
     assert agreement_of(expected, found) > agreement_of(truth, found)
@@ -310,7 +310,7 @@ def test_tensorrt_gets_the_same_placement_and_says_what_it_is_worth(
     assert any("requantises between INT8" in warning for warning in manifest.warnings)
     assert manifest.accuracy is not None
     assert manifest.accuracy["judged_on"].startswith("openvino, the same Q/DQ graph, in FP32")
-    assert "speedup" not in manifest.accuracy  # speed of another runtime's graph is not measured
+    assert "speedup" not in manifest.accuracy  # another runtime's speed is not measured
 
 
 @pytest.mark.parametrize("model", [name for name in MODELS if registered_table(name).exists()])

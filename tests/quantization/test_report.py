@@ -35,7 +35,7 @@ HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 
 @pytest.fixture
 def page(tmp_path: Path) -> Page:
-    """A build that held its budget at the second attempt, with labels and speed."""
+    """The report of a build that met its budget at the second attempt, with labels and speed."""
     attempts = (
         Attempt(table(method="mse"), compared(pixel_agreement=0.9)),
         Attempt(table(), compared()),

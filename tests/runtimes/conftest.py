@@ -18,8 +18,8 @@ from pipeline.runtimes.eager import EagerSession
 
 @pytest.fixture(scope="session")
 def reference() -> EagerSession:
-    """PyTorch on the processor, with the network that all engines here are made of."""
-    # A small network keeps hundreds of runs short; other tests check what it computes.
+    """PyTorch on the processor, with the network from which all engines here are made."""
+    # A small network keeps hundreds of runs short; other tests check its results.
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 11, 3, padding=1)

@@ -1,4 +1,4 @@
-"""Compiled engines are kept for the next start, but not for ever."""
+"""Compiled engines are kept for the next start, but not forever."""
 
 from __future__ import annotations
 

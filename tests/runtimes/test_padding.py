@@ -1,4 +1,4 @@
-"""Zero padding moves into the convolution that reads it, and the result is the same, bit by bit."""
+"""Zero padding moves into the convolution that reads it; the result stays bit-identical."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def network(
     mode: str = "constant",
     other_reader: bool = False,
 ) -> onnx.ModelProto:
-    """Pad, quantise, dequantise, convolve at stride 2 with padding of its own."""
+    """Pad, quantise, dequantise, convolve at stride 2 with the convolution's own padding."""
     nodes = [
         helper.make_node("Pad", ["x", "pads", "value"], ["padded"], "pad", mode=mode),
         helper.make_node("QuantizeLinear", ["padded", "scale", "zero"], ["bytes"]),
@@ -57,7 +57,7 @@ def network(
 
 
 def result(model: onnx.ModelProto) -> np.ndarray:
-    # Without ONNX Runtime's optimiser, which computes Q/DQ in another form.
+    # Without ONNX Runtime's optimiser, which computes Q/DQ differently.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)

@@ -1,4 +1,4 @@
-"""An engine that is replaced on disk while it runs: reloaded between frames, or refused."""
+"""An engine replaced on disk while it runs: reloaded between frames, or refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME = np.zeros((1, 48, 64, 3), np.uint8)
 
 
 class Numbered(NullSession):
-    """Fills its class maps with one number; remembers that it was closed."""
+    """Fills its class maps with one number; records that it was closed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(64, 48)
@@ -42,7 +42,7 @@ class Numbered(NullSession):
 
 
 class Shelf:
-    """Opens real manifests, but null sessions: one more per call."""
+    """Opens real manifests, but null sessions: a new one per call."""
 
     def __init__(self) -> None:
         self.sessions: list[Numbered] = []

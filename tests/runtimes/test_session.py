@@ -1,4 +1,4 @@
-"""The contract of all kinds of sessions."""
+"""The contract that all kinds of sessions fulfil."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.runtimes.registry import open_session
 from pipeline.runtimes.session import Session
 from pipeline.runtimes.tensorrt.session import TensorRTSession
 
-#: The session of TensorRT over each of ``rigs``: the double, the stand-in driver, a GPU.
+#: The session of TensorRT on each of ``rigs``: the double, the stand-in driver, a GPU.
 TENSORRT = {"tensorrt": "double", "tensorrt, stand-in": "stand-in", "tensorrt, GPU": "gpu"}
 KINDS = (
     "openvino",
@@ -59,7 +59,7 @@ def session(
 
 
 class TestContract(SessionContract):
-    """What all kinds have in common."""
+    """The contract common to all kinds."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,7 +89,7 @@ def test_the_camera_path_works_without_torch(module: str) -> None:
 def test_engines_of_several_processes_do_not_share_the_first_cores(
     threads: int, small_engine: Engine
 ) -> None:
-    """OpenVINO pins threads to cores from the first on; two processes took twice the time."""
+    """OpenVINO pins threads to cores from the first one; two processes took twice the time."""
     with OpenVINOSession(small_engine, threads) as session:
         assert session._model is not None
         assert session._model.get_property("INFERENCE_NUM_THREADS") == threads

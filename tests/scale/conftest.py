@@ -1,6 +1,6 @@
-"""Tests of what works beyond one machine; scripts/check_scale.sh runs them in their environment.
+"""Fixtures for tests beyond one machine; scripts/check_scale.sh runs these in their environment.
 
-It has no PyTorch, so the fixtures of the other tests are not loaded here (``--confcutdir``).
+That has no PyTorch, so the fixtures of the other tests are not loaded here (``--confcutdir``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.engine.manifest import Engine
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_cache() -> None:
-    """Keep what engines are compiled to out of the user's cache."""
+    """Keep the compiled engines out of the user's cache."""
     os.environ["ROADSEG_CACHE"] = ""
 
 

@@ -1,7 +1,7 @@
-"""``archive`` through all that can happen to it: one story, and what must be true at its end.
+"""``archive`` through everything that can happen to it: one story, and checks of its outcome.
 
-Ray is started three times: Ctrl-C ends the first job, kill -9 the second with all its processes
-left behind; the third runs on a cluster of two nodes, loses a worker by kill -9 and then a node.
+Ray is started three times: Ctrl-C ends the first job, kill -9 the second, which leaves its
+processes behind; the third runs on a cluster of two nodes, loses a worker by kill -9, then a node.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def test_what_was_committed_before_a_kill_is_not_done_again(story: Story) -> Non
     assert story.killed.status == -signal.SIGKILL
     assert story.interrupted.parts < story.killed.parts < story.finished.parts
     assert story.finished.document["segments_before"] == len(story.killed.parts)
-    # One of the damaged video, as a whole, beside those that were left.
+    # The damaged video counts as one segment, in addition to the remaining ones.
     left = FRAMES // 256 + 1 - len(story.killed.parts)
     assert story.finished.document["segments"] == left
 

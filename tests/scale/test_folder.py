@@ -1,4 +1,4 @@
-"""What an archive refuses and what it survives, without Ray: the driver's part alone."""
+"""What an archive refuses and what it survives, without Ray: only the driver's part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings in an S3 store, that of moto: found, planned, decoded and read as a whole."""
+"""Recordings in an S3 store, moto's: found, planned, decoded and read as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines on the real Triton server, that of nvidia-pytriton, and the session that asks it."""
+"""Engines on the real Triton server, that of nvidia-pytriton, and the session that uses it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @pytest.fixture(scope="module")
 def server(small: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """Serves ``small``, and a model of somebody else's."""
+    """Serves ``small``, and a third-party model."""
     python = os.environ.get("ROADSEG_TRITON_PYTHON")
     assert python, "ROADSEG_TRITON_PYTHON is not set: scripts/check_scale.sh runs these tests"
     folder = tmp_path_factory.mktemp("triton")
@@ -89,7 +89,7 @@ def local(small: Engine) -> Iterator[Session]:
 
 
 class TestContract(SessionContract):
-    """What it does as every session does."""
+    """The behaviour common to every session."""
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared memory", "gRPC"])
@@ -161,7 +161,7 @@ def test_eight_cameras_at_once_get_what_each_would_alone(
 
 
 def test_the_newest_frame_of_a_camera_wins(server: TritonServer) -> None:
-    """A camera that is faster than the server: what is shown is never older than what was next."""
+    """A camera faster than the server: a shown frame is never older than the one due next."""
     sink = Collect()
     camera = Numbers(200, live=True, interval=0.001)
     manifest, session = open_triton(server.address("small"))
@@ -232,7 +232,7 @@ def test_an_address_that_is_none_is_one_line(text: str) -> None:
 
 
 def test_what_the_server_refuses_is_told_in_its_words(session: Session, local: Session) -> None:
-    session._most = 2  # it takes one frame at once
+    session._most = 2  # it accepts only one frame at once
     with pytest.raises(EngineError, match=r"refuses the frames .*batch-size must be <= 1"):
         session.run(frames(2))
     assert np.array_equal(session.run(frames(1)), local.run(frames(1)))

@@ -1,4 +1,4 @@
-"""What can be checked of the Jetson scripts without a Jetson; of its page: ``test_docs``."""
+"""Checks of the Jetson scripts that need no Jetson; for its page see ``test_docs``."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ BOARDS = {
 
 
 def on_a_board(folder: Path, modes: list[str], *arguments: str) -> tuple[int, str, str]:
-    """Run performance.sh where nvpmodel and jetson_clocks only say what they were asked."""
+    """Run performance.sh where nvpmodel and jetson_clocks only report how they were called."""
     lines = [f"< POWER_MODEL ID={m.split()[0]} NAME={m.split()[1]} >\nCPU_ONLINE 1" for m in modes]
     (folder / "nvpmodel.conf").write_text("\n".join(["< PARAM TYPE=FILE NAME=X >", *lines, ""]))
     for program in ("nvpmodel", "jetson_clocks"):
         (folder / program).write_text(f'#!/bin/sh\necho {program} "$@"\n')
         (folder / program).chmod(0o755)
-    # Who runs the tests is no administrator, or is; the script asks bash, which a copy is told.
+    # Tests may run as administrator or not; the script asks bash, so the copy has the answer 0.
     script = (SCRIPTS / "performance.sh").read_text().replace("$EUID", "0")
     (folder / "performance.sh").write_text(script)
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_the_power_mode_without_limits_is_the_boards_own(tmp_path: Path, board: 
     status, out, _ = on_a_board(tmp_path, modes)
     assert status == 0
     asked = [line for line in out.splitlines() if line.startswith("nvpmodel -m")]
-    assert asked == ([f"nvpmodel -m {highest}"] if highest else [])  # what is set is never lowered
+    assert asked == ([f"nvpmodel -m {highest}"] if highest else [])  # a set mode is never lowered
     assert "jetson_clocks" in out
 
 
@@ -98,7 +98,7 @@ def test_a_power_mode_is_named_or_refused_with_those_that_there_are(tmp_path: Pa
 
 
 def test_the_environment_has_what_the_camera_path_and_the_page_need() -> None:
-    """All but what JetPack brings, and what runs engines on CPUs."""
+    """Everything except what JetPack installs and the runtime for CPUs."""
     setup = configparser.ConfigParser(interpolation=None)
     setup.read(ROOT / "setup.cfg")
     needed = setup["options"]["install_requires"].split()

@@ -1,4 +1,4 @@
-"""Sinks that cannot hurt each other: slow ones, failing ones, stalled ones, and the status."""
+"""Sinks cannot hurt each other: slow ones, failing ones, stalled ones; and the status."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Full(Collect):
 
 
 class Broken(Collect):
-    """A mistake of our own."""
+    """A bug of our own."""
 
     def _write(self, result: Result) -> None:
         raise ZeroDivisionError("a mistake")

@@ -1,4 +1,4 @@
-"""Several sources on one session: fair turns, batches, and ends that concern one source alone."""
+"""Several sources on one session: fair turns, batches, and ends that affect only one source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_threads_left")
 
 
 class Counts(Marks):
-    """Remembers the batches that it was given; takes one frame at a time if told so."""
+    """Records its batches; takes only one frame at a time if asked to."""
 
     def __init__(self, batch: int | None = None, seconds: float = 0) -> None:
         super().__init__(seconds)
@@ -79,7 +79,7 @@ def test_turns_are_fair_when_the_session_is_the_bottleneck(live: bool) -> None:
             if sum(shown.values()) == 400:
                 stop.set()
 
-    # The first camera is ten times as eager as the others.
+    # The first camera is ten times as fast as the others.
     intervals = (0.0001, 0.001, 0.001, 0.001)
     inputs = [
         StreamInput(Tagged(tag, live=live, interval=interval), [Ends(f"{tag}")])
@@ -187,7 +187,7 @@ def test_a_camera_that_never_delivers_again_does_not_keep_the_stream_from_its_en
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Lost(Tagged):
-        """Waits until it is closed, as a source that reconnects for ever does."""
+        """Waits until it is closed, as a source that reconnects forever does."""
 
         def __init__(self, tag: int) -> None:
             super().__init__(tag, live=True)

@@ -1,4 +1,4 @@
-"""Sessions that can have several runs under way, in a stream: files profit, cameras do not pay."""
+"""Streams over sessions that allow several runs at once: files gain, cameras lose nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Counted(Pending):
 
 
 class Overlapping(Marks):
-    """Takes two runs, paints white, and remembers how many were under way."""
+    """Accepts two runs, paints white, and remembers how many ran at once."""
 
     def __init__(self, fail_at: int | None = None) -> None:
         super().__init__()

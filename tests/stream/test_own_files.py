@@ -1,4 +1,4 @@
-"""Outputs have names of their own, and nothing that is read is written over."""
+"""Outputs have their own names, and no input is overwritten."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pictures(folder: Path, *names: str) -> Path:
 
 
 def masks_of(pattern: str, folder: Path) -> list[str]:
-    """Return the names of the masks of a source, in the order in which they are written."""
+    """Return the names of a source's masks, in the order in which they are written."""
     names = []
     sink = open_sink(f"masks-index:{folder}", SinkOptions(classes=CAMVID))
     with open_source(pattern) as source, sink:

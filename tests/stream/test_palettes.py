@@ -1,4 +1,4 @@
-"""Colours that classes are drawn in: far enough apart, and only where they are meant."""
+"""Colours in which classes are drawn: different enough, and used only where intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From source to sinks: nothing lost, drops counted, failures that end, signals that finish."""
+"""From source to sinks: nothing lost, drops counted, failures that stop, signals that finish."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_slow_session_on_a_live_source_drops_and_counts_exactly() -> None:
 
 def test_frames_that_the_cameras_next_one_overtook_are_read_and_dropped() -> None:
     class Overtaking(Numbers):
-        """Every frame overtakes two that nobody read."""
+        """Every frame overtakes two unread ones."""
 
         def _read(self) -> Frame | None:
             frame = super()._read()
@@ -311,7 +311,7 @@ def test_the_first_signal_sets_the_event_and_handlers_are_put_back(number: int) 
     def handler(_number: int, _frame: object) -> None:
         raise AssertionError("the handler before is not the one now")
 
-    before = signal.signal(number, handler)  # nohup ignores SIGHUP, which would stay so
+    before = signal.signal(number, handler)  # under nohup SIGHUP is ignored, and would stay so
     try:
         with stop_on_signal() as stop:
             assert not stop.is_set()

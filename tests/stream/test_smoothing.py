@@ -1,4 +1,4 @@
-"""Steadied class maps against the definition, written out pixel by pixel."""
+"""Smoothed class maps, compared with the definition written out pixel by pixel."""
 
 from __future__ import annotations
 

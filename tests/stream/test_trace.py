@@ -1,4 +1,4 @@
-"""Traces of stages and threads: whole JSON at any moment, and the same memory at any length."""
+"""Traces of stages and threads: valid JSON at any moment, and constant memory at any length."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_file_is_whole_before_it_is_closed(tmp_path: Path) -> None:
     assert 700 < len(events) < 1003, "what waits in memory is bounded, and not written one by one"
     trace.close()
     assert len(json.loads(path.read_text())["traceEvents"]) == 1002
-    add(Work("infer", 0, 0, 1))  # a thread that was left behind
+    add(Work("infer", 0, 0, 1))  # a thread that is still running
     trace.close()
 
 

@@ -29,7 +29,7 @@ class CameraDouble:
         there: it can be opened, and its captures deliver frames.
         stalled: reads hang until it is reset.
         size: width and height of its frames; ``set`` changes it if ``obeys``.
-        garbage: delivered in place of frames.
+        garbage: delivered instead of frames.
         grabs: called at each grab; raises what a broken driver raises.
         settings: properties by number; ``asked`` is the order in which they were set.
         arguments: of the last ``cv2.VideoCapture``.

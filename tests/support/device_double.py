@@ -216,7 +216,7 @@ class GpuDouble(Gpu):
         return self.ledger.poison is not None
 
     def find(self, address: int) -> Bytes:
-        """Return the bytes from ``address`` to the end of the memory that it lies in."""
+        """Return the bytes from ``address`` to the end of its memory."""
         for memory in self.memories:
             if memory.address <= address < memory.address + memory.size:
                 return memory.bytes[address - memory.address :]

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-#: What JSON can hold in place of a value.
+#: Values that JSON can contain instead of the right one.
 _VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1, 2**31, 2**63, 10**30, -(10**30), 1e308, float("nan"), float("inf"), 0.5,
     "", "x", "x" * 100_000, "../../outside", "/etc/passwd", "\x1b[31m\u202e\x00", "\ud800", [], {},

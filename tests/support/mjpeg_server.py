@@ -1,7 +1,7 @@
 """A camera on the network, to be killed: ``python mjpeg_server.py PORT WIDTH HEIGHT FPS``.
 
-Serves MJPEG over HTTP as IP cameras do, each picture stamped with its moment (``time_stamps``).
-Says ``ready`` when it listens.
+Serves MJPEG over HTTP as IP cameras do, each picture stamped with its time (``time_stamps``).
+Prints ``ready`` when it listens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from time_stamps import stamp
 
 
 class Camera(BaseHTTPRequestHandler):
-    """Sends pictures until the other side has enough."""
+    """Sends pictures until the client disconnects."""
 
     width, height, fps = 320, 240, 25.0
 

@@ -1,4 +1,4 @@
-"""What tests of the page talk with: requests, browsers' connections, a camera in their hands."""
+"""Clients for tests of the page: requests, browser connections, a manually driven camera."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Answer:
 
 
 def get(page: Page, path: str, method: str = "GET", **headers: str) -> Answer:
-    """Ask without any of the tidying that libraries do; ``_`` in names of headers is ``-``."""
+    """Send a request without the clean-up that libraries do; ``_`` in header names means ``-``."""
     place = urlsplit(page.url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
     try:
@@ -53,7 +53,7 @@ def get(page: Page, path: str, method: str = "GET", **headers: str) -> Answer:
 
 
 def watch(page: Page, number: int = 1, **headers: str) -> ClientConnection:
-    """Connect as a browser does; it answers nothing by itself."""
+    """Connect as a browser does; it answers nothing on its own."""
     place = urlsplit(page.url)
     address = f"ws://{place.netloc}/live/{number}"
     return connect(address, additional_headers=headers, max_size=None, close_timeout=1)
@@ -61,7 +61,7 @@ def watch(page: Page, number: int = 1, **headers: str) -> ClientConnection:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as a browser gets it."""
+    """A picture as a browser receives it."""
 
     header: dict[str, Any]
     image: Image
@@ -69,7 +69,7 @@ class Shown:
 
 
 def next_picture(socket: ClientConnection, answer: bool = True) -> Shown:
-    """Wait for a picture, and say that it has come."""
+    """Wait for a picture, and acknowledge it."""
     while not isinstance(message := socket.recv(10), bytes):
         pass
     if answer:
@@ -95,7 +95,7 @@ def next_words(socket: ClientConnection, key: str = "camera") -> dict[str, Any]:
 
 
 def listen_to_the_end(socket: ClientConnection) -> int:
-    """Take what comes until the server closes; its code."""
+    """Read messages until the server closes; return its code."""
     try:
         while True:
             socket.recv(10)
@@ -104,7 +104,7 @@ def listen_to_the_end(socket: ClientConnection) -> int:
 
 
 class CameraInHand:
-    """One tab of a page, and what its stream would say."""
+    """One tab of a page, fed as its stream would feed it."""
 
     def __init__(
         self, page: Page, source: str = "front", size: tuple[int, int] = (96, 128)
@@ -133,7 +133,7 @@ class CameraInHand:
         self.sink.attach(lambda: self.status)
 
     def show(self) -> None:
-        """Write one frame: grey by its index, its left half road, its right half sky."""
+        """Write one frame: grey by its index, the left half road, the right half sky."""
         result = self.result(self.index)
         self.index += 1
         self.sink.write(result)
@@ -161,7 +161,7 @@ class CameraInHand:
 
 
 class Moving:
-    """A camera that shows pictures by itself, until it is told to pause."""
+    """A camera that shows pictures by itself until it is paused."""
 
     def __init__(self, page: Page, source: str) -> None:
         self.hand = CameraInHand(page, source, (240, 320))

@@ -1,7 +1,7 @@
 """The project's own page as a camera, to be killed: ``page_server.py PORT WIDTH HEIGHT FPS``.
 
-Streams pictures stamped with their moment (``time_stamps``) through a session that does no work
-into the page. Says ``ready`` when it listens.
+Streams pictures stamped with their time (``time_stamps``) through a session that does no work
+into the page. Prints ``ready`` when it listens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.stream.web import HttpOptions, Page
 
 
 class Stamped(Source):
-    """Grey pictures with their moment, at a steady rate."""
+    """Grey pictures with their time, at a steady rate."""
 
     live = True
 

@@ -1,4 +1,4 @@
-"""PNGs of every kind, written by hand: stored values are known, whatever decoders make of them."""
+"""PNGs of every kind, written by hand: stored values are known, independently of any decoder."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def png(
     Args:
         values: below 2 ** depth.
         depth: bits per value.
-        colour: type of the specification: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
-        interlaced: in Adam7's order.
-        alpha: of all pixels where there is some; also of a palette's first colours.
+        colour: type in the specification: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
+        interlaced: in Adam7 order.
+        alpha: of all pixels in types with alpha; also of the first colours of a palette.
     """
     height, width = values.shape
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]

@@ -1,4 +1,4 @@
-"""What is to fail in a process of ``forked_runs``, and how the process ended."""
+"""The failure to inject into a process of ``forked_runs``, and how the process ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to fail: call number ``place`` (-1: none) with ``error``, or the work it begins."""
+    """The failure: call number ``place`` (-1: none) with ``error``, or the work that it starts."""
 
     place: int
     error: int
@@ -22,12 +22,12 @@ class Result:
 
     Attributes:
         status: its exit status, negative for a signal.
-        said: lines on standard error.
-        calls: of the driver, how many; ``failed``: the name of the one that was made to fail.
-        lost: what the driver gave the process up for, 0 for nothing.
-        held: what was never given back.
-        complaints: what a program had better not do.
-        masks: hash over the names and contents of what it wrote into the folder MASKS.
+        said: lines written to standard error.
+        calls: number of driver calls; ``failed``: the name of the call that was made to fail.
+        lost: the error for which the driver gave up on the process, 0 for none.
+        held: what was never released.
+        complaints: things a program should not do.
+        masks: hash over names and contents of the files it wrote into the folder MASKS.
     """
 
     plan: Plan

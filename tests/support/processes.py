@@ -1,4 +1,4 @@
-"""Processes below one of ours, for tests that end them as a machine would."""
+"""Child processes of ours, for tests that end them as a machine would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def descendants(root: int) -> list[int]:
-    """Return the processes that ``root`` started, and those that they did, by their numbers."""
+    """Return the numbers of the processes that ``root`` started, and of all their descendants."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -24,7 +24,7 @@ def descendants(root: int) -> list[int]:
 
 
 def kill(processes: Sequence[int]) -> None:
-    """End processes as ``kill -9`` does; one that has ended already is fine."""
+    """End processes as ``kill -9`` does; one that has already ended is fine."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A progress function for builds whose progress nobody looks at."""
+"""A progress function for builds that shows nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 def quiet(what: str, share: float) -> None:
-    """Take what a build tells, and hold it to its promise."""
+    """Take the progress that a build reports, and check that it keeps its promise."""
     assert 0.0 <= share <= 1.0, what
 
 
 def quietly() -> AbstractContextManager[Callable[[str, float], None]]:
-    """Open it, as ``Hooks`` ask for it."""
+    """Open it in the form that ``Hooks`` expect."""
     return nullcontext(quiet)

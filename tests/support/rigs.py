@@ -1,8 +1,8 @@
-"""What the tests of the CUDA session run over: the double, the stand-in driver, and a real GPU.
+"""What the tests of the CUDA session run on: the double, the stand-in driver, and a real GPU.
 
-The double is this project's own GPU in Python. Over the stand-in and over a GPU the session talks
-to the real pycuda, through the real driver module. TensorRT's place is taken by a module whose
-engines are ONNX files that ONNX Runtime runs, on a GPU by PyTorch on the session's own stream.
+The double is this project's own GPU in Python. On the stand-in and on a GPU the session uses the
+real pycuda, through the real driver module. TensorRT is replaced by a module whose engines are ONNX
+files, run by ONNX Runtime, or by PyTorch on a GPU, on the session's own stream.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.runtimes.tensorrt.cuda.gpu import Gpu
 from pipeline.runtimes.tensorrt.cuda.presence import why_no_gpu
 from pipeline.runtimes.tensorrt.platform import Platform
 
-#: The driver's name of a call -> the double's.
+#: The driver's name of a call -> the double's name.
 _NAMES = {
     "cuEventSynchronize": "event.synchronize",
     "cuMemcpyHtoDAsync": "copy_in",
@@ -44,11 +44,11 @@ _NAMES = {
 
 
 class Rig(ABC):
-    """A GPU and what takes TensorRT's place on it. Attributes: ``gpu``, ``machine``."""
+    """A GPU and the replacement for TensorRT on it. Attributes: ``gpu``, ``machine``."""
 
     gpu: Gpu
     machine: Machine
-    #: Whether it knows what it was asked (``calls``) and what it still has (``held``).
+    #: Whether it records its calls (``calls``) and what is still held (``held``).
     counts = True
 
     def trt(self, rtx: bool = False) -> Any:
@@ -59,7 +59,7 @@ class Rig(ABC):
         return Platform(self.trt(), self.gpu)
 
     def share_memory(self) -> None:
-        """Be a GPU that shares the processor's memory, as a Jetson's."""
+        """Behave like a GPU that shares the processor's memory, as a Jetson's does."""
         self.gpu.info = replace(self.gpu.info, shares_memory=True)
 
     def write(self, graph: nn.Module, path: Path) -> None:
@@ -68,11 +68,11 @@ class Rig(ABC):
 
     @abstractmethod
     def calls(self) -> list[str]:
-        """Return all calls of the driver so far, by the double's names where it has one."""
+        """Return all driver calls so far, with the double's names where it has them."""
 
     @abstractmethod
     def held(self) -> str:
-        """Say what was made through this rig and not given back; "" for nothing."""
+        """Return what was made through this rig and not released; "" for nothing."""
 
 
 class DoubleRig(Rig):
@@ -95,7 +95,7 @@ class StandInRig(Rig):
         self.gpu = open_gpu()
         self.gpu.info = replace(self.gpu.info, shares_memory=False)
         driver.complaints()
-        self._before = driver.held()  # the context, and what other tests left
+        self._before = driver.held()  # the context, and what other tests left behind
 
     def calls(self) -> list[str]:
         return [_NAMES.get(name, name) for name in self._driver.calls()]
@@ -131,7 +131,7 @@ class GpuRig(Rig):
 
 
 def require_stand_in() -> StandIn:
-    """Return the stand-in, or skip a test or a whole file: it has to be there from the start."""
+    """Return the stand-in, or skip a test or a whole file: it has to be loaded from the start."""
     if (driver := stand_in()) is not None:
         return driver
     reason = "the stand-in driver is not loaded: scripts/check_pycuda.sh runs this over it"
@@ -155,7 +155,7 @@ def open_gpu_rig() -> Rig:
     return GpuRig()
 
 
-#: Parameters of tests that run over every rig.
+#: Parameters of tests that run on every rig.
 RIGS = (
     pytest.param("double"),
     pytest.param("stand-in"),
@@ -168,7 +168,7 @@ def open_rig(name: str, host_kernel: Callable[[], HostKernel]) -> Rig:
 
     Args:
         name: one of :data:`RIGS`.
-        host_kernel: compiles the overlay for the processor, where it is needed.
+        host_kernel: the overlay compiled for the processor, where that is needed.
     """
     if name == "double":
         return DoubleRig(host_kernel())
@@ -188,7 +188,7 @@ def write_engine(rig: Rig, graph: nn.Module, folder: Path) -> Engine:
 
 
 def small_manifest(file: EngineFile, architecture: str) -> Manifest:
-    """Describe an engine file of the doubles: up to four frames at once, two at least."""
+    """Describe an engine file of the doubles: batches of two to four frames."""
     frames = FrameRange(batch=4, batch_range=(2, 3, 4), smallest=64, largest=3840)
     return Manifest(
         name="double",

@@ -1,7 +1,7 @@
-"""A media server that lets a stream in and records it: ``rtsp_recorder.py OUT.mkv``.
+"""A media server that accepts a stream and records it: ``rtsp_recorder.py OUT.mkv``.
 
 GStreamer's server from Debian, so it runs with Debian's Python (``scripts/system_packages.sh``).
-Prints its port; ``--check`` only says whether all parts are there.
+Prints its port; ``--check`` only reports whether all parts are installed.
 """
 
 from __future__ import annotations

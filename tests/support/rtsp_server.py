@@ -1,9 +1,9 @@
 """An RTSP camera, to be killed: ``rtsp_server.py PORT file VIDEO | live WIDTH HEIGHT FPS``.
 
 GStreamer's server from Debian, so it runs with Debian's Python (``scripts/system_packages.sh``).
-Either serves an H.264 video as it is, or encodes pictures stamped with their moment
-(``time_stamps``) in low-delay H.264. Says ``ready`` when it listens; ``--check`` only says whether
-all parts are there.
+Either serves an H.264 video unchanged, or encodes pictures stamped with their time
+(``time_stamps``) in low-delay H.264. Prints ``ready`` when it listens; ``--check`` only reports
+whether all parts are installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEEDED = ("filesrc", "qtdemux", "appsrc", "openh264enc", "h264parse", "rtph264pa
 
 
 class Live(GstRtspServer.RTSPMediaFactory):
-    """Draws pictures for as long as somebody looks."""
+    """Draws pictures as long as a client is connected."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
         super().__init__()

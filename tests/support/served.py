@@ -1,4 +1,4 @@
-"""Servers of tests as processes of their own, so that they can be killed as servers are."""
+"""Test servers as separate processes, so that they can be killed as servers are."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipeline.stream.frame import Frame
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on."""
+    """Return a port on 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Served:
-    """A server process; ``start`` returns when it listens, ``kill`` leaves it no time.
+    """A server process; ``start`` returns when it listens, ``kill`` ends it at once.
 
     Args:
         command: of a program that prints a line when it is ready.
@@ -36,7 +36,7 @@ class Served:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *more: str) -> float:
-        """Start it; the moment when it was ready."""
+        """Start it; return the moment when it was ready."""
         self._process = subprocess.Popen(
             [*self.command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -48,7 +48,7 @@ class Served:
         return time.monotonic()
 
     def pause(self, paused: bool) -> None:
-        """Stop it from running while its connections stay open, or let it go on."""
+        """Stop it while its connections stay open, or let it continue."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
@@ -67,10 +67,10 @@ class Served:
 
 @dataclass
 class Arrivals:
-    """When frames arrived, how old they were by their stamp, and their sizes.
+    """When frames arrived, how old they were by their stamps, and their sizes.
 
     Attributes:
-        ages: seconds from the drawing of a picture until it was read.
+        ages: seconds between the drawing of a picture and its reading.
     """
 
     times: list[float] = field(default_factory=list)
@@ -90,10 +90,10 @@ class Arrivals:
 def outages(
     reader: Reader, server: Served, starts: Sequence[Sequence[str]], normal: Callable[[], bool]
 ) -> list[float]:
-    """Kill and restart a server once for each of ``starts``, its arguments.
+    """Kill and restart a server once for each element of ``starts``, its arguments.
 
     Returns:
-        Seconds from each restart, when the server listens, until frames are ``normal`` again.
+        Seconds from each restart, once the server listens, until frames are ``normal`` again.
     """
     returns = []
     for arguments in starts:

@@ -1,4 +1,4 @@
-"""The contract of every session."""
+"""The contract that every session fulfils."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.runtimes.session import Session
 
 
 class SessionContract:
-    """For a test class that inherits it, in a file with the fixture ``session``.
+    """A base for test classes, in a file with the fixture ``session``.
 
-    Class maps of the session are 120 x 90, of eleven classes at most.
+    Class maps of the session are 120 x 90, with at most eleven classes.
     """
 
     @pytest.mark.parametrize("count", [1, 3])

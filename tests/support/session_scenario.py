@@ -1,4 +1,4 @@
-"""Everything that a session does, once; for tests in which something fails."""
+"""Everything that a session does, once; for tests that make something fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.stream.overlay import Overlay
 
 
 def scenario(engine: Engine, platform: Platform) -> None:
-    """Open, run two at once with and without pictures, run more than fit at once, close."""
+    """Open; run two at once with and without pictures, then more than fit at once; close."""
     tint = Overlay(engine.manifest.classes).tint
     with TensorRTSession(engine, platform) as session:
         first = session.submit(frames(), tint)
@@ -25,7 +25,7 @@ def scenario(engine: Engine, platform: Platform) -> None:
 
 
 def rtx_engine(engine: Engine, folder: Path) -> Engine:
-    """Return the engine as one of TensorRT for RTX, in a folder of its own."""
+    """Return the engine as one of TensorRT for RTX, in a separate folder."""
     folder.joinpath("double.engine").write_bytes(engine.path.read_bytes())
     manifest = replace(engine.manifest, runtime="tensorrt-rtx")
     return Engine(manifest, folder)

@@ -1,4 +1,4 @@
-"""Imported before everything else: warnings of libraries about themselves are off the log."""
+"""Imported before everything else: keeps libraries' warnings about themselves out of the log."""
 
 from __future__ import annotations
 

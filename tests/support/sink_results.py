@@ -10,7 +10,7 @@ from pipeline.stream.sinks import SinkOptions, open_sink
 
 
 def result(index: int, size: tuple[int, int] = (96, 64), captured: float | None = None) -> Result:
-    """A frame whose left part is road, growing with the index, and the rest sky."""
+    """A frame whose left part is road, wider with each index, and whose rest is sky."""
     width, height = size
     image = np.random.default_rng(index).integers(0, 255, (height, width, 3), dtype=np.uint8)
     classes = np.zeros((32, 48), np.uint8)

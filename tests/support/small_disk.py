@@ -1,4 +1,4 @@
-"""A disk of a few bytes: for one file by the system's limit, for a folder by counting."""
+"""A disk of a few bytes: for one file through the system's limit, for a folder by counting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.stream.sinks.disk_file import DiskFile
 
 @contextmanager
 def disk_full_after(size: int) -> Iterator[None]:
-    """Let every file take ``size`` bytes and no more (Python ignores SIGXFSZ)."""
+    """Limit every file to ``size`` bytes (Python ignores SIGXFSZ)."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -26,7 +26,7 @@ def disk_full_after(size: int) -> Iterator[None]:
 
 
 class SmallDisk:
-    """A folder in which videos find no more room than ``size`` bytes for everything in it."""
+    """A folder in which videos have only ``size`` bytes of room for everything together."""
 
     def __init__(self, folder: Path, size: int, patch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -47,5 +47,5 @@ class SmallDisk:
 
     @property
     def used(self) -> int:
-        """Bytes of all files in the folder."""
+        """Return the bytes of all files in the folder."""
         return sum(path.stat().st_size for path in self.folder.iterdir())

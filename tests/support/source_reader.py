@@ -1,4 +1,4 @@
-"""Reading sources in tests: by hand, and in a thread as a stream does."""
+"""Reading sources in tests: by hand, and in a thread as a stream does it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pipeline.errors import SourceError
 from pipeline.stream.frame import Frame
 from pipeline.stream.sources import Source
 
-#: Seconds after which a test gives up; far more than anything takes.
+#: Seconds after which a test gives up; far more than anything needs.
 LIMIT = 30
 
 
 def read(source: Source) -> Frame:
-    """Read a frame that must be there."""
+    """Read a frame that must exist."""
     frame = source.read()
     assert frame is not None
     return frame
@@ -29,7 +29,7 @@ def read_to_the_end(source: Source) -> list[Frame]:
 
 
 def wait_until(true: Callable[[], bool], what: str) -> float:
-    """Wait, and return the moment."""
+    """Wait, and return the time."""
     deadline = time.monotonic() + LIMIT
     while not true():
         assert time.monotonic() < deadline, f"{what} took more than {LIMIT} s"
@@ -43,15 +43,15 @@ def wait_for(source: Source, state: str) -> float:
 
 
 class Reader(threading.Thread):
-    """Reads a source to its end, and keeps what came.
+    """Reads a source to its end, and keeps the result.
 
     Args:
         source: read in the thread.
-        keep: what is kept of a frame at the moment when it arrives.
+        keep: returns the part of a frame to keep, at the moment when it arrives.
 
     Attributes:
-        frames: whole, where ``keep`` was not given.
-        error: that ended the reading.
+        frames: whole frames if ``keep`` was not given.
+        error: the error that ended the reading.
     """
 
     def __init__(

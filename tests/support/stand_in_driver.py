@@ -1,4 +1,4 @@
-"""The stand-in for the driver's library, where this process has loaded it (check_pycuda.sh)."""
+"""The stand-in for the driver's library, if this process has loaded it (check_pycuda.sh)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from tensorrt_double import OnnxProgram, RefusedError, Step
 
-#: The driver's errors that tests plant.
+#: The driver's errors that tests inject.
 INVALID_VALUE, OUT_OF_MEMORY, ILLEGAL_ADDRESS = 1, 2, 700
 
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -16,7 +16,7 @@ _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @cache
 def stand_in() -> StandIn | None:
-    """Return the stand-in; None where there is another driver, or none."""
+    """Return the stand-in; None if there is another driver, or none."""
     try:
         library = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -25,7 +25,7 @@ def stand_in() -> StandIn | None:
 
 
 class StandIn:
-    """Knows what the driver was asked, and makes it fail."""
+    """Records the calls of the driver, and makes it fail."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -45,23 +45,23 @@ class StandIn:
         return found
 
     def fail(self, place: int, error: int, late: bool = False) -> None:
-        """Let call number ``place`` fail; ``late``: not itself, but the work that it begins."""
+        """Let call number ``place`` fail; ``late``: not the call, but the work that it starts."""
         self._library.stand_in_fail(place, error, int(late))
 
     def held(self) -> str:
-        """Say what was made and not given back, contexts included; "" for nothing."""
+        """Return what was made and not released, contexts included; "" for nothing."""
         text = ctypes.create_string_buffer(1000)
         self._library.stand_in_held(text, len(text))
         return text.value.decode()
 
     def complaints(self) -> list[str]:
-        """Return what a driver takes and a program had better not do, since the last time."""
+        """Return what a driver accepts but a program should not do, since the last call."""
         text = ctypes.create_string_buffer(100_000)
         self._library.stand_in_complaints(text, len(text))
         return text.value.decode().splitlines()
 
     def put(self, stream: int, step: Step) -> None:
-        """Put a function on a stream, as the driver does it."""
+        """Put a function on a stream, as the driver does."""
         kept: list[object] = []
 
         def run(_: int | None) -> None:
@@ -80,7 +80,7 @@ _STEPS: list[object] = []
 
 
 class StandInMachine:
-    """Runs TensorRT's double over the stand-in."""
+    """Runs TensorRT's double on the stand-in."""
 
     def __init__(self, driver: StandIn) -> None:
         self._driver = driver

@@ -1,4 +1,4 @@
-"""Sources, sessions and sinks that do little, so that a test sees what the stream does."""
+"""Sources, sessions and sinks that do little, so that a test sees the work of the stream."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Marks(NullSession):
 
 
 class Collect(Sink):
-    """Keeps what it is given; may be slow, may fail, may hang until it is released."""
+    """Keeps what it receives; may be slow, may fail, may hang until it is released."""
 
     def __init__(
         self, seconds: float = 0, fail_at: int | None = None, hang_at: int | None = None
@@ -85,7 +85,7 @@ class Collect(Sink):
         self.results.append(result)
 
     def close(self) -> None:
-        """Close, and remember in which thread."""
+        """Close, and remember the thread."""
         self.closed_in = threading.current_thread().name
         super().close()
 
@@ -98,6 +98,6 @@ class Collect(Sink):
 
 
 def stage_threads() -> list[str]:
-    """Names of the threads of streams. That of the screen is none: it stays with the process."""
+    """Names of the streams' threads, without the screen's, which stays with the process."""
     names = [thread.name for thread in threading.enumerate()]
     return [name for name in names if name.startswith("roadseg-") and name != "roadseg-screen"]

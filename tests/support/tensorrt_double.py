@@ -1,7 +1,7 @@
-"""The module ``tensorrt`` or ``tensorrt_rtx`` over another machine: its engines are ONNX files.
+"""The module ``tensorrt`` or ``tensorrt_rtx`` on another machine: its engines are ONNX files.
 
 The machine is a GPU made of host memory (``device_double``), the stand-in for the driver's library
-(``stand_in_driver``), or a real GPU, which runs PyTorch in TensorRT's place.
+(``stand_in_driver``), or a real GPU, which runs PyTorch instead of TensorRT.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Step = Callable[[], None]
 
 
 class RefusedError(Exception):
-    """The driver refuses what TensorRT asks of it."""
+    """The driver refuses a request of TensorRT."""
 
 
 @dataclass(frozen=True)
 class End:
-    """Name, type as NumPy has it, and shape of an input or output; -1 is a free dimension."""
+    """Name, NumPy type and shape of an input or output; -1 is a free dimension."""
 
     name: str
     dtype: str
@@ -44,26 +44,26 @@ class Program(Protocol):
     ends: tuple[End, End]
 
     def begin(self, run: Run) -> None:
-        """Put one run on its stream."""
+        """Queue one run on its stream."""
 
 
 class Machine(Protocol):
-    """What runs engines. Attributes: ``layer_names``, as a profiler is told them."""
+    """Runs engines. Attributes: ``layer_names``, as a profiler receives them."""
 
     layer_names: list[str]
 
     def fails(self, name: str) -> bool:
-        """Count a call of TensorRT; whether it is to fail."""
+        """Count a call of TensorRT; return whether it should fail."""
 
     def load(self, serialized: bytes) -> Program:
-        """Take an engine in."""
+        """Load an engine."""
 
     def wait(self, stream: int) -> None:
-        """Return when all on a stream is done."""
+        """Return when all work on a stream is done."""
 
 
 class HostMachine(Machine, Protocol):
-    """A machine whose streams run functions of the processor."""
+    """A machine whose streams run functions on the processor."""
 
     def put(self, stream: int, step: Step) -> None:
         """Put a function on a stream."""
@@ -73,7 +73,7 @@ class HostMachine(Machine, Protocol):
 
 
 class OnnxProgram:
-    """An ONNX file that ONNX Runtime runs on the processor, when its turn on the stream is."""
+    """An ONNX file that ONNX Runtime runs on the processor, in its turn on the stream."""
 
     def __init__(self, machine: HostMachine, serialized: bytes) -> None:
         import onnxruntime  # starts a thread, which no process that forks may have
@@ -107,9 +107,9 @@ class OnnxProgram:
 
 
 class TensorRTDouble:
-    """Takes the place of the module.
+    """Replaces the module.
 
-    Only names that ``tests/data/tensorrt_names.json`` knows may be used on it.
+    Only names listed in ``tests/data/tensorrt_names.json`` may be used on it.
     """
 
     __name__ = "tensorrt_double"
@@ -148,7 +148,7 @@ class TensorRTDouble:
 
 
 class _OverNothing:
-    """What TensorRT gives where it does not start: the first use of it ends the process."""
+    """TensorRT's result when it does not start: its first use ends the process."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} of a runtime that did not start")
@@ -227,7 +227,7 @@ class _Config:
 
 
 class _Context:
-    """Refuses what TensorRT refuses: shapes and addresses that do not fit, and no stream."""
+    """Refuses what TensorRT refuses: wrong shapes and addresses, and a missing stream."""
 
     def __init__(self, loaded: _Loaded, config: _Config | None) -> None:
         self.program, self.machine, self.config = loaded.program, loaded.machine, config
@@ -239,7 +239,7 @@ class _Context:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         end = self.program.ends[0]
         fits = name == end.name and len(shape) == len(end.shape) and min(shape) > 0
-        # The files' batch is 1 where the engine's is any.
+        # The files' batch is 1 where the engine's batch is free.
         fits = fits and all(
             had in {-1, given} for had, given in zip(end.shape[1:], shape[1:], strict=True)
         )

@@ -1,11 +1,11 @@
 """Computes a finished TensorRT network definition in PyTorch, layer by layer, on any machine.
 
-Engines run on GPUs only, but a network definition can be read back without one: kernels, constants,
-axes, strides and modes are all there. Whatever a parser got wrong (an axis, a padding, a scale, a
-mask) shows as another result. Each layer computes in FP32 from what its inputs hold and rounds to
+Engines run on GPUs only, but a network definition can be read back without one, with all kernels,
+constants, axes, strides and modes. Anything a parser got wrong (an axis, a padding, a scale, a
+mask) shows as a different result. Each layer computes in FP32 from its input values and rounds to
 the type that the network gives its output, as tensor cores do.
 
-Layers come out of Python as ``ILayer``; the concrete class is set by ``layer.type``.
+Python returns layers as ``ILayer``; the concrete class is set by ``layer.type``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def interpret(network: Any, **inputs: Tensor) -> dict[str, Tensor]:
     """Compute the outputs of ``network`` for the given inputs, by name.
 
     Raises:
-        UnknownLayerError: nothing is guessed.
+        UnknownLayerError: a layer has no rule; nothing is guessed.
     """
     values: dict[str, Tensor] = dict(inputs)
     for layer in _in_order(network):
@@ -79,7 +79,7 @@ def interpret(network: Any, **inputs: Tensor) -> dict[str, Tensor]:
 
 
 def _in_order(network: Any) -> Iterator[Any]:
-    """Go through the layers, each behind those that it reads: sizes may be set late."""
+    """Go through the layers, each after those that it reads: sizes may be set late."""
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     makers = {
         layer.get_output(k).name: i
@@ -106,6 +106,6 @@ def _inputs(layer: Any) -> list[Any]:
 
 
 def _check_shape(layer: Any, told: tuple[int, ...], found: tuple[int, ...]) -> None:
-    """TensorRT infers every shape itself; where it knows one, ours must be the same."""
+    """Compare shapes: where TensorRT has inferred one, ours must be the same."""
     if len(told) != len(found) or any(t not in (-1, f) for t, f in zip(told, found, strict=True)):
         raise UnknownLayerError(f"{layer.name}: TensorRT infers {told}, the rule makes {found}")

@@ -1,6 +1,6 @@
-"""What each kind of layer in a TensorRT network computes, in PyTorch.
+"""The PyTorch computation of each kind of layer in a TensorRT network.
 
-A rule takes the layer, its class set, and its operands, None for those that are absent.
+A rule takes the layer, its class set, and its operands, with None for missing ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ELEMENTWISE: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class UnknownLayerError(Exception):
-    """The interpreter has no rule for a layer, or for the way it is set."""
+    """The interpreter has no rule for a layer or its settings."""
 
 
 def _floats(*tensors: Tensor) -> list[Tensor]:
@@ -65,7 +65,7 @@ def constant(layer: Any, operands: list[Tensor]) -> list[Tensor]:
 
 
 def _filters(layer: Any, operands: list[Tensor], shape: Sequence[int]) -> tuple[Tensor, Any]:
-    """Return kernel and bias, from the layer or from its second and third input."""
+    """Return kernel and bias, from the layer or from its second and third inputs."""
     if len(operands) > 1 and operands[0].dtype != operands[1].dtype:
         raise UnknownLayerError(
             f"{layer.name}: input {operands[0].dtype}, kernel {operands[1].dtype}"
@@ -151,12 +151,12 @@ def quantize(layer: Any, operands: list[Tensor]) -> list[Tensor]:
     x, scale = _scaled(layer, operands)
     if layer.to_type != trt.DataType.INT8:
         raise UnknownLayerError(f"quantisation to {layer.to_type} ({layer.name})")
-    # torch.round takes halves to the even neighbour, as TensorRT and ONNX do.
+    # torch.round rounds halves to even, as TensorRT and ONNX do.
     return [(x.float() / scale).round().clamp(-128, 127)]
 
 
 def _scaled(layer: Any, operands: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return a tensor and its scale, which is one number or one per position along the axis."""
+    """Return a tensor and its scale: one number, or one per position along the axis."""
     x, scale = operands[:2]
     if layer.to_type != layer.get_output(0).dtype:
         raise UnknownLayerError(f"{layer.name}: {layer.to_type}, yet {layer.get_output(0).dtype}")
@@ -249,7 +249,7 @@ def _permutation(permutation: Any, rank: int) -> list[int]:
 
 def slice_(layer: Any, operands: list[Tensor]) -> list[Tensor]:
     x = operands[0]
-    given = [layer.start, layer.shape, layer.stride]  # None where it comes as an input
+    given = [layer.start, layer.shape, layer.stride]  # None where it is an input
     for k, operand in enumerate(operands[1:4]):
         if operand is not None:
             given[k] = operand.tolist()

@@ -1,7 +1,7 @@
-"""The moment of a picture, drawn into it: shows how old a frame is after any network and codec.
+"""The time of a picture, drawn into it: shows how old a frame is after any network and codec.
 
-``time.monotonic()`` is one clock for all processes of a machine. Its milliseconds stand as 32 black
-or white squares in the uppermost row, which survive compression. Needs NumPy only where it reads.
+``time.monotonic()`` is one clock for all processes of a machine. Its milliseconds appear as 32
+black or white squares in the top row, which survive compression. Only reading needs NumPy.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import time
 _BITS = 32
 _SQUARE = 8
 
-#: Smallest width of a picture that holds them.
+#: Smallest width of a picture that has room for them.
 WIDTH = _BITS * _SQUARE
 
 
 def stamp(pixels: bytearray, row_bytes: int, channels: int) -> None:
-    """Draw this moment into packed pixels of a uint8 picture."""
+    """Draw the current time into packed pixels of a uint8 picture."""
     now = int(time.monotonic() * 1e3)
     row = bytearray()
     for bit in range(_BITS):
@@ -26,6 +26,6 @@ def stamp(pixels: bytearray, row_bytes: int, channels: int) -> None:
 
 
 def stamp_of(image) -> float:  # type: ignore[no-untyped-def]
-    """Return seconds of ``time.monotonic()`` from a picture (H, W, 3)."""
+    """Return the ``time.monotonic()`` seconds drawn into a picture (H, W, 3)."""
     middle = image[_SQUARE // 2, _SQUARE // 2 : WIDTH : _SQUARE].mean(axis=1)
     return sum(int(value > 127) << bit for bit, value in enumerate(middle)) / 1e3

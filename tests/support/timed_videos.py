@@ -1,4 +1,4 @@
-"""Videos whose frames stand at chosen moments, written with PyAV; what players make of them."""
+"""Videos with frames at chosen times, written with PyAV, and how players show them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_timed(
 
 
 def trimmed(path: Path, source: Path, seconds: float) -> Path:
-    """Cut the beginning off without encoding anew: an edit list hides what precedes a key frame."""
+    """Cut off the beginning without re-encoding: an edit list hides frames before a key frame."""
     with (
         av.open(str(source)) as given,
         av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container,
@@ -54,14 +54,14 @@ def trimmed(path: Path, source: Path, seconds: float) -> Path:
 
 
 def times(path: Path) -> list[float]:
-    """Return the seconds at which PyAV shows the frames, from the first on."""
+    """Return the seconds at which PyAV shows the frames, counted from the first."""
     with av.open(str(path)) as container:
         found = [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
     return [moment - found[0] for moment in found]
 
 
 def with_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
-    """Put a display matrix into an MP4 file."""
+    """Write a display matrix into an MP4 file."""
     data = bytearray(path.read_bytes())
     begin = data.find(b"tkhd")
     place = begin + 8 + (32 if data[begin + 4] else 20) + 16

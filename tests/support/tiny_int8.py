@@ -15,14 +15,14 @@ from pipeline.graph.qdq import QDQGraph
 from pipeline.runtimes.compiler import EngineForm, Job
 from pipeline.runtimes.registry import open_compiler
 
-#: Those that the rules of placement put into INT8.
+#: Layers that the rules of placement put into INT8.
 INT8 = ("first", "depthwise", "second")
-#: What is left of them where depthwise ones are kept.
+#: The rest of them where depthwise ones are kept.
 DENSE = ("first", "second")
 
 
 class Tiny(nn.Module):
-    """Stem and head are in floating point by the rules of placement."""
+    """Stem and head stay in floating point by the rules of placement."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +53,6 @@ def quantised(
 
 
 def job(graph: QDQGraph, folder: Path, targets: tuple[str, ...] = ()) -> Job:
-    """Return the INT8 build of a graph, for the targets that a user gets who names none."""
+    """Return the INT8 build of a graph, for the default targets."""
     found = targets or open_compiler("tensorrt-rtx").check_targets((), "int8")
     return Job(graph, "tiny", "int8", EngineForm(targets=found), folder, graph.placement.int8)

@@ -1,4 +1,4 @@
-"""An engine of three convolutions with random weights, made with OpenVINO alone: no PyTorch."""
+"""An engine of three convolutions with random weights, made only with OpenVINO, no PyTorch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_engine(
 ) -> Engine:
     """Write an engine: uint8 frames (1, H, W, 3) in, uint8 class maps (1, h, w) out.
 
-    Its classes hang on small differences of pixels, as those of a trained network do not.
+    Its classes depend on small pixel differences, unlike those of a trained network.
     """
     rng = np.random.default_rng(7)
     width, height = size

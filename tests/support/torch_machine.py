@@ -1,4 +1,4 @@
-"""PyTorch in TensorRT's place on a GPU: it runs on the session's own stream and device pointers."""
+"""PyTorch instead of TensorRT on a GPU: it uses the session's own stream and device pointers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def save_graph(graph: nn.Module, path: Path) -> None:
 
 
 class _Raw:
-    """Bytes on the device as PyTorch takes them over."""
+    """Bytes on the device in the form that PyTorch accepts."""
 
     def __init__(self, address: int, shape: tuple[int, ...]) -> None:
         self.__cuda_array_interface__ = {
@@ -29,7 +29,7 @@ class _Raw:
 
 
 class TorchMachine:
-    """Runs deployment graphs; needs a GPU and a PyTorch made for it."""
+    """Runs deployment graphs; needs a GPU and a PyTorch built for it."""
 
     def __init__(self) -> None:
         self.layer_names: list[str] = []

@@ -1,4 +1,4 @@
-"""Weights and a picture that are the same wherever they are made: no library's random numbers."""
+"""Weights and a picture that are the same on every machine: no library's random numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: Of every axis of the logits one value in so many is kept.
+#: Along every axis of the logits, one value in this many is kept.
 STEP = 8
 _SIZE = (1, 3, 65, 49)
 
@@ -22,10 +22,10 @@ def picture() -> Tensor:
 
 
 def state(sizes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Return a state dict of torchvision's layout.
+    """Return a state dict with torchvision's layout.
 
     Args:
-        sizes: of every tensor, by its key. A tensor's values depend on its own key alone.
+        sizes: of every tensor, by its key. A tensor's values depend only on its own key.
     """
     return {key: _tensor(key, size) for key, size in sizes.items()}
 
@@ -35,11 +35,11 @@ def _tensor(key: str, size: tuple[int, ...]) -> Tensor:
     if kind == "num_batches_tracked":
         return torch.tensor(1)
     values = _uniform(key, math.prod(size)).reshape(size)
-    if len(size) == 4:  # a kernel: the variance of what goes in comes out
+    if len(size) == 4:  # a kernel: the variance of its input is kept
         values *= math.sqrt(3 * 2 / math.prod(size[1:]))
     elif kind in ("weight", "running_var"):
         values = 1 + values / 2
-        if key.endswith("bn3.weight"):  # else 33 bottlenecks in a row make values of 10^7
+        if key.endswith("bn3.weight"):  # otherwise 33 bottlenecks in a row make values of 10^7
             values *= 0.2
     else:
         values = values / 10
@@ -47,7 +47,7 @@ def _tensor(key: str, size: tuple[int, ...]) -> Tensor:
 
 
 def _uniform(key: str, count: int) -> NDArray[np.float32]:
-    """Return values in -1..1, FP32: SplitMix64 (Steele et al. 2014) from the key's checksum on."""
+    """Return FP32 values in -1..1: SplitMix64 (Steele et al. 2014), from the key's checksum."""
     with np.errstate(over="ignore"):
         x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         x += np.uint64(zlib.crc32(key.encode())) << np.uint64(32)

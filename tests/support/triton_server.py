@@ -1,4 +1,4 @@
-"""A real Triton server, as nvidia-pytriton carries it: for the CPU, with the Python backend."""
+"""A real Triton server, as nvidia-pytriton contains it: for the CPU, with the Python backend."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class TritonServer:
 
     Args:
         python: interpreter of the environment with nvidia-pytriton and OpenVINO.
-        repository: models.
-        folder: for its own files.
+        repository: the model repository.
+        folder: for the server's own files.
     """
 
     def __init__(self, python: Path, repository: Path, folder: Path) -> None:
@@ -43,7 +43,7 @@ class TritonServer:
         return f"triton://127.0.0.1:{self.port}/{model}"
 
     def start(self) -> None:
-        """Start it, and wait until it listens: its models are loaded then."""
+        """Start it, and wait until it listens: its models are then loaded."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -12,7 +12,7 @@ import numpy as np
 def write_video(
     path: Path, images: Sequence[np.ndarray], codec: str = "mp4v", fps: float = 25.0
 ) -> Path:
-    """Write pictures of one size; return the path."""
+    """Write pictures of equal size; return the path."""
     height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
     assert writer.isOpened()
@@ -23,7 +23,7 @@ def write_video(
 
 
 def read_video(path: Path) -> tuple[list[np.ndarray], list[float]]:
-    """Return all frames, and the second at which each is shown."""
+    """Return all frames, and the time in seconds at which each is shown."""
     capture = cv2.VideoCapture(str(path))
     frames, moments = [], []
     while True:

@@ -1,4 +1,4 @@
-"""A web address on loopback that keeps what is posted to it."""
+"""A web address on loopback that keeps everything posted to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class WebhookServer(ThreadingHTTPServer):
-    """Answers with ``statuses`` in turn, then 204; ``held`` unset keeps answers back."""
+    """Answers with ``statuses`` in turn, then 204; answers are delayed while ``held`` is unset."""
 
     def __init__(self, statuses: tuple[int, ...] = ()) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

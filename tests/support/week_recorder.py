@@ -1,7 +1,7 @@
-"""Records a part of a week in fast motion, under everything that happens to a recorder.
+"""Records part of a week in fast motion, with everything that happens to a recorder.
 
 Frames carry their number as sixteen bars. Every video is read back before it makes room; the last
-line of the output says which frames each one had.
+line of the output lists the frames of each video.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Part:
 
     Attributes:
         folder: of the recording.
-        engine: that runs; replaced by ``others`` in turn.
+        engine: the engine to run; replaced by ``others`` in turn.
         others: folders with engines of the same name.
         first, count: frames.
         keep: bytes of the recording.
         real: segment with OpenVINO, not with a session that does nothing.
-        killed: ends by ``kill -9``.
+        killed: the part ends by ``kill -9``.
     """
 
     folder: str
@@ -83,7 +83,7 @@ def number_of(image: Image) -> int:
 
 
 class Reader:
-    """Reads each finished video once, and sees that those that are there are the newest."""
+    """Reads each finished video once, and checks that the existing ones are the newest."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -124,7 +124,7 @@ def record(part: Part) -> None:
                 shutil.copyfile(path, engine.with_name(path.name))
             replaced += 1
         if place % (part.count // 3) == part.count // 6:
-            disk.size = disk.used  # somebody fills the disk
+            disk.size = disk.used  # something else fills the disk
         if place % (part.count // 3) == part.count // 4:
             disk.size = 1 << 40
         image = bars(index)

@@ -11,11 +11,11 @@ from models.registry import MODELS, build_model
 from models.spec import ModelSpec
 from pipeline.graph.deployment import DeploymentGraph
 
-#: What does not tell narrow networks apart: widths, how much of an encoder there is, how often a
+#: Differences that do not count for narrow networks: widths, the size of the encoder, how often a
 #: ResNet repeats its blocks, and dropout, which is for training.
 _SIZES = ("width", "fully", "stages", "lite", "depth", "dropout")
 
-#: Every network of the registry. Rows that differ in size alone are one network here.
+#: Every network of the registry. Rows that differ only in size count as one network here.
 DISTINCT = {
     (spec.builder, str({k: v for k, v in spec.variant.items() if k not in _SIZES})): spec
     for spec in reversed(MODELS.values())
@@ -25,7 +25,7 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def narrow(spec: ModelSpec, width: float = 1 / 16) -> nn.Module:
-    """Build ``spec`` with few channels and without a value that hides a branch."""
+    """Build ``spec`` with few channels and without values that would hide a branch."""
     torch.manual_seed(0)
     network = build_model(replace(spec, variant={**spec.variant, "width": width}))
     with torch.no_grad():
@@ -48,7 +48,7 @@ def convolution_names(network: nn.Module) -> set[str]:
 
 
 class LogitsGraph(DeploymentGraph):
-    """The deployment graph that hands out its logits, and the class map as one channel more."""
+    """The deployment graph that returns its logits, with the class map as one more channel."""
 
     def forward(self, frames: Tensor) -> Tensor:
         logits = self.network(self.preprocess(frames))

@@ -1,4 +1,4 @@
-"""What the trainer accepts as data, and what it says about the rest."""
+"""Data that the trainer accepts, and its messages about the rest."""
 
 from __future__ import annotations
 

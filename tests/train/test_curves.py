@@ -25,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def lines(svg: str) -> list[list[tuple[float, float]]]:
-    """Points of every curve, in pixels."""
+    """Return the points of every curve, in pixels."""
     found = ElementTree.fromstring(svg).iter(f"{SVG}polyline")
     return [
         [
@@ -120,7 +120,7 @@ def test_a_comparison_of_nothing_is_an_empty_page() -> None:
 
 
 def test_a_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
-    """Another program may remove it while a run goes on."""
+    """Another program may remove it during a run."""
     log = RunLog(tmp_path / "gone" / "log.jsonl")
     for write in (
         lambda: log.append({"step": 1, "seconds": 0.0}),

@@ -1,4 +1,4 @@
-"""Distillation: the student comes closer to its teacher, and the teacher stays as it is."""
+"""Distillation: the student approaches its teacher, and the teacher stays unchanged."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_taught_student_ends_closer_to_the_teacher_than_an_untaught_one(
     tmp_path: Path, samples: list[Sample]
 ) -> None:
     frames, labels = next(batches(samples).from_step(0))
-    labels = torch.randint_like(labels, 11)  # what is learned of the street is the teacher's
+    labels = torch.randint_like(labels, 11)  # anything learned about the street is the teacher's
     distances = []
     for weight in (0.0, 1.0):
         run = trainer(tmp_path, replace(TAUGHT, distil=weight))
@@ -126,7 +126,7 @@ def test_the_teacher_sees_frames_normalised_as_it_was_trained() -> None:
 
     plain = InputSpec(mean=(0.0, 0.0, 0.5), std=(1.0, 1.0, 0.5), order="bgr")
     frames = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
-    frames[..., 0], frames[..., 2] = 255, 51  # blue at its fullest, a fifth of red
+    frames[..., 0], frames[..., 2] = 255, 51  # blue at its maximum, red at a fifth
     Teacher(Recorder(3, 11, 1), replace(STUDENT, input=plain)).logits(frames)
     assert seen[0][0, :, 0, 0].tolist() == pytest.approx([1.0, 0.0, -0.6])
 

@@ -1,4 +1,4 @@
-"""Mixed precision on a CPU: bfloat16, but for the convolutions that it does not suit."""
+"""Mixed precision on a CPU: bfloat16, except for convolutions that it does not suit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.train.precision import mixed_precision
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
-#: FCN's score layer. Two threads, for one alone writes no partial sums of the bias.
+#: FCN's score layer. Two threads, because one thread writes no partial sums of the bias.
 SCORE_LAYER = """
 import torch
 from torch import nn
@@ -65,7 +65,7 @@ def test_a_bias_that_is_added_apart_is_the_layers() -> None:
 
 
 def test_the_gradient_of_a_score_layer_stays_inside_its_memory() -> None:
-    """On processors with AMX, PyTorch's own bfloat16 ends this process with a broken heap."""
+    """On processors with AMX, PyTorch's own bfloat16 ends this process with a corrupt heap."""
     done = subprocess.run(
         [sys.executable, "-c", SCORE_LAYER], cwd=ROOT, capture_output=True, text=True, timeout=120
     )

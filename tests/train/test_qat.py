@@ -1,4 +1,4 @@
-"""Quantisation-aware fine-tuning: what is simulated is what the quantiser then does."""
+"""Quantisation-aware fine-tuning: the simulation matches what the quantiser then does."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ class Case:
 
     @torch.no_grad()
     def quantised_logits(self) -> Tensor:
-        """Return what the quantised graph takes the arg-max of.
+        """Return the logits of the quantised graph, before its arg-max.
 
-        Signed, but with scales in FP32: FP16's digits are TensorRT's matter, not the training's.
+        Signed, but with scales in FP32: FP16's digits concern TensorRT, not the training.
         """
         with (
             patch("calibration.quantizer.quantizer.in_half", lambda scale: scale),
@@ -148,8 +148,8 @@ def test_the_simulation_computes_what_the_quantised_graph_computes(segnet: Case)
     simulated = segnet.logits(segnet.simulated())
     quantised, exact = segnet.quantised_logits(), segnet.logits(segnet.network)
     assert len(segnet.placement.int8) > 5
-    # Sums in another order tip a value over to the next level here and there, and unpooling then
-    # puts it elsewhere: few logits differ, but those may differ much.
+    # Sums in another order occasionally round a value to the next level, and unpooling then puts it
+    # elsewhere: few logits differ, but those may differ much.
     assert float((simulated - quantised).abs().median()) < 1e-5
     assert share_moved(simulated, quantised) < 0.15
     assert share_moved(exact, quantised) > 0.95
@@ -185,7 +185,7 @@ def test_rounding_weights_before_or_after_folding_batch_norms_is_the_same() -> N
     weight = torch.randn(6, 4, 3, 3)
     factor = torch.tensor([0.01, -3.0, 1.0, 40.0, -0.2, 1.7]).view(-1, 1, 1, 1)
     torch.testing.assert_close(rounded_weight(weight * factor), rounded_weight(weight) * factor)
-    # And it is the coding of weight files.
+    # This is also the coding of weight files.
     coded = encode({"weight": weight})
     stored = coded["weight"] * coded["weight.scale"]
     torch.testing.assert_close(rounded_weight(weight), stored)
@@ -351,7 +351,7 @@ def test_the_command_fine_tunes_and_the_result_builds_in_int8(
     assert card["recipe"]["qat"] is True
     assert card["command"].startswith("python -m pipeline train segnet_lite --qat --calibration ")
     assert card["pretrained"].startswith("trained weights segnet_lite.safetensors, SHA-256 ")
-    # A run of the other kind does not go on from it.
+    # A run of the other kind does not continue from it.
     assert fine_tune(data, folder, "--resume", "--steps", "2") == 1
     assert "was trained with --qat" in capsys.readouterr().err
     options = BuildOptions(

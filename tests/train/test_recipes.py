@@ -1,4 +1,4 @@
-"""Every network's recipe: there is one, it fits into memory, and under it the loss falls."""
+"""Every network's recipe: it exists, it fits into memory, and with it the loss falls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipeline.train.trainer import RunSettings, Trainer
 _ASKED = os.environ.get("ROADSEG_RECIPE_STEPS")
 STEPS = int(_ASKED or "40")
 
-#: Every recipe with every kind of network that has it; other depths of the same take as long again.
+#: Every recipe with every kind of network that has it; other depths take as long again.
 KINDS = {(spec.builder, str(RECIPES[name])): name for name, spec in reversed(list(MODELS.items()))}
 NAMES = pytest.mark.parametrize("name", MODELS if _ASKED else sorted(KINDS.values()))
 
@@ -46,7 +46,7 @@ def test_a_network_without_a_recipe_is_one_line(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name] not in SMALL])
 def test_training_at_full_width_fits_into_16_gb(name: str) -> None:
-    """Measured: 5.8 GB at most, deconvnet. Our small forms have narrower layers still."""
+    """Measured: 5.8 GB at most, for deconvnet. Our small forms have even narrower layers."""
     recipe = RECIPES[name]
     with torch.device("meta"):
         network = build_model(MODELS[name]).train()
@@ -70,7 +70,7 @@ def kept_for_backward(network: nn.Module, x: Tensor) -> int:
 
 
 def test_what_is_kept_is_counted_once() -> None:
-    """A ReLU in place keeps its output, which the convolution behind it keeps as well."""
+    """An in-place ReLU keeps its output, which the convolution after it also keeps."""
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(inplace=True), nn.Conv2d(8, 2, 1))
     x = torch.empty(2, 3, 10, 10)
     assert kept_for_backward(network, x) == 4 * 2 * (3 + 8) * 100
@@ -79,7 +79,7 @@ def test_what_is_kept_is_counted_once() -> None:
 @pytest.mark.slow
 @NAMES
 def test_the_loss_falls_under_its_recipe(name: str, samples: list[Sample], tmp_path: Path) -> None:
-    """At 96x72, few channels, two pictures a step and without a teacher, which is tested apart."""
+    """At 96x72, few channels, two pictures per step and no teacher, which has its own tests."""
     spec, recipe = MODELS[name], RECIPES[name]
     spec = replace(spec, variant={**spec.variant, "width": 1 / 16})
     height, width = (max(side, spec.minimum_size) for side in (72, 96))

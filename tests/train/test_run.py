@@ -1,4 +1,4 @@
-"""A training run as it is lived with: stopped, killed, resumed, ended early, looked at."""
+"""Training runs in practice: stopped, killed, resumed, ended early, inspected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.train.recipe import RECIPES, Recipe
 from pipeline.train.runlog import RunLog
 from pipeline.train.trainer import RunSettings, Trainer
 
-#: Narrower still than the registered one: what is tested here does not depend on the width.
+#: Narrower than the registered one: these tests do not depend on the width.
 LITE = replace(model_spec("segnet_lite"), variant={"width": 0.0625})
 TINY = Recipe(steps=4, batch=2, crop=(64, 64), warmup=1, validate_every=2)
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def same_weights(one: Trainer, other: Trainer) -> bool:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, samples: list[Sample]) -> Trainer:
-    """A run that nothing interrupted."""
+    """An uninterrupted run."""
     run = trainer(tmp_path_factory.mktemp("whole"))
     augmentation = Augmentation(TINY.crop, TINY.scale, CAMVID.void)
     run.train(Batches(samples, augmentation, TINY.batch, 0), samples[:1])
@@ -76,7 +76,7 @@ def test_a_stopped_run_is_saved_at_its_step_and_goes_on_to_the_same_end(
     def step_and_stop(*batch: torch.Tensor) -> float:
         loss = take_step(*batch)
         if first.step == step:
-            first.settings.stop.set()  # what Ctrl-C does
+            first.settings.stop.set()  # the effect of Ctrl-C
         return loss
 
     first._step = step_and_stop  # type: ignore[method-assign, assignment]
@@ -289,7 +289,7 @@ def test_a_run_killed_while_it_saves_leaves_a_whole_checkpoint(tmp_path: Path) -
         deadline = time.monotonic() + 60
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        for _ in range(20):  # in the middle of whatever it does by now
+        for _ in range(20):  # in the middle of whatever it is doing
             time.sleep(0.013)
             state = load_checkpoint(path, "segnet_lite")
             assert (state["x"] == state["step"]).all()

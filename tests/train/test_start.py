@@ -44,7 +44,7 @@ def pictures() -> list[Tensor]:
 
 
 def encoder(path: Path, x: Tensor) -> Tensor:
-    """What the published convolutions compute, pooled four times."""
+    """The published convolutions, pooled four times."""
     state = encoder_state("vgg16", str(path))
     for number, numbers in enumerate(TORCHVISION_FEATURES):
         if number:
@@ -145,7 +145,7 @@ def with_the_encoder_of_segnet(name: str) -> tuple[nn.Module, nn.Module]:
 
 
 def test_deconvnet_takes_segnets_decoder_too() -> None:
-    """Behind the same unpooling both compute the same, up to the last convolution."""
+    """After the same unpooling both compute the same, up to the last convolution."""
     spec, theirs = model_spec("deconvnet_lite"), model_spec("segnet_lite")
     network, segnet = build_model(spec).eval(), build_model(theirs).eval()
     start_from_trained_encoder(network, spec, "segnet_lite")
@@ -169,7 +169,7 @@ def test_a_trained_vgg16_computes_the_same_where_there_is_no_batch_norm() -> Non
         for number, (given, taken) in enumerate(zip(trained.encoder, network.encoder, strict=True)):
             dilation = network.encoder[number][0].conv.dilation[0]
             assert dilation == (2 if number == 4 else 1)
-            for layer in taken:  # compared without what DeepLab changes
+            for layer in taken:  # compared without DeepLab's own changes
                 layer.conv.dilation = layer.conv.padding = (1, 1)
             expected = given(x)
             assert torch.allclose(taken(x), expected, atol=1e-4 * float(expected.max()))
@@ -226,7 +226,7 @@ def narrow(name: str) -> ModelSpec:
 def test_a_network_goes_on_from_the_stage_before_it(
     name: str, new: set[str], tmp_path: Path
 ) -> None:
-    """It computes what that one does: what is new starts as nothing, or as the identity."""
+    """It computes the same as that one: new layers start as zero or as the identity."""
     spec = narrow(name)
     assert spec.earlier_stage is not None
     theirs = narrow(spec.earlier_stage)
@@ -246,7 +246,7 @@ def test_a_network_goes_on_from_the_stage_before_it(
     assert all(name.startswith(tuple(new)) for name in anew)
     with torch.no_grad():
         x = torch.randn(1, 3, 96, 96)
-        if name.startswith("dilatednet"):  # the identity behind a ReLU
+        if name.startswith("dilatednet"):  # the identity after a ReLU
             fc = before.fc7(before.fc6(before.encoder(x)[-1]))
             scores = before.score(fc)
             assert torch.allclose(network.context(scores), scores.relu(), atol=1e-5)

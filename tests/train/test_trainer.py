@@ -1,4 +1,4 @@
-"""Training: seeded samples, whole checkpoints, and a run that goes on where it stopped."""
+"""Training: seeded samples, whole checkpoints, and a run that continues where it stopped."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_an_outline_along_void_is_not_counted() -> None:
 
 def test_an_outline_near_a_void_seam_counts_neither_for_nor_against() -> None:
     label = np.vstack([halves(20), halves(20)])
-    label[:20, 19:23] = VOID  # the upper half leaves open where the outline lies
+    label[:20, 19:23] = VOID  # the upper half leaves the outline's place open
     beside = np.vstack([halves(17), halves(20)])  # left of the seam, within 3 pixels of it
     wrong = np.vstack([halves(15), halves(20)])
     assert boundary(label, beside).mean == 1.0
@@ -124,7 +124,7 @@ def neighbours(row: int, column: int, shape: tuple[int, ...]) -> list[tuple[int,
 
 
 def outline(classes: Map, label: Map, index: int) -> list[tuple[int, int]]:
-    """Boundary pixels of one class, pixel by pixel as the definition says."""
+    """Boundary pixels of one class, found pixel by pixel according to the definition."""
     labelled = [(int(r), int(c)) for r, c in np.argwhere(label != VOID)]
     return [
         place

@@ -1,4 +1,4 @@
-"""Activation histograms count exactly, and thresholds are what their method promises."""
+"""Activation histograms count exactly, and each threshold is as its method promises."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def signed(batch: list[tuple[float, bool]]) -> NDArray[np.float32]:
 
 
 def squared_error(values: NDArray[np.float32], reach: float, levels: int) -> float:
-    """Mean squared error of quantising symmetrically, by doing it."""
+    """Mean squared error of symmetric quantisation, by actually quantising."""
     magnitudes = np.abs(values.astype(np.float64))
     step = reach / levels
     quantised = np.minimum(np.rint(magnitudes / step), levels) * step

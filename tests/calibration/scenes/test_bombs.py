@@ -1,4 +1,4 @@
-"""Small files that ask for much, in processes of their own with a limit on memory."""
+"""Small files that request much memory, in separate processes with a memory limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 def png(side: int) -> bytes:
-    """A picture of one colour, one bit a pixel."""
+    """A picture of one colour with one bit per pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -44,7 +44,7 @@ def test_a_picture_of_a_billion_pixels_takes_no_memory(tmp_path: Path) -> None:
         "from calibration.scenes.dataset import read_picture\n"
         "try:\n    read_picture(sys.argv[1])\n"
         "except DataError as error:\n    print(error)\n"
-        # Not ru_maxrss, which begins with what the parent of a process held.
+        # Not ru_maxrss, which starts with the memory of the process's parent.
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
     )
     done = subprocess.run(

@@ -143,7 +143,7 @@ def test_class_sets_of_known_data_sets_need_no_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert {name: read_classes(name) for name in BUILT_IN} == BUILT_IN
-    (tmp_path / "voc").write_text("road\ncar\n")  # a file is what was meant then
+    (tmp_path / "voc").write_text("road\ncar\n")  # now the file is meant
     assert read_classes(Path("voc")).names == ("road", "car")
     with pytest.raises(DataError, match=r"or one of camvid, cityscapes, voc; check --classes"):
         read_classes("pascal")

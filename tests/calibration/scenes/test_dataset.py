@@ -1,4 +1,4 @@
-"""Reading labelled pictures, and what is said about folders that cannot be read."""
+"""Reading labelled pictures, and the messages about folders that cannot be read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def random_label(seed: int, height: int = 20, width: int = 30) -> NDArray[np.uin
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three pictures of three formats with labels, in an order that is not the one of writing."""
+    """Three labelled pictures in three formats, in a different order than they were written."""
     for seed, (stem, suffix) in enumerate((("b", "bmp"), ("c", "png"), ("a", "tiff"))):
         write(tmp_path / "images" / f"{stem}.{suffix}", random_picture(seed))
         write(tmp_path / "labels" / f"{stem}.png", random_label(seed))
@@ -81,7 +81,7 @@ def test_the_case_of_a_suffix_does_not_matter(tmp_path: Path) -> None:
 def test_a_picture_of_any_format_is_matched_to_its_label_by_stem(
     tmp_path: Path, suffix: str
 ) -> None:
-    # Not among them: formats of one channel or few colours, for larger pictures, or not written.
+    # Excluded: formats with one channel or few colours, for larger pictures, or not written.
     write(tmp_path / "images" / f"x.y{suffix}", np.full((20, 30, 3), 90, np.uint8))
     write(tmp_path / "labels" / "x.y.png", random_label(0))
     sample = open_labelled_folder(tmp_path, CAMVID)[0]

@@ -1,4 +1,4 @@
-"""Pictures that were left out or nearly black without a word."""
+"""Pictures that used to be left out, or were nearly black, without a message."""
 
 from __future__ import annotations
 

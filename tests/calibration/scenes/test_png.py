@@ -1,4 +1,4 @@
-"""Labels are read as they are stored, in every kind of PNG."""
+"""Labels are read exactly as stored, from every kind of PNG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calibration.scenes.dataset import read_label
 from calibration.scenes.png import palette_of, stored_values
 from models.classes import ClassSet
 
-#: Colour type and bits that the specification allows together.
+#: Combinations of colour type and bits that the specification allows.
 KINDS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8)]
 KINDS += [(4, 8), (4, 16), (6, 8), (6, 16)]
 

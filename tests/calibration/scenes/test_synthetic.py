@@ -25,7 +25,7 @@ CLEAR_DAY = Light(exposure=1, sun=0, side=1, haze=255, clear=1e9, warm=0, sky=0)
 
 
 def empty_canvas(width: int = 160, height: int = 120) -> Canvas:
-    """A canvas without haze, so that drawn colours stay as they are."""
+    """A canvas without haze, so that drawn colours stay unchanged."""
     return Canvas(view_at(0, 0.0, (width, height)), haze=255, clear=1e9)
 
 
@@ -132,7 +132,7 @@ def test_the_frame_rate_changes_the_step_and_not_the_scene() -> None:
 
 
 def test_label_edges_lie_on_picture_edges() -> None:
-    """Moved by some pixels, the labels' outlines meet less contrast in the picture."""
+    """When moved by some pixels, the labels' outlines meet less contrast in the picture."""
     here, moved = [], []
     for seed in range(6):
         picture, label = SyntheticDrive(480, 360, seed).frame(50)

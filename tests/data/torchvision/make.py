@@ -1,7 +1,7 @@
-"""Makes the reference files beside it with torchvision's own networks; the tests need them only.
+"""Makes the reference files next to it with torchvision's own networks; only tests need them.
 
 ``PYTHONPATH=tests/support python tests/data/torchvision/make.py``, in an environment where
-torchvision imports (torch 2.14.1 beside torchvision 0.29.1 made what is here). For each network:
+torchvision can be imported (made here with torch 2.14.1 and torchvision 0.29.1). For each network:
 
 - ``NAME.keys``: a line ``KEY SIZES`` for every tensor of its state dict at 21 classes, auxiliary
   head included, in torchvision's order;

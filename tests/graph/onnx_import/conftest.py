@@ -9,5 +9,5 @@ from torch import nn
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    """A small network as somebody else would write it."""
+    """A small network as other people would write it."""
     return made(SmallNet)

@@ -31,7 +31,7 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def write(network: nn.Module, tmp_path: Path) -> Writer:
-    """Export the network, or what is made of its logits."""
+    """Export the network, or a function of its logits."""
 
     def written(after: Callable[[Tensor], Any] | None = None, **options: Any) -> Path:
         exported = network if after is None else Then(network, after)
@@ -47,7 +47,7 @@ def opened(path: Path, count: int = CLASSES, **options: Any) -> ForeignNetwork:
 
 
 def refusal(path: Path, count: int = CLASSES, **options: Any) -> str:
-    """Return the one line with which a file is refused."""
+    """Return the one-line message with which a file is refused."""
     with pytest.raises(RoadsegError) as error:
         opened(path, count, **options)
     assert "\n" not in str(error.value)

@@ -76,7 +76,7 @@ def arguments_of(form: str, path: Path, folder: Path) -> list[str]:
 
 
 def truth(network: nn.Module, frame: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Compute it as the network's authors would: RGB, 0..1, ImageNet's statistics."""
+    """Compute it as the network's authors would: RGB, 0..1, ImageNet statistics."""
     picture = frame[..., ::-1].astype(np.float32) / 255
     picture = (picture - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     with torch.no_grad():
@@ -201,7 +201,7 @@ def test_mean_and_std_are_grey_levels_in_the_order_of_the_network(
 
 
 def test_a_plain_segnet_becomes_a_network_that_every_runtime_takes(tmp_path: Path) -> None:
-    """PyTorch exports its unpooling as scattered writes, which no TensorRT front end takes."""
+    """PyTorch exports its unpooling as scattered writes, which no TensorRT front end supports."""
     network = made(PlainSegNet)
     path = export(network, tmp_path / "plain.onnx", opset=18)
     options = ForeignOptions(path, class_file(tmp_path))
@@ -236,7 +236,7 @@ def test_squeezed_parts_and_skips_are_placed_as_in_our_own_networks(
     assert placement.classifiers == ("classifier",)
     assert len(placement.skips) == 1
     assert len(placement.concats) == 1
-    # The skips are read by convolutions too, and named after these.
+    # The skips are also read by convolutions, and named after these.
     assert list(placement.tensors.values()) == [
         "down",
         "first",

@@ -1,4 +1,4 @@
-"""What a one-channel output means: the engine's classes are those of ONNX Runtime on the file."""
+"""The meaning of one-channel outputs: the engine's classes equal ONNX Runtime's on the file."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ TAILS: dict[str, tuple[Tail, float]] = {
     "mean of two": (lambda y: (torch.sigmoid(y) + torch.sigmoid(y * 2 + 1)) / 2, 0.5),
     "residual": (lambda y: torch.sigmoid(y + y.mean((2, 3), keepdim=True)), 0.5),
 }  # fmt: skip
-#: Of two channels.
+#: The same for two channels.
 OF_TWO: dict[str, tuple[Tail, float]] = {
     "slice": (lambda y: torch.softmax(y, 1)[:, 1:], 0.5),
     "index": (lambda y: torch.softmax(y, 1)[:, 1], 0.5),
@@ -92,7 +92,7 @@ OF_TWO: dict[str, tuple[Tail, float]] = {
 
 
 def agreement(path: Path, threshold: float, asked: float | None = None) -> tuple[float, float]:
-    """Share of pixels where import and file agree, and of those of the second class."""
+    """Share of pixels where import and file agree, and the share of those in the second class."""
     options = ForeignOptions(path, class_file(path.parent, 2, void=False), threshold=asked)
     network = open_foreign(options, None).network
     pictures = torch.randn((1, 3, *SIZE), generator=torch.Generator().manual_seed(1))
@@ -103,7 +103,7 @@ def agreement(path: Path, threshold: float, asked: float | None = None) -> tuple
     return float(np.mean(found == wanted)), float(np.mean(wanted))
 
 
-#: Of both exporters: 18 is the newer one's.
+#: From both exporters: 18 is the newer one's.
 BOTH = [(tail, 17) for tail in TAILS] + [(tail, 18) for tail in list(TAILS)[::4]]
 
 
@@ -126,7 +126,7 @@ def test_one_channel_of_a_soft_max_is_a_probability(tail: str, opset: int, tmp_p
     assert 0.05 < second < 0.95
 
 
-#: Nodes that may follow a sigmoid in any order; each takes (1, 1, h, w) and keeps its form.
+#: Nodes that may follow a sigmoid in any order; each takes (1, 1, h, w) and keeps this shape.
 STEPS = {
     "Mul": (np.float32(255),),
     "Add": (np.float32(-0.25),),
@@ -164,7 +164,7 @@ def test_arithmetic_behind_a_sigmoid_moves_where_the_classes_part(steps: list[st
         with np.errstate(over="ignore"):
             middle, high = float(number(middle)), float(number(high))
     if not np.isfinite(high) or abs(high - middle) < 1e-3 * max(1.0, abs(middle)):
-        return  # saturated: such an output no longer holds the classes
+        return  # saturated: such an output no longer contains the classes
     graph = helper.make_graph(
         nodes,
         "net",

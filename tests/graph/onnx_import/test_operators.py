@@ -1,4 +1,4 @@
-"""Every supported ONNX operator computes what ONNX Runtime does."""
+"""Every supported ONNX operator computes the same as in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ints(*values: int) -> Array:
 def run_both(
     operator: str, constants: tuple[Array | None, ...] = (), opset: int = 17, **attributes: Any
 ) -> tuple[Array, Array]:
-    """Compute ``operator(x, *constants)`` by import and by ONNX Runtime."""
+    """Compute ``operator(x, *constants)`` through the import and in ONNX Runtime."""
     shape = attributes.pop("shape", SHAPE)
     names = [f"c{index}" if one is not None else "" for index, one in enumerate(constants)]
     node = helper.make_node(operator, ["x", *names], ["y"], name="node", **attributes)

@@ -31,7 +31,7 @@ def written(name: str, folder: Path) -> ForeignOptions:
 
 
 def outputs(options: ForeignOptions, pictures: np.ndarray) -> np.ndarray:
-    """What ONNX Runtime makes of the file as it is."""
+    """ONNX Runtime's outputs for the unchanged file."""
     session = onnxruntime.InferenceSession(options.path)
     logits: np.ndarray = session.run(None, {session.get_inputs()[0].name: pictures})[0]
     return logits

@@ -33,7 +33,7 @@ def expand() -> onnx.ModelProto:
 
 
 def resize() -> onnx.ModelProto:
-    """The picture 600 times as wide and high."""
+    """The picture, 600 times as wide and high."""
     scales = numpy_helper.from_array(np.array([1, 1, 600, 600], np.float32), "scales")
     nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
     return model(nodes, [scales])
@@ -82,7 +82,7 @@ def test_a_file_that_asks_for_too_much_is_one_line(bomb: object, tmp_path: Path)
 @pytest.mark.slow
 def test_the_child_takes_no_more_memory_than_it_may(tmp_path: Path) -> None:
     options = options_for(expand(), tmp_path)
-    # In a process of its own, since the maximum over all children is reported.
+    # In a separate process, since the maximum over all children is reported.
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"

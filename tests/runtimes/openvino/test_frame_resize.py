@@ -1,4 +1,4 @@
-"""Frames that OpenCV resized are what the deployment graph makes of them."""
+"""Frames resized by OpenCV equal those resized by the deployment graph."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pipeline.runtimes.openvino.core import compile_for_cpu, open_for_cpu
 from pipeline.runtimes.openvino.frame_resize import FrameResize, resizes_outside, without_resize
 from pipeline.runtimes.registry import open_session
 
-#: Of a network, (height, width).
+#: The size of a network, (height, width).
 SIZE = (36, 48)
-#: (width, height): the same, half, three quarters, enlarged, two that divide by nothing, a line.
+#: (width, height): the same, half, three quarters, enlarged, two with uneven ratios, a line.
 FRAMES = ((48, 36), (96, 72), (64, 48), (24, 18), (77, 33), (19, 101), (300, 1))
 
 

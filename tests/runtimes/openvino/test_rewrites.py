@@ -1,4 +1,4 @@
-"""What is rewritten for OpenVINO computes the same bits as before."""
+"""The graph rewritten for OpenVINO computes the same bits as before."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_poolings_and_their_positions_give_the_same_bits(kind: str, size: tuple[
 
 
 def pair(value: ov.Node, scale: float) -> ov.Node:
-    """Quantise to unsigned bytes and dequantise, as OpenVINO reads it from ONNX."""
+    """Quantise to unsigned bytes and dequantise, as OpenVINO reads this from ONNX."""
     high, low = number(255 * scale), number(0)
     rounded = op.fake_quantize(value, low, high, number(0), number(255), 256)
     back = op.convert(op.convert(rounded, "u8"), "f32")
@@ -125,7 +125,7 @@ def test_a_network_without_any_of_it_is_not_touched() -> None:
 
 
 def enlarged(factor: int, batch: int = -1, **changes: object) -> ov.Model:
-    """The classes of scores that are enlarged bilinearly, as PyTorch exports it."""
+    """The classes of bilinearly enlarged scores, as PyTorch exports them."""
     scores = op.parameter([batch, 5, 6, 7], np.float32)
     how: dict[str, object] = {
         "mode": "linear_onnx",
@@ -149,7 +149,7 @@ def test_classes_of_enlarged_scores_are_pytorchs(kind: str, factor: int) -> None
     model = enlarged(factor)
     rewrite(ov, model)
     assert kinds(model)["Interpolate"] == 0
-    # Where the two best are equal to the last bits, either may be said to be the larger.
+    # Where the two best are equal to the last bits, either may count as the larger one.
     best = larger.topk(2, 1).values
     clear = (best[:, 0] - best[:, 1] > 1e-5) | (best[:, 0] == best[:, 1]) & (kind == "zeros")
     assert clear.float().mean() > 0.3

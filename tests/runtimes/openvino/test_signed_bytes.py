@@ -1,4 +1,4 @@
-"""Convolutions of signed bytes compute the right sums in INT8, of concatenated tensors, too."""
+"""Convolutions of signed bytes give the right sums in INT8, also for concatenated tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONVOLUTIONS: dict[str, nn.Conv2d] = {
 
 
 class Network(nn.Module):
-    """``inner`` reads one tensor or two concatenated ones, of any sign or out of a ReLU."""
+    """``inner`` reads one tensor or two concatenated ones, of any sign or the output of a ReLU."""
 
     def __init__(self, inner: nn.Conv2d, parts: int, signed: bool) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def test_openvino_computes_what_the_quantised_graph_computes(
     module = QDQGraph(graph, lambda *_: 2.0, (), unsigned=True).with_dtype(torch.float32)
     nodes = list(module.graph.nodes)
     (choice,) = (node for node in nodes if "argmax" in str(node.target))
-    nodes[-1].args = ((choice.all_input_nodes[0],),)  # scores in place of classes
+    nodes[-1].args = ((choice.all_input_nodes[0],),)  # scores instead of classes
     module.recompile()
     frames = torch.randint(0, 256, (1, 64, 80, 3), dtype=torch.uint8)
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_openvino_computes_what_the_quantised_graph_computes(
     rewrite(ov, model)
     engine = compiled(model, "int8")
     assert executed_convolutions(engine).convolutions["inner"] == "int8"
-    # A level of the last convolution's input is 2 / 255; one that goes the other way moves less.
+    # One level of the last convolution's input is 2 / 255; rounding it the other way moves less.
     np.testing.assert_allclose(engine(frames.numpy())[0], expected, atol=0.02)
 
 

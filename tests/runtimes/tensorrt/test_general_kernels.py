@@ -1,4 +1,4 @@
-"""The time with general kernels is logged once, and only where runs became shorter."""
+"""The time with general kernels is logged once, and only where runs became faster."""
 
 from __future__ import annotations
 

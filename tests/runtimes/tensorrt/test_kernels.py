@@ -1,4 +1,4 @@
-"""What the builder of TensorRT for RTX makes of unpooling, read from its own list of kernels."""
+"""The kernels that TensorRT for RTX's builder makes for unpooling, read from its own list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.unpooling import MaxPoolPhases, MaxUnpoolPhases, Pooled
 
 
 class Listening(trt.ILogger):  # type: ignore[misc]
-    """Keeps what the builder says."""
+    """Keeps the builder's messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Listening(trt.ILogger):  # type: ignore[misc]
 
 
 def kernels(network: torch.nn.Module, folder: Path, dtype: torch.dtype) -> list[str]:
-    """Return the names of what is left after fusion, for one GPU architecture."""
+    """Return the names of the kernels left after fusion, for one GPU architecture."""
     path = folder / "network.onnx"
     example = torch.zeros(1, 3, 64, 96, dtype=dtype)
     torch.onnx.export(network.to(dtype).eval(), (example,), path, external_data=False)

@@ -1,4 +1,4 @@
-"""What TensorRT for RTX makes of INT8, by its builder's own list; no GPU is needed."""
+"""TensorRT for RTX's treatment of INT8, from its builder's own list; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_depthwise_convolutions_stay_in_fp16_and_save_kernels_and_bytes(tmp_path
         if choice:
             assert placed.placement.int8 == DENSE
             assert built.layers.convolutions["depthwise"] == "fp16"
-    # Three zeros to each value of its input: 96 channels of 96x64.
+    # Three zeros for each value of its input: 96 channels of 96x64.
     assert sizes["all"] - sizes["kept"] > 3 * 32 * 96 * 64 * 0.9
     assert kernels["kept"] <= kernels["all"]
 

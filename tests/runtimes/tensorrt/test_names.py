@@ -15,7 +15,7 @@ _NAMES = [name for group in _KNOWN.values() for name in group["names"]]
 
 
 def _used() -> set[str]:
-    """Find what stands behind ``trt.`` in the code, the longest form of each."""
+    """Find the names used after ``trt.`` in the code, the longest form of each."""
     files = sorted(_ROOT.glob("pipeline/runtimes/tensorrt/**/*.py"))
     found = set()
     for file in files:
@@ -24,7 +24,7 @@ def _used() -> set[str]:
             if words and words[0] == "self":
                 words = words[1:]
             if len(words) > 1 and words[0] in {"trt", "_trt"} and not words[1].startswith("__"):
-                # Methods of the class are Python's own: ``__init__``, ``__members__``.
+                # Names of the class such as ``__init__`` and ``__members__`` are Python's own.
                 found.add(".".join(word for word in words[1:3] if not word.startswith("__")))
     return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 

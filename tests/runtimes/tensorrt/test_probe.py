@@ -64,7 +64,7 @@ def gpu(host_kernel: HostKernel) -> GpuDouble:
 
 @pytest.fixture
 def platform(gpu: GpuDouble, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The double in place of this machine's GPU, also where code opens the GPU itself."""
+    """The double instead of this machine's GPU, also where code opens the GPU itself."""
     platform = Platform(TensorRTDouble(gpu), gpu)
     monkeypatch.setattr(tensorrt_session, "open_platform", lambda runtime: platform)
     monkeypatch.setattr(probe, "open_platform", lambda runtime: platform)
@@ -74,7 +74,7 @@ def platform(gpu: GpuDouble, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 
 def relu(shape: Shape) -> bytes:
-    """An engine of the double, with the ends of a load."""
+    """An engine of the double, with the inputs and outputs of a load."""
     ends = [
         onnx.helper.make_tensor_value_info(
             name, onnx.TensorProto.FLOAT, (1, shape.channels, shape.height, shape.width)
@@ -105,7 +105,7 @@ def test_layers_have_the_medians_of_their_times_and_the_precision_of_the_manifes
 def test_bench_shows_the_layers_and_knows_no_limit(
     engine: Engine, platform: Platform, runtime: str
 ) -> None:
-    # The double is one TensorRT only; what has to be found is the probe of each.
+    # The double is only one TensorRT; this checks that the probe of each is found.
     probe = probe_for(runtime)
     assert isinstance(probe, TensorRTProbe)
     with open_session(engine) as session:

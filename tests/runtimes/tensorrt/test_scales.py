@@ -38,7 +38,7 @@ def filled(tmp_path: Path) -> Filled:
 
 
 def scale_types(filled: Filled) -> set[tuple[str, str, str]]:
-    """Return kind of layer, type of its tensor in floats, type of its scale."""
+    """Return the kind of layer, its tensor's type in floats, and its scale's type."""
     found = set()
     for layer in layers_of(trt, filled.network):
         if layer.type in {trt.LayerType.QUANTIZE, trt.LayerType.DEQUANTIZE}:
@@ -52,7 +52,7 @@ def scale_types(filled: Filled) -> set[tuple[str, str, str]]:
 def test_scales_have_the_type_of_their_tensor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the network that is really built."""
+    """This is checked in the network that is really built."""
     seen: list[set[tuple[str, str, str]]] = []
 
     def watching(trt: ModuleType, filled: Filled, *rest: Any) -> memoryview:

@@ -1,4 +1,4 @@
-"""The TensorRT session on all platforms on which it can be tested: see ``rigs``."""
+"""The TensorRT session on all platforms that can test it: see ``rigs``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_two_runs_under_way_do_not_disturb_each_other(
             found.append(pending.pop(0).result().classes)
         taken = batch.copy()
         pending.append(session.submit(taken))
-        taken[:] = 0  # the caller may use its frames again at once
+        taken[:] = 0  # the caller may reuse its frames at once
     found += [run.result().classes for run in pending]
     for maps, right in zip(found, expected, strict=True):
         assert np.mean(maps == right) > 0.998

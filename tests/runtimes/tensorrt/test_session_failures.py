@@ -1,4 +1,4 @@
-"""A failure of any call, with the double; with real pycuda see ``stand_in``."""
+"""A failure of any call, on the double; for real pycuda see ``stand_in``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_failure_of_any_call_is_reported_and_leaves_nothing_behind(
         except (EngineError, RuntimeMissingError) as error:
             assert "\n" not in str(error)  # noqa: PT017  # every call must have been tried
         else:
-            # Errors in closing are only logged, since the results were right.
+            # Errors during closing are only logged, since the results were right.
             assert gpu.ledger.calls[place] in {"active", "stream.synchronize", "free"}
         seen.add(gpu.ledger.calls[place])
         held = {type(thing).__name__ for thing in gpu.ledger.held}

@@ -1,4 +1,4 @@
-"""What a session accepts when it is opened, and how it refuses the rest; with the double."""
+"""What a session accepts when it is opened, and how it refuses the rest; on the double."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Remembering:
 
 
 class Small:
-    """A network that adds frames to themselves, and what it takes to build it."""
+    """A network that adds frames to themselves, and everything needed to build it."""
 
     def __init__(self, folder: Path) -> None:
         self.logger = collecting_logger(trt)
@@ -115,7 +115,7 @@ def test_a_setting_that_tensorrt_would_forget_is_refused(small: Small) -> None:
 
 
 def test_what_tensorrt_does_not_build_is_one_line(small: Small) -> None:
-    sizes = ((1280, 720), (640, 480), (64, 48))  # the wrong way round
+    sizes = ((1280, 720), (640, 480), (64, 48))  # in the wrong order
     with pytest.raises(BuildError) as raised:
         small.build(sizes=sizes)
     assert "\n" not in str(raised.value)
@@ -123,7 +123,7 @@ def test_what_tensorrt_does_not_build_is_one_line(small: Small) -> None:
 
 
 class Times:
-    """TensorRT's cache of times, as bytes."""
+    """TensorRT's timing cache, as bytes."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content

@@ -26,7 +26,7 @@ ERROR = trt.ILogger.Severity.ERROR
 
 
 class Runtime:
-    """Gives the answers that it was made with."""
+    """Gives the answers it was created with."""
 
     engine_host_code_allowed = False
 

@@ -1,7 +1,7 @@
 """Every network through torch-tensorrt, computed layer by layer without a GPU.
 
-It has an environment of its own: scripts/check_torch_tensorrt.sh makes it and runs these tests in
-it. Networks are narrow, as in ``test_zoo``.
+It has its own environment: scripts/check_torch_tensorrt.sh creates it and runs these tests in it.
+Networks are narrow, as in ``test_zoo``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""torch-tensorrt for another machine's GPU: what it accepts and refuses, and that it cleans up.
+"""torch-tensorrt for another machine's GPU: what it accepts and refuses, and its clean-up.
 
-Most of it needs the environment of scripts/check_torch_tensorrt.sh.
+Most of it needs the environment made by scripts/check_torch_tensorrt.sh.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Called(nn.Module):
 
 
 def small(operation: Callable[[Tensor], Tensor] = torch.relu) -> DeploymentGraph:
-    """A convolution, and an operation in a module that has a name."""
+    """A convolution, and an operation in a named module."""
     torch.manual_seed(0)
     network = nn.Sequential()
     network.add_module("first", nn.Conv2d(3, 4, 3, padding=1))
@@ -121,7 +121,7 @@ def test_a_target_answers_with_its_compute_capability(
 def test_int8_is_refused_where_tensorrt_for_rtx_is_too_old_for_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """torch-tensorrt-rtx 2.14 wants such a version; with FP16 it builds."""
+    """torch-tensorrt-rtx 2.14 requires such a version; with FP16 it builds."""
     monkeypatch.setattr(trt, "__version__", "1.6.1.120")
     job = Job(small(), "engine", "int8", EngineForm(targets=TARGETS), tmp_path)
     with pytest.raises(BuildError, match=r"1\.6\.1\.120 builds no INT8 convolutions, 1\.7 does;"):
@@ -194,7 +194,7 @@ def test_an_operator_whose_converter_fails_is_named_with_its_place(
 
 
 def state() -> dict[str, object]:
-    """Everything that the context and the converters change, here and in torch-tensorrt."""
+    """Return everything that the context and the converters change, here and in torch-tensorrt."""
     from torch_tensorrt.dynamo.conversion import _ConverterRegistry as registry
     from torch_tensorrt.dynamo.conversion import _TRTInterpreter as interpreter
     from torch_tensorrt.dynamo.lowering.constant_fold_exclusions import _core as exclusions
@@ -216,7 +216,7 @@ def state() -> dict[str, object]:
 @needs_torch_tensorrt
 def test_inside_the_context_the_target_answers_and_afterwards_all_is_as_before() -> None:
     with offline_target(trt, TARGETS):
-        pass  # what is imported stays imported
+        pass  # imported modules stay imported
     before = state()
     with offline_target(trt, TARGETS) as torch_tensorrt, registered(trt, torch_tensorrt):
         assert torch.cuda.get_device_capability() == (8, 9)

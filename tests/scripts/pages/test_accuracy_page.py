@@ -1,4 +1,4 @@
-"""The page about accuracy says what the cards say, the cards are about the files beside them."""
+"""The page about accuracy agrees with the cards, and the cards with the files beside them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_card_has_the_detail_figures(name: str) -> None:
     assert detail["boundary_f1"] == pytest.approx(sum(f1) / len(f1))
     sizes = detail["recall_by_size"].values()
     found = sum(size["recall"] * size["pixels"] for size in sizes)
-    # Every labelled pixel is in one region: the bins add up to the pixel accuracy.
+    # Every labelled pixel is in exactly one region: the bins add up to the pixel accuracy.
     accuracy_ = found / sum(size["pixels"] for size in sizes)
     assert accuracy_ == pytest.approx(card["val"]["pixel_accuracy"], abs=1e-4)
     assert 0 < detail["flip_share"] < 0.2

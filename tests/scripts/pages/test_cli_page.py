@@ -1,4 +1,4 @@
-"""``docs/cli.md`` says what the parsers take."""
+"""``docs/cli.md`` agrees with the parsers."""
 
 from __future__ import annotations
 

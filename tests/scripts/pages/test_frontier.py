@@ -1,4 +1,4 @@
-"""The chart and the table of speed and accuracy are what their figures make."""
+"""The chart and table of speed and accuracy follow from their figures."""
 
 from __future__ import annotations
 

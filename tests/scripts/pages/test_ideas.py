@@ -1,4 +1,4 @@
-"""The table of ideas: networks of one recipe, set beside one reference."""
+"""The table of ideas: networks of one recipe, compared with one reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.pages.accuracy import all_cards
 
 @pytest.fixture
 def cards() -> dict[str, dict[str, Any]]:
-    """Those of the repository, and of the reference one that is made up."""
+    """The repository's cards, and that of the invented reference."""
     card = weights_card("deeplab_v2_lite")
     assert card is not None
     val = {**card["val"], "miou": card["val"]["miou"] - 0.05}
@@ -28,7 +28,7 @@ def test_every_network_of_the_shared_recipe_has_a_row_beside_the_reference(
     rows = [line for part in ideas.section(cards) for line in part.splitlines() if "| `" in line]
     named = [row.split("`")[1] for row in rows]
     assert sorted(named) == sorted(name for name in cards if name in ideas.compared(cards))
-    assert "deeplab_v3plus_lite" not in named  # trained by another recipe
+    assert "deeplab_v3plus_lite" not in named  # trained with another recipe
     cells = {row.split("`")[1]: [cell.strip() for cell in row.split("|")[2:-1]] for row in rows}
     score = 100 * cards["deeplab_v2_lite"]["val"]["miou"]
     assert cells["deeplab_v2_lite"][4] == f"{score:.1f} (+5.0)"

@@ -1,4 +1,4 @@
-"""The script that makes the pictures of the pages."""
+"""The script that makes the pages' pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about the networks says what the registry, the cards and the measurements say."""
+"""The page about the networks agrees with registry, cards and measurements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_network_was_built_whole_at_full_width_on_both_runtimes(name: str)
         build = row[runtime]
         assert build["precision"] == precision
         assert set(build["convolutions"]) == {precision}
-        # Folded batch norms and dropped zeros make a file a little smaller than its parameters.
+        # Folded batch norms and dropped zeros make a file slightly smaller than its parameters.
         each = 2 if precision == "fp16" else 4
         assert build["bytes"] > 0.98 * each * MODELS[name].figures.parameters
     cpu, gpu = (row[runtime]["convolutions"] for runtime, _, _ in BUILDS)
@@ -56,7 +56,7 @@ def test_networks_built_on_another_machine_than_most_are_named() -> None:
 
 def test_missing_measurements_leave_no_row() -> None:
     text = page({"networks": {}})
-    assert text.count("\n| `fcn8s` |") == 1  # in the table of the zoo alone
+    assert text.count("\n| `fcn8s` |") == 1  # only in the table of the zoo
 
 
 def test_every_network_has_a_row_of_what_is_its_papers_and_what_is_not() -> None:

@@ -1,4 +1,4 @@
-"""Segments of videos, decoded one by one, are the frames that ``run`` sees; nothing of Ray here."""
+"""Segments of videos, decoded one by one, give the same frames as ``run``; Ray is not needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def planned(path: Path) -> Plan:
 def by_segments(path: Path, plan: Plan, every: int = 1) -> list[Frame]:
     return [
         frame
-        for segment in reversed(plan.segments)  # any order: each stands alone
+        for segment in reversed(plan.segments)  # any order: each is independent
         for frame in SegmentFrames(str(path), segment, every)
     ]
 
@@ -97,7 +97,7 @@ def test_neighbours_see_the_same_picture_where_they_meet(tmp_path: Path) -> None
 
 
 def test_what_calls_itself_a_key_frame_and_is_none_tears_the_segment(tmp_path: Path) -> None:
-    """With intra refresh only the first frame is whole; decoders hold others back."""
+    """With intra refresh only the first frame is complete; decoders hold back the others."""
     path = write_gops(tmp_path / "a.mp4", 70, parameters="intra-refresh=1:keyint=16:bframes=0")
     plan = planned(path)
     assert len(plan.segments) == 5

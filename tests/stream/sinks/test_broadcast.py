@@ -1,4 +1,4 @@
-"""Video over the network: what a player and a media server get, and servers that are not there."""
+"""Video over the network: what players and media servers get, and what if no server is there."""
 
 from __future__ import annotations
 

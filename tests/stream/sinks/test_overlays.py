@@ -26,7 +26,7 @@ def test_a_picture_holds_the_overlay_and_is_known_as_ours(
     tmp_path: Path, name: str, off: int
 ) -> None:
     path = tmp_path / name
-    for _ in range(2):  # its own output is replaced
+    for _ in range(2):  # the second run replaces its own output
         with open_sink(str(path)) as sink:
             sink.write(result())
     read = cv2.imread(str(path))

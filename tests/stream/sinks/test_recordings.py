@@ -1,4 +1,4 @@
-"""Long recordings: rotation, room on the disk, and the encoder that is chosen."""
+"""Long recordings: rotation, disk space, and the choice of the encoder."""
 
 from __future__ import annotations
 

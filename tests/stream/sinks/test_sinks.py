@@ -1,4 +1,4 @@
-"""Where results go, and what is never overwritten."""
+"""Where results are written, and what is never overwritten."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_without_pyav_opencv_writes_a_video_that_is_ours(
 def test_a_program_without_pyav_records_segments_examines_and_says_what_it_cannot(
     tmp_path: Path,
 ) -> None:
-    """In a process of its own, where nothing has imported PyAV before."""
+    """In a separate process, where PyAV has not been imported before."""
     code = (
         "import sys\n"
         "sys.modules['av'] = None\n"

@@ -1,4 +1,4 @@
-"""Class maps for another process: what arrives, who is too slow, and who may not come."""
+"""Class maps for another process: what arrives, readers that are too slow, readers refused."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_reader_follows_a_stream_to_its_end(path: Path) -> None:
 
 
 def test_a_reader_that_stalls_misses_frames_and_slows_nobody(path: Path) -> None:
-    large = (1000, 1000)  # more than the system buffers
+    large = (1000, 1000)  # more than the system's buffers hold
     with open_sink(f"socket:{path}") as sink, Receiver(path, timeout=10) as stalled:
         with Receiver(path, timeout=10) as quick:
             for index in range(30):

@@ -1,4 +1,4 @@
-"""The window: on a real screen (Xvfb) where one is installed, else and for keys on a double."""
+"""The window: on a real screen (Xvfb) if one is installed, otherwise and for keys on a double."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 class Desktop:
-    """HighGUI without a screen: what was shown, by which thread, and the next key."""
+    """HighGUI without a screen: the pictures shown, by which thread, and the next key."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shown: dict[str, list[int]] = {}
@@ -118,7 +118,7 @@ def test_a_key_ends_the_stream(desktop: Desktop, key: int) -> None:
         assert not ended.is_set()
         desktop.key = key
         assert ended.wait(10)
-        sink.write(result(1))  # what was captured is still written, to nowhere
+        sink.write(result(1))  # captured frames are still written, to nowhere
     assert desktop.shown["Roadseg: "] == [0]
 
 
@@ -149,7 +149,7 @@ def test_a_screen_that_goes_away_is_an_error_of_the_sink(desktop: Desktop) -> No
     with WindowSink(SinkOptions(), Screen()) as sink:
         sink.write(result(0))
         desktop.broken = True
-        sink.write(result(1))  # the thread of the screen finds out
+        sink.write(result(1))  # the screen's thread notices
         with pytest.raises(SinkError, match="--sink http"):
             sink.write(result(2))
 
@@ -218,7 +218,7 @@ def test_the_probe_keeps_the_display_until_the_window_is_open(
 
 @pytest.fixture
 def display(system_part: Callable[[str, Sequence[str]], None]) -> Iterator[str]:
-    """A screen that nobody sees."""
+    """An invisible screen."""
     system_part("Xvfb", ["Xvfb", "-help"])
     read, write = os.pipe()
     server = subprocess.Popen(

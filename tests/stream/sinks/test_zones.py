@@ -1,4 +1,4 @@
-"""Zones: what is measured in them, when an alert begins and ends, and whom it reaches."""
+"""Zones: what is measured in them, when an alert begins and ends, and where it is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROAD, CAR = CAMVID.names.index("Road"), CAMVID.names.index("Car")
 
 @pytest.fixture(autouse=True)
 def straight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy on the way to loopback, and pauses between attempts that nobody notices."""
+    """Use no proxy to loopback, and make the pauses between attempts negligible."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("pipeline.stream.webhook._PAUSES", (0.01, 0.01))
 
@@ -42,7 +42,7 @@ def result(index: int, classes: np.ndarray[Any, Any], size: tuple[int, int] = (8
 
 
 def quarter(rows: int, columns: int, index: int = CAR) -> np.ndarray[Any, Any]:
-    """Sky, with a class in the upper left quarter."""
+    """Sky, with one class in the upper left quarter."""
     classes = np.zeros((rows, columns), np.uint8)
     classes[: rows // 2, : columns // 2] = index
     return classes
@@ -102,7 +102,7 @@ def test_an_alert_begins_and_ends_after_its_time_and_not_for_a_flicker() -> None
     for second, there in enumerate(seen):
         classes = quarter(20, 40) if there == "1" else np.zeros((20, 40))
         events.append(watch.measure(result(second, classes), float(second)).event)
-    # Met from second 3 on; missed for one second, which is too short; missed from second 12 on.
+    # Met from second 3 on; not met for one second, which is too short; not met from second 12 on.
     assert [(n, event) for n, event in enumerate(events) if event] == [(5, "begin"), (14, "end")]
 
 
@@ -124,7 +124,7 @@ def test_a_source_that_begins_again_does_not_silence_a_zone() -> None:
 
 
 def run_zones(path: Path, frames: str, options: SinkOptions | None = None) -> ZoneSink:
-    """Send frames through the sink as a stream does: observed first, then written."""
+    """Send frames through the sink as a stream does: first observed, then written."""
     options = options or SinkOptions(source="drive.mp4")
     with open_sink(f"zones:{path}", options) as sink:
         assert isinstance(sink, ZoneSink)

@@ -18,5 +18,5 @@ def camera() -> Iterator[CameraDouble]:
 
 @pytest.fixture
 def port() -> int:
-    """A port that nobody listens at."""
+    """A port that nothing listens on."""
     return free_port()

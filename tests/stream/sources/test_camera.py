@@ -1,4 +1,4 @@
-"""Cameras: lost and found again, stalled, garbled."""
+"""Cameras: lost and found again, stalled, or with corrupted frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.stream.sources.reconnect import LiveSource, pause
 
 
 def assert_whole(reader: Reader) -> None:
-    """Indices count on, and no frame of the camera was delivered twice or out of order."""
+    """Indices continue, and no camera frame was delivered twice or out of order."""
     assert [frame.index for frame in reader.frames] == list(range(len(reader.frames)))
     numbers = [number_of(frame.image) for frame in reader.frames]
     assert numbers == sorted(set(numbers))
@@ -50,7 +50,7 @@ def test_a_camera_that_vanishes_and_returns_goes_on_where_it_was(camera: CameraD
     assert_whole(reader)
     health = source.health()
     assert (health.gaps, health.reconnects) == (3, 3)
-    assert camera.opened == camera.released  # no device was kept
+    assert camera.opened == camera.released  # every device was released
 
 
 def test_the_pauses_between_attempts_grow(camera: CameraDouble) -> None:
@@ -121,7 +121,7 @@ def test_closing_does_not_wait_for_a_read_that_hangs(
     assert source.health().state == "ended"
     assert "camera 0: no longer waiting for its driver" in caplog.text
     camera.stalled = False
-    while camera.released < 1:  # it lets go of the device when it can
+    while camera.released < 1:  # it releases the device when it can
         time.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""CSI cameras: the pipeline that OpenCV gets, and what is said where it cannot run."""
+"""CSI cameras: the pipeline that OpenCV gets, and the message where it cannot run."""
 
 from __future__ import annotations
 

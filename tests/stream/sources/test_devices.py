@@ -1,4 +1,4 @@
-"""What a machine has for cameras and decoders, as doctor lists it."""
+"""A machine's cameras and decoders, as doctor lists them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_hardware_that_decoded_the_probe_is_named(monkeypatch: pytest.MonkeyPatc
     asked = []
     monkeypatch.setattr(probe, "acceleration_of", lambda capture: asked.append(capture) or "VAAPI")
     assert probe.hardware_decoder() == "VAAPI"
-    assert len(asked) == 1  # the drawn video was decoded
+    assert len(asked) == 1  # the generated video was decoded
 
 
 def test_elements_are_asked_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""``--start``, ``--every`` and ``--loop``: a part of a file."""
+"""``--start``, ``--every`` and ``--loop``: part of a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames(source: Source, most: int = 100) -> list[tuple[int, str, int]]:
-    """Index, name and brightness, in steps of the video, of each frame."""
+    """Return index, name and brightness, in steps of the video, of each frame."""
     found = []
     while len(found) < most and (frame := source.read()) is not None:
         found.append((frame.index, frame.name, round(float(frame.image.mean()) / 20)))

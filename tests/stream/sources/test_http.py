@@ -49,7 +49,7 @@ def test_a_server_killed_and_restarted_five_times_is_survived(
     assert [frame.index for frame in reader.frames] == list(range(len(reader.frames)))
     assert arrivals.sizes.count((480, 270)) >= 10
     stamps = [time - age for time, age in zip(arrivals.times, arrivals.ages, strict=True)]
-    assert stamps == sorted(set(stamps))  # no picture twice
+    assert stamps == sorted(set(stamps))  # no picture arrives twice
     assert median(returns) < 2
 
 

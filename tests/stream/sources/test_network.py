@@ -1,4 +1,4 @@
-"""What is asked of OpenCV for a camera on the network, and what of its URL is shown."""
+"""The requests to OpenCV for a network camera, and the parts of its URL that are shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ URL = "rtsp://user:secret@camera/1"
 
 
 def asked_of(camera: CameraDouble) -> dict[int, int]:
-    """Parameters of the last opening, by property."""
+    """Return the parameters of the last opening, by property."""
     _, backend, parameters = camera.arguments
     assert backend == cv2.CAP_FFMPEG
     assert isinstance(parameters, list)

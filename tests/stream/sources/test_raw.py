@@ -21,7 +21,7 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (5, SIZE[1], SIZE[0], 3)).ast
 
 @pytest.fixture
 def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileIO]:
-    """Other end of standard input."""
+    """The other end of standard input."""
     reading, writing = os.pipe()
     with open(reading, "rb") as stdin, FileIO(writing, "wb") as other:
         monkeypatch.setattr(sys, "stdin", stdin)

@@ -43,7 +43,7 @@ def test_what_the_system_lacks_is_skipped_unless_it_is_required(
 
 
 def write_drive(path: Path, size: tuple[int, int], seconds: int) -> None:
-    """The synthetic drive as H.264, with a keyframe each second as cameras have them."""
+    """Write the synthetic drive as H.264, with a keyframe each second as cameras send them."""
     drive = SyntheticDrive(*size, seed=1, fps=25.0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -75,7 +75,7 @@ def test_a_live_server_killed_and_restarted_five_times_is_survived(
     assert (health.gaps, health.reconnects) == (5, 5)
     assert [frame.index for frame in reader.frames] == list(range(len(reader.frames)))
     assert arrivals.sizes.count((640, 360)) >= 10
-    assert usual < 0.5  # nothing piles up between the camera and us
+    assert usual < 0.5  # nothing accumulates between the camera and us
     assert median(returns) < 2
 
 

@@ -1,4 +1,4 @@
-"""Where frames come from: files, pictures, cameras, and what is wrong with them."""
+"""Where frames come from: files, pictures, cameras, and their errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_missing_path_is_refused_with_what_can_be_given(tmp_path: Path) -> Non
 
 
 def test_a_video_cut_off_says_both_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "cut.avi"  # keeps its count at its head, as a streamed mp4 does
+    path = tmp_path / "cut.avi"  # stores its count at its head, as a streamed mp4 does
     write_video(path, pictures(60), "MJPG", 10.0)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 6 // 10])

@@ -1,4 +1,4 @@
-"""What drivers of cameras are asked for, and what is said when they give something else."""
+"""What is requested of camera drivers, and the message when they deliver something else."""
 
 from __future__ import annotations
 

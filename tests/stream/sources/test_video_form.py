@@ -1,4 +1,4 @@
-"""Videos come at their own times and as players show them."""
+"""Videos are delivered with their own times, in the form in which players show them."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_pixels_that_are_not_square_are_made_so(aspect: Fraction, tmp_path: Path
     assert calibrated.shape[:2] == (height, width)
 
 
-#: Matrix -> what becomes of the picture (ISO/IEC 14496-12: x' = a x + c y, y' = b x + d y).
+#: Matrix -> its effect on the picture (ISO/IEC 14496-12: x' = a x + c y, y' = b x + d y).
 TURNS = {
     (1, 0, 0, 1): lambda x: x,
     (-1, 0, 0, 1): lambda x: x[:, ::-1],

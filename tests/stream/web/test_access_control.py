@@ -1,4 +1,4 @@
-"""Whom the page refuses."""
+"""Requests that the page refuses."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_after_many_wrong_tokens_each_further_one_is_answered_late(
     answers = [get(locked, f"/?token=guess-{number}").status for number in range(12)]
     assert answers == [401] * 12
     assert late.count(1.0) == 2
-    assert get(locked, f"/?token={_TOKEN}").status == 303  # late as well, so pace tells nothing
+    assert get(locked, f"/?token={_TOKEN}").status == 303  # delayed too: timing reveals nothing
     assert late.count(1.0) == 3
 
 

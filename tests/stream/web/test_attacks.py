@@ -1,4 +1,4 @@
-"""What strangers do to a page, and that whoever may look is served meanwhile."""
+"""Attacks by strangers on a page, which keeps serving its authorised visitors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cookie_of(page: Page) -> str:
 
 
 def is_closed(connected: socket.socket) -> bool:
-    """Wait until the other side has closed; True, or the test ends with a time-out."""
+    """Wait until the other side has closed; return True, or the test ends with a time-out."""
     try:
         while connected.recv(65536):
             pass

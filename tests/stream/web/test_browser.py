@@ -17,7 +17,7 @@ from pipeline.stream.web import HttpOptions, Page
 
 _CHROMIUM = "/usr/bin/chromium"
 _TIMEOUT = 20_000
-#: Colours of the middle row of the canvas, without repetition.
+#: Colours of the middle row of the canvas, without repetitions.
 _ROW = """() => {
   const canvas = document.getElementById("picture");
   const copy = new OffscreenCanvas(canvas.width, 1);
@@ -34,7 +34,7 @@ _ROW = """() => {
 def browser(system_part: Callable[[str, Sequence[str]], None]) -> Iterator[Browser]:
     system_part("chromium", [_CHROMIUM, "--version"])
     with sync_playwright() as playwright:
-        # No sandbox: tests run as root in containers, and the only page is ours.
+        # No sandbox: tests run as root in containers, and only our own page is opened.
         browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -56,7 +56,7 @@ def rear(page: Page, front: Moving) -> Iterator[Moving]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the browser's console and its scripts complained about."""
+    """Complaints of the browser's console and its scripts."""
     return []
 
 
@@ -282,7 +282,7 @@ def test_the_keys_are_listed_and_do_what_the_list_says(
 
 
 def picture_box(tab: Tab) -> dict[str, float]:
-    """Size of the picture itself in CSS pixels, and of the window."""
+    """Return the size of the picture itself in CSS pixels, and of the window."""
     return dict(
         tab.evaluate("""() => {
           const canvas = document.getElementById("picture");
@@ -302,7 +302,7 @@ def test_the_desktop_uses_its_height_and_does_not_scroll(
     wait_for_colours_to_come(tab)
     box = picture_box(tab)
     assert box["scroll"] == size[1]
-    # 4:3 in what is left of the window by the numbers, the header and two lines of buttons.
+    # 4:3 in the room that numbers, header and two lines of buttons leave in the window.
     room = (size[0] - 336 - 48, size[1] - 190)
     assert box["width"] >= min(room[0], room[1] * 4 / 3) - 2
 

@@ -1,4 +1,4 @@
-"""The page as its visitors get it: pictures, numbers, and nobody who slows anybody else."""
+"""The page as visitors get it: pictures, numbers, and no visitor slows another one."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def test_a_stalled_browser_slows_neither_the_camera_nor_another_browser(page: Pa
         next_words(stalled, "hello")
         next_words(browser)
         for index in range(30):
-            camera.show()  # returns whatever the browsers do
+            camera.show()  # returns, no matter what the browsers do
             assert next_picture(browser).header["index"] == index
         one = get(page, "/api/stats").json()["cameras"][0]
-        # Two are on the way to the stalled one, one lies in its slot.
+        # Two are on their way to the stalled one, one waits in its slot.
         assert one["sent"] == 30 + 2
         assert one["viewer_drops"] == 30 - 3
         assert one["shown"] == 30
@@ -161,7 +161,7 @@ def test_mjpeg_plays_in_opencv_with_the_classes_drawn(page: Page) -> None:
     assert all(good for good, _ in pictures)
     image = pictures[-1][1]
     assert image.shape == (240, 320, 3)
-    # Road is purple: less green than red and blue, where the camera's picture is grey.
+    # Road is purple: less green than red and blue, while the camera's picture is grey.
     assert int(image[120, 80, 0]) - int(image[120, 80, 1]) > 15
 
 
@@ -269,7 +269,7 @@ def test_closing_ends_open_viewers_the_stalled_ones_too(page: Page) -> None:
         page.close()
         assert listen_to_the_end(browser) == 1001
     assert "roadseg-page" not in {thread.name for thread in threading.enumerate()}
-    camera.show()  # a stream that still writes is not disturbed
+    camera.show()  # a stream that is still writing is not disturbed
 
 
 def test_a_sink_that_ends_leaves_the_page_open_for_the_others(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The page at the end of a real stream, and at the start of another one."""
+"""The page at the end of a real stream, and at the start of the next one."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_after_its_end_a_stream_is_said_to_have_ended(page: Page) -> None:
 
 
 def test_who_comes_while_a_picture_is_shown_gets_it_once() -> None:
-    """It is offered as the last one and, a moment later, as the next."""
+    """It is offered as the last picture and, a moment later, as the next one."""
 
     async def watch() -> list[bytes | None]:
         viewer, shown, following = Viewer(), bytes(2), bytes(3)

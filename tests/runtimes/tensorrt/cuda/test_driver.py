@@ -1,4 +1,4 @@
-"""What the driver's wrapper does with pycuda once CUDA fails every call; a fake fails likewise."""
+"""How the driver's wrapper uses pycuda once CUDA fails every call; a fake fails likewise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CudaError(Exception):
 
 
 class Fake(ModuleType):
-    """Just enough of pycuda.driver. Once ``broken``, every call fails, as after error 700."""
+    """A minimal pycuda.driver. Once ``broken``, every call fails, as after error 700."""
 
     def __init__(self) -> None:
         super().__init__("pycuda.driver")
@@ -128,7 +128,7 @@ def test_after_cudas_last_word_nothing_is_called_or_freed_and_the_advice_holds(
     assert gpu.lost
     for thing in (stream, event):
         thing.release()
-    assert fake.freed == []  # each would print a warning, and free nothing
+    assert fake.freed == []  # each would only print a warning
     with pytest.raises(EngineError, match="restart the process"), gpu.active():
         pass
     gpu._leave()
@@ -151,7 +151,7 @@ def test_a_refused_call_that_cuda_survives_ends_nothing(fake: Fake, gpu: Any) ->
 def test_a_context_that_cannot_be_popped_is_in_words_and_off_pycudas_stack(
     fake: Fake, gpu: Any
 ) -> None:
-    """Left there, it aborts the process when its thread ends."""
+    """If it stayed there, it would abort the process when its thread ends."""
     fake.pop_fails = True
     with pytest.raises(EngineError, match=r"cuCtxPopCurrent failed.*restart"), gpu.active():
         pass

@@ -1,4 +1,4 @@
-"""What only a GPU can show; without one, each test is skipped and says what is missing."""
+"""Tests that need a GPU; without one, each is skipped and names the missing part."""
 
 from __future__ import annotations
 

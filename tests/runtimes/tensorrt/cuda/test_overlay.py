@@ -1,4 +1,4 @@
-"""The overlay on the GPU: compiled for every GPU, and equal to the one on the processor."""
+"""The overlay on the GPU: compiled for every GPU, and equal to the processor's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.runtimes.tensorrt.cuda.painting import (
 )
 from pipeline.stream.overlay import Overlay, OverlayOptions
 
-#: TensorRT for RTX's targets, data centre, and Jetson's Orin and Thor.
+#: TensorRT for RTX's targets, data-centre GPUs, and Jetson's Orin and Thor.
 ARCHITECTURES = ("sm75", "sm80", "sm86", "sm87", "sm89", "sm90", "sm110", "sm120", "sm121")
 
 
@@ -37,7 +37,7 @@ def test_the_kernel_compiles_for_every_gpu(architecture: str) -> None:
 def test_nothing_is_loaded_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The working directory may be anybody's; NVRTC's second library is loaded beside the first."""
+    """NVRTC loads its second library from next to the first; anyone may own the working folder."""
     (tmp_path / "libnvrtc-builtins.so.13").write_bytes(b"not ours")
     (tmp_path / "nvidia" / "x" / "lib").mkdir(parents=True)
     (tmp_path / "nvidia" / "x" / "lib" / "libnvrtc.so.13").write_bytes(b"not ours")

@@ -16,7 +16,7 @@ from pipeline.runtimes.tensorrt.cuda.painting import BLOCK, overlay_image
 
 @pytest.fixture
 def held(rig: Rig) -> Iterator[ExitStack]:
-    """Releases what a test makes while the GPU is active; nothing may be left after that."""
+    """Releases everything a test makes while the GPU is active; nothing may be left after that."""
     with rig.gpu.active(), ExitStack() as stack:
         yield stack
     assert not rig.held()

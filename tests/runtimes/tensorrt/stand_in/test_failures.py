@@ -21,7 +21,7 @@ require_stand_in()
 _SUPPORT = Path(__file__).parents[3] / "support"
 _ROOT = _SUPPORT.parents[1]
 
-#: What pycuda calls in its destructors, where it prints two lines of its own for a failure.
+#: Calls in pycuda's destructors, where a failure prints two lines of pycuda's own.
 _FREES = {
     "cuMemFree_v2",
     "cuMemFreeHost",
@@ -30,7 +30,7 @@ _FREES = {
     "cuStreamDestroy_v2",
     "cuDevicePrimaryCtxRelease_v2",
 }
-#: Calls that may fail once without a consequence: the check whether the driver still answers,
+#: Calls that may fail once without consequences: the check whether the driver still answers,
 #: NVRTC's own calls, and pushing and popping the context during the release.
 _HARMLESS = {
     "cuCtxSynchronize",
@@ -52,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_manifest(folder, small_manifest(describe_file(file), "sm89"))
     pictures = folder / "pictures"
     pictures.mkdir()
-    # Of two sizes, so that they go in two runs, both under way at once.
+    # Two sizes, so that there are two runs, both in progress at once.
     for place, size in enumerate(((120, 160), (90, 120))):
         cv2.imwrite(str(pictures / f"{place}.png"), frames(1, size)[0])
     sinks = ["--sink", "overlays:OVERLAYS", "--sink", "masks-index:MASKS"]
@@ -97,13 +97,13 @@ def _run_all(run: Run, plans: list[Plan]) -> list[Result]:
 
 
 def _is_pycudas(line: str) -> bool:
-    """Whether pycuda's destructors printed it, which they do where nothing can catch it."""
+    """Whether pycuda's destructors printed it; they print errors that nothing can catch."""
     name = line.partition(" failed: ")[0]
     return line.startswith("PyCUDA WARNING: a clean-up") or {name, f"{name}_v2"} & _FREES != set()
 
 
 def _assert_harmless(result: Result, healthy: Result) -> None:
-    """After the last result an error is at most logged."""
+    """After the last result, an error is logged at most."""
     assert result.masks == healthy.masks, result
     assert result.failed in _FREES | _HARMLESS, result
     logged = [line for line in result.said if not _is_pycudas(line)]

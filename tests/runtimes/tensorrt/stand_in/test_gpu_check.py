@@ -1,4 +1,4 @@
-"""The steps of scripts/check_gpu.sh, as far as the stand-in goes."""
+"""The steps of scripts/check_gpu.sh, as far as the stand-in supports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lean runtime of TensorRT 11.4: what it has, and how its start fails."""
+"""The lean runtime of TensorRT 11.4: its contents, and how its start fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ require_stand_in()
 
 _ROOT = Path(__file__).parents[4]
 _NAMES = json.loads((_ROOT / "tests/data/tensorrt_names.json").read_text(encoding="utf-8"))
-#: First words of names that only what builds engines has.
+#: First words of names that only TensorRT's builder has.
 _BUILDS = re.compile(
     r"Builder|IBuilder|INetwork|OnnxParser|LayerType|ActivationType|NetworkDefinitionCreationFlag"
     r"|ILayer|I(Cast|Constant|Convolution|Dequantize|Quantize)Layer"
@@ -28,7 +28,7 @@ _BUILDS = re.compile(
 
 @pytest.fixture(scope="module")
 def trt() -> Any:
-    import tensorrt_lean_bindings  # which check_pycuda.sh brings, too
+    import tensorrt_lean_bindings  # check_pycuda.sh installs it, too
 
     return tensorrt_lean_bindings
 
@@ -125,7 +125,7 @@ def test_where_it_does_not_start_one_line_says_so_and_the_process_ends_well(
 
 
 def test_garbage_given_to_a_runtime_that_did_not_start_would_end_the_process(trt: Any) -> None:
-    """This is why the log is checked before the object is used."""
+    """This is the reason for checking the log before the object is used."""
     code = _START.partition("try:")[0] + (
         "logger = collecting_logger(trt)\n"
         "runtime = trt.Runtime(logger)\n"
