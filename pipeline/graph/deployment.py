@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.spec import InputSpec
 from pipeline.graph.frame_sizes import FRAME_SIZES, MOST_FRAMES
+from pipeline.graph.transposed import with_plain_convolutions
 
 
 class Normalise(nn.Module):
@@ -56,7 +57,7 @@ class DeploymentGraph(nn.Module):
         self, network: nn.Module, spec: InputSpec, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        self.network = network.eval().to(dtype)
+        self.network = with_plain_convolutions(network.eval()).to(dtype)
         self.normalise = Normalise(spec, dtype)
         self.spec = spec
         self.dtype = dtype
