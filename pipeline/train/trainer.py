@@ -207,6 +207,8 @@ class Trainer:
             self.save()
 
     def _step(self, images: Tensor, labels: Tensor) -> float:
+        if self.step >= self.recipe.dropout * self.recipe.steps:
+            _switch_dropout_off(self.network)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate_at(self.step, self.recipe)
         frames = images.to(self.device)
@@ -289,3 +291,9 @@ class Trainer:
         row["rate"] = self.optimizer.param_groups[-1]["lr"]
         self.log.append(row)
         log.info("%s", in_words(row))
+
+
+def _switch_dropout_off(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0

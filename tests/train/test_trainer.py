@@ -140,6 +140,19 @@ def test_a_resumed_run_takes_the_rates_of_the_recipe_that_it_is_given(
     assert {group["peak"] for group in slower.optimizer.param_groups} == {1e-5, 5e-6}
 
 
+def test_early_dropout_ends_where_the_recipe_says(tmp_path: Path, samples: list[Sample]) -> None:
+    spec = model_spec("fc_densenet56")
+    recipe = replace(TINY, dropout=0.5)
+    settings = RunSettings(tmp_path, checkpoint_seconds=0.0)
+    run = Trainer(spec, build_model(spec), recipe, settings, torch.ones(11))
+    dropouts = [m for m in run.network.modules() if isinstance(m, torch.nn.Dropout)]
+    shares, stream = [], batches(samples).from_step(0)
+    for _ in range(recipe.steps):
+        run._step(*next(stream))
+        shares.append({layer.p for layer in dropouts})
+    assert shares == [{0.2}, {0.2}, {0.0}, {0.0}]
+
+
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "checkpoint.pt"
