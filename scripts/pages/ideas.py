@@ -49,8 +49,8 @@ the scores ({miou[dilatednet_lite]}), several rates side by side ({miou[deeplab_
 of the picture and its parts ({miou[pspnet_cut5]}) add one to two points. All three draw finer
 outlines (boundary F1 {outline[dilatednet_lite]}, {outline[deeplab_v2_lite]} and
 {outline[pspnet_cut5]} against {outline[deeplab_v1_lite]}), several rates find more of what is tiny
-({tiny[deeplab_v2_lite]} against {tiny[deeplab_v1_lite]}), and means help cars. *Skips of features*
-are worth outlines: `unet_lite` has finer ones than `fcn8s_lite` ({outline[unet_lite]} against
+({tiny[deeplab_v2_lite]} against {tiny[deeplab_v1_lite]}), and means help cars; rates and means
+together are the best of these ({miou[deeplab_v3_cut5]}). *Skips of features* are worth outlines: `unet_lite` has finer ones than `fcn8s_lite` ({outline[unet_lite]} against
 {outline[fcn8s_lite]}) but less mIoU without context, and `deeplab_v3plus_lite`, which joins all
 three ideas, is the best network here in every column ({miou[deeplab_v3plus_lite]}, boundary F1
 {outline[deeplab_v3plus_lite]} against {outline[deeplab_v3_lite]} without skips). *Unpooling*
