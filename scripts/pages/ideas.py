@@ -44,15 +44,16 @@ _WORTH = """
 *Dilation* is worth most. Kept at stride 8, a fifth of the encoder's weights with one dilated
 convolution (`deeplab_v1_lite`, {miou[deeplab_v1_lite]}) beats all of it with scores fused from
 strides 32, 16 and 8 (`fcn8s_lite`, {miou[fcn8s_lite]}), above all in pavement, fences and cars, for
-twice the operations. *Context* comes next, and costs little: a module of growing dilations over
-the scores ({miou[dilatednet_lite]}), several rates side by side ({miou[deeplab_v2_lite]}) and means
-of the picture and its parts ({miou[pspnet_cut5]}) add one to two points. All three draw finer
-outlines (boundary F1 {outline[dilatednet_lite]}, {outline[deeplab_v2_lite]} and
-{outline[pspnet_cut5]} against {outline[deeplab_v1_lite]}), several rates find more of what is tiny
+twice the operations. *Context* comes next, and costs little: a module of growing dilations over the
+scores ({miou[dilatednet_lite]}), several rates side by side ({miou[deeplab_v2_lite]}) and means of
+the picture and its parts ({miou[pspnet_cut5]}) add one to two points. All three draw finer outlines
+(boundary F1 {outline[dilatednet_lite]}, {outline[deeplab_v2_lite]} and {outline[pspnet_cut5]}
+against {outline[deeplab_v1_lite]}), several rates find more of what is tiny
 ({tiny[deeplab_v2_lite]} against {tiny[deeplab_v1_lite]}), and means help cars; rates and means
-together are the best of these ({miou[deeplab_v3_cut5]}). *Skips of features* are worth outlines: `unet_lite` has finer ones than `fcn8s_lite` ({outline[unet_lite]} against
-{outline[fcn8s_lite]}) but less mIoU without context, and `deeplab_v3plus_lite`, which joins all
-three ideas, is the best network here in every column ({miou[deeplab_v3plus_lite]}, boundary F1
+together are the best of these ({miou[deeplab_v3_cut5]}). *Skips of features* are worth outlines:
+`unet_lite` has finer ones than `fcn8s_lite` ({outline[unet_lite]} against {outline[fcn8s_lite]})
+but less mIoU without context, and `deeplab_v3plus_lite`, which joins all three ideas, is the best
+network here in every column ({miou[deeplab_v3plus_lite]}, boundary F1
 {outline[deeplab_v3plus_lite]} against {outline[deeplab_v3_lite]} without skips). *Unpooling*
 remembers where things were and not what they were: tiny regions are found as often as with skips
 ({tiny[deconvnet_lite]} and {tiny[segnet_lite]}), large ones less often, and class maps flicker

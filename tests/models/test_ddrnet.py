@@ -104,7 +104,7 @@ def test_weights_that_do_not_fit_are_one_line() -> None:
 
 
 def test_weights_without_a_fixed_address_are_asked_for_as_a_file() -> None:
-    with pytest.raises(WeightsError, match=r"no fixed address is known .* pass it in place of"):
+    with pytest.raises(WeightsError, match=r"no fixed address is known .* pass it instead of"):
         encoder_state("ddrnet23_slim", PUBLISHED)
 
 
