@@ -19,19 +19,19 @@ def with_plain_convolutions(network: nn.Module) -> nn.Module:
     Names stay; a kernel of (in, out, h, w) becomes (out, in, h, w). ``network`` is not changed; it
     is returned itself if it has no such layer.
     """
-    if not any(_is_plain(module) for module in network.modules()):
+    if not any(_can_be_plain(module) for module in network.modules()):
         return network
     network = copy.deepcopy(network)
-    if _is_plain(network):
+    if _can_be_plain(network):
         return _plain(network)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if _is_plain(child):
+            if _can_be_plain(child):
                 setattr(parent, name, _plain(child))
     return network
 
 
-def _is_plain(module: nn.Module) -> bool:
+def _can_be_plain(module: nn.Module) -> bool:
     # Subclasses compute something of their own.
     return (
         type(module) is nn.ConvTranspose2d

@@ -16,11 +16,11 @@ def mixed_precision(device: torch.device, enabled: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=enabled))
         if enabled and device.type == "cpu":
-            stack.enter_context(_WhatSuitsACpu())
+            stack.enter_context(_ForCpus())
         yield
 
 
-class _WhatSuitsACpu(TorchFunctionMode):
+class _ForCpus(TorchFunctionMode):
     """Computes those convolutions otherwise that a CPU computes slowly or wrong in bfloat16."""
 
     def __torch_function__(
